@@ -1,0 +1,112 @@
+"""Any directory tree of images as a source."""
+
+import concurrent.futures
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from pipelines.datasets.decoding import match_channels, square, what_failed
+from pipelines.datasets.sources import DataError, Images, seeded_part
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+_FEWEST = 10
+_THREADS = 8
+
+
+class Folder:
+    """The images of a directory tree, in the order of their sorted relative paths.
+
+    A file that cannot be decoded is named in the log and skipped. Of an animation the
+    first frame counts.
+    """
+
+    def __init__(self, source, data_dir):
+        self.source = source
+        if not data_dir:
+            raise DataError(
+                "The dataset folder needs to know where its images are: give the "
+                f"folder as data_dir. Received: data_dir={data_dir!r}"
+            )
+        self.root = pathlib.Path(data_dir).expanduser().absolute()
+        if not self.root.is_dir():
+            raise DataError(
+                f"No such folder of images: {self.root}. Give an existing folder as "
+                "data_dir."
+            )
+        self.names = sorted(
+            path.relative_to(self.root).as_posix()
+            for path in self.root.rglob("*")
+            if path.suffix.lower() in _SUFFIXES and path.is_file()
+        )
+        if len(self.names) < _FEWEST:
+            raise self._too_few(len(self.names), "images")
+
+    @property
+    def identity(self):
+        digest = hashlib.sha256(os.fsencode(self.root))
+        for name in self.names:
+            status = (self.root / name).stat()
+            facts = f"\n{name} {status.st_size} {status.st_mtime_ns}"
+            digest.update(os.fsencode(facts))
+        return digest.hexdigest()
+
+    def read(self, split, size):
+        from tqdm import tqdm
+
+        chosen = seeded_part(self.source.name, split, len(self.names))
+        shape = (len(chosen), size, size, self.source.channels)
+        images = np.empty(shape, np.uint8)
+        read = np.zeros(len(chosen), bool)
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            decoded = pool.map(lambda index: self._decode(index, size), chosen)
+            bar = tqdm(decoded, total=len(chosen), desc="folder", disable=None)
+            for i, (image, error) in enumerate(bar):
+                if image is None:
+                    path = self.root / self.names[chosen[i]]
+                    logging.warning("Skipped %s: %s", path, error)
+                else:
+                    images[i], read[i] = image, True
+        self._check_readable(chosen, read)
+        return Images(images[read], chosen[read], int(np.sum(~read)))
+
+    def _decode(self, index, size):
+        """Returns the square image and None, or None and what is wrong with it."""
+        try:
+            data = (self.root / self.names[index]).read_bytes()
+            # On the CPU, so that no GPU is taken for this.
+            with tf.device("CPU"):
+                # The decoder of bitmaps refuses to change their number of channels.
+                channels = 0 if data.startswith(b"BM") else self.source.channels
+                image = tf.io.decode_image(data, channels, expand_animations=False)
+                image = match_channels(image, self.source.channels)
+                return square(image, size).numpy(), None
+        except OSError as error:
+            return None, error.strerror or error
+        except tf.errors.OpError as error:
+            return None, what_failed(error)
+
+    def _check_readable(self, chosen, read):
+        """Raises `DataError` if the split is empty or the folder has too few images."""
+        readable = int(np.sum(read))
+        for index in np.setdiff1d(np.arange(len(self.names)), chosen):
+            if readable >= _FEWEST:
+                break
+            readable += self._decode(index, 1)[0] is not None
+        if readable < _FEWEST:
+            raise self._too_few(readable, "readable images")
+        if not read.any():
+            raise DataError(
+                f"None of the {len(chosen)} images of this split can be read in "
+                f"{self.root}: replace or remove the broken files."
+            )
+
+    def _too_few(self, count, what):
+        return DataError(
+            f"A folder of images needs at least {_FEWEST} "
+            f"({', '.join(suffix[1:] for suffix in _SUFFIXES)}); found {count} {what} "
+            f"in {self.root} and below."
+        )

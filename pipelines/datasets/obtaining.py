@@ -1,0 +1,149 @@
+"""Where the TensorFlow Datasets (TFDS) are, and getting those that are not there."""
+
+import dataclasses
+import os
+import re
+import socket
+import sys
+import threading
+import urllib.parse
+import urllib.request
+
+import tensorflow as tf
+from absl import logging
+
+from pipelines.datasets.sources import ROLES, DataError
+
+_CONNECT_SECONDS = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Official:
+    """What TFDS calls a dataset and its splits, and where the data come from.
+
+    Attributes:
+        name: The name in TFDS.
+        roles: The split expression of every role.
+        host: The server of the download; None if it is by hand only.
+        origin: The same in words.
+    """
+
+    name: str
+    roles: dict
+    host: str | None
+    origin: str
+
+
+OFFICIAL = {
+    "mnist": Official(
+        "mnist",
+        {"train": "train[:55000]", "validation": "train[55000:]", "test": "test"},
+        "storage.googleapis.com",
+        "it is downloaded from storage.googleapis.com",
+    ),
+    "celeba": Official(
+        "celeb_a",
+        {role: role for role in ROLES},
+        "drive.google.com",
+        "it is downloaded from Google Drive, drive.google.com",
+    ),
+    "imagenet": Official(
+        "imagenet2012",
+        {"train": "train", "validation": "train", "test": "validation"},
+        None,
+        "it can only be downloaded by hand: first put ILSVRC2012_img_train.tar and "
+        "ILSVRC2012_img_val.tar from https://image-net.org/download into "
+        "downloads/manual of that directory",
+    ),
+}
+
+
+def tfds_directory(data_dir):
+    """Returns `data_dir`, else `TFDS_DATA_DIR`, else TFDS' default, made absolute."""
+    data_dir = os.fspath(
+        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    )
+    if "://" in data_dir:
+        return data_dir
+    return os.path.abspath(os.path.expanduser(data_dir))
+
+
+def build_command(official, data_dir):
+    """Returns the shell command that prepares a dataset."""
+    return f"`tfds build {official.name} --data_dir={data_dir}`"
+
+
+def newest_version(official, data_dir):
+    """Returns the directory of the newest version, or None if there is none."""
+    parent = os.path.join(data_dir, official.name)
+    if not tf.io.gfile.isdir(parent):
+        return None
+    names = (name.rstrip("/") for name in tf.io.gfile.listdir(parent))
+    # A version in the making has a suffix to its name.
+    versions = [name for name in names if re.fullmatch(r"\d+\.\d+\.\d+", name)]
+    if not versions:
+        return None
+    newest = max(versions, key=lambda name: [int(part) for part in name.split(".")])
+    return os.path.join(parent, newest)
+
+
+def download(official, data_dir):
+    """Downloads and prepares a dataset, and returns the directory of its version.
+
+    TFDS retries for minutes when there is no network, so this looks first.
+
+    Args:
+        official: The `Official`.
+        data_dir: The TFDS directory.
+
+    Raises:
+        DataError: If it can't be downloaded, within seconds when there is no network.
+    """
+    if official.host is None or not reachable(official.host):
+        raise _not_prepared(official, data_dir)
+    logging.info("Downloading and preparing %s in %s", official.name, data_dir)
+    import tensorflow_datasets as tfds
+
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        builder = tfds.builder(official.name, data_dir=data_dir)
+        builder.download_and_prepare()
+    # Network, quota, checksums, disk: every one has exceptions of its own.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise _not_prepared(
+            official, data_dir, f", and downloading it failed ({reason})"
+        ) from error
+    return os.fspath(builder.data_dir)
+
+
+def reachable(host):
+    """Whether a connection to `host` (or to the proxy for it) opens within seconds."""
+    address = (host, 443)
+    proxy = urllib.request.getproxies().get("https")
+    if proxy and not urllib.request.proxy_bypass(host):
+        parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        address = (parts.hostname, parts.port or 80)
+    opened = threading.Event()
+
+    def connect():
+        try:
+            socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
+            opened.set()
+        except OSError:
+            pass
+
+    # In a thread, because looking up the name has no time limit of its own.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(_CONNECT_SECONDS)
+    return opened.is_set()
+
+
+def _not_prepared(official, data_dir, failure=""):
+    return DataError(
+        f"No prepared dataset {official.name} in {data_dir}{failure}: prepare it with "
+        f"{build_command(official, data_dir)} ({official.origin}), or name the "
+        "directory that has it by data_dir or TFDS_DATA_DIR."
+    )

@@ -1,0 +1,166 @@
+"""Sources in the layout of TensorFlow Datasets (TFDS)."""
+
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.datasets.decoding import (
+    BATCH,
+    IN_PARALLEL,
+    collect,
+    match_channels,
+    square,
+    what_failed,
+)
+from pipelines.datasets.obtaining import (
+    OFFICIAL,
+    build_command,
+    download,
+    newest_version,
+    tfds_directory,
+)
+from pipelines.datasets.sources import ROLES, DataError, Images
+
+# How many of imagenet's train examples make the role "validation".
+IMAGENET_HELD_OUT = 1000
+
+
+class Prepared:
+    """A dataset in a TFDS directory, downloaded first if it has to be.
+
+    The newest version there is opened as it is, whatever version the installed TFDS
+    would prepare and whichever of its splits are there.
+    """
+
+    def __init__(self, source, data_dir):
+        self.source = source
+        self.official = OFFICIAL[source.name]
+        self.data_dir = tfds_directory(data_dir)
+        self.version_dir = newest_version(self.official, self.data_dir)
+        if self.version_dir is None:
+            self.version_dir = download(self.official, self.data_dir)
+        self._info_path = os.path.join(self.version_dir, "dataset_info.json")
+        if not tf.io.gfile.exists(self._info_path):
+            raise self._damaged("the file dataset_info.json is missing")
+
+    @property
+    def identity(self):
+        # The file has the version and every split's number of examples and bytes.
+        with tf.io.gfile.GFile(self._info_path, "rb") as file:
+            return f"{self.version_dir} {hashlib.sha256(file.read()).hexdigest()}"
+
+    def read(self, split, size):
+        builder = self._open()
+        expression = self.official.roles.get(split, split).removeprefix("tfds:")
+        count = self._count(builder, split, expression)
+        try:
+            file_order = np.arange(count)
+            if self.source.name == "imagenet" and split in ("train", "validation"):
+                file_order = self._part_by_hash(builder, split, expression, count)
+            images = self._decode(builder, expression, count, file_order, size)
+        except tf.errors.OpError as error:
+            raise self._damaged(what_failed(error)) from error
+        return Images(images, file_order, 0)
+
+    def _open(self):
+        import tensorflow_datasets as tfds
+
+        try:
+            return tfds.builder_from_directory(self.version_dir)
+        # Spoiled metadata show as any exception: of JSON, of protobuf, of TFDS.
+        except Exception as error:
+            raise self._damaged("its metadata cannot be read") from error
+
+    def _count(self, builder, split, expression):
+        """Returns how many examples the expression selects, if their files exist."""
+        try:
+            selected = builder.info.splits[expression]
+        except (KeyError, ValueError) as error:
+            raise self._bad_split(builder, split, str(error)) from error
+        if not selected.num_examples:
+            raise self._bad_split(builder, split, "It selects no example.")
+        for instruction in selected.file_instructions:
+            if not tf.io.gfile.exists(instruction.filename):
+                name = os.path.basename(instruction.filename)
+                raise self._damaged(f"the file {name} is missing")
+        return selected.num_examples
+
+    def _part_by_hash(self, builder, split, expression, count):
+        """Returns the ascending indices of imagenet's role `train` or `validation`."""
+        if count <= IMAGENET_HELD_OUT:
+            raise self._bad_split(
+                builder,
+                split,
+                f"The roles train and validation divide TFDS' train, which needs more "
+                f"than {IMAGENET_HELD_OUT:,} examples.",
+            )
+        batches = _raw(builder, expression, "file_name").batch(1024)
+        hashes = [
+            hashlib.sha1(name).digest()
+            for batch in batches.as_numpy_iterator()
+            for name in batch["file_name"]
+        ]
+        order = sorted(range(count), key=lambda index: (hashes[index], index))
+        held_out, rest = order[:IMAGENET_HELD_OUT], order[IMAGENET_HELD_OUT:]
+        return np.sort(held_out if split == "validation" else rest)
+
+    def _decode(self, builder, expression, count, chosen, size):
+        feature = builder.info.features["image"]
+        channels = self.source.channels
+
+        def decode(example):
+            image = feature.decode_example(example["image"])
+            return match_channels(image, channels)
+
+        def resize(images):
+            return square(images, size)
+
+        dataset = _raw(builder, expression, "image")
+        if len(chosen) < count:
+            wanted = np.isin(np.arange(count), chosen)
+            dataset = tf.data.Dataset.zip(
+                dataset, tf.data.Dataset.from_tensor_slices(wanted)
+            )
+            dataset = dataset.filter(lambda _, keep: keep).map(lambda raw, _: raw)
+        dataset = dataset.map(decode, **IN_PARALLEL)
+        if None in feature.shape:
+            batches = dataset.map(resize, **IN_PARALLEL).batch(BATCH)
+        else:
+            # Pictures of one shape are resized together, which is twice as fast.
+            batches = dataset.batch(BATCH).map(resize, **IN_PARALLEL)
+        shape = (len(chosen), size, size, channels)
+        return collect(batches, shape, self.source.name)
+
+    def _damaged(self, reason):
+        return DataError(
+            f"The dataset in {self.version_dir} is incomplete or damaged ({reason}): "
+            "remove that directory and prepare it again with "
+            f"{build_command(self.official, self.data_dir)}."
+        )
+
+    def _bad_split(self, builder, split, reason):
+        present = ", ".join(
+            f"{name} ({info.num_examples:,})"
+            for name, info in builder.info.splits.items()
+        )
+        return DataError(
+            f"No split {split!r} of {self.source.name} in {self.version_dir}, which "
+            f"has {present}: give a role ({', '.join(ROLES)}) or a TFDS expression "
+            f"such as 'test[:500]'. {reason.splitlines()[0]}"
+        )
+
+
+def _raw(builder, expression, feature):
+    """Reads one feature in file order, images as the bytes of their files."""
+    import tensorflow_datasets as tfds
+
+    skip = {"image": tfds.decode.SkipDecoding()} if feature == "image" else None
+    return builder.as_dataset(
+        split=expression,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
+        # One file after the other, so that test[:500] is the beginning of test.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+    )

@@ -1,0 +1,103 @@
+"""What is known about the sources without opening them, and their seeded splits."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+ROLES = ("train", "validation", "test")
+
+# Part of the definition of the embedded sources and of folders, hence no flag.
+SPLIT_SEED = 20180516
+
+
+class DataError(ValueError):
+    """Data that cannot be had: one sentence for the user, without a traceback."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What is known about a dataset without opening it.
+
+    Attributes:
+        name: The canonical short name.
+        native_size: The default side of its square images, in pixels.
+        channels: 1 or 3.
+        photographs: Whether horizontal flips and random crops are sound in training.
+    """
+
+    name: str
+    native_size: int
+    channels: int
+    photographs: bool
+
+
+class Images(NamedTuple):
+    """Square images in file order.
+
+    Attributes:
+        images: uint8 `[M, size, size, channels]`.
+        file_order: int64 `[M]`, the example's index in file order.
+        skipped: The number of broken files that were left out.
+    """
+
+    images: np.ndarray
+    file_order: np.ndarray
+    skipped: int
+
+
+SOURCES = {
+    known.name: known
+    for known in (
+        Source("digits", 8, 1, photographs=False),
+        Source("photos", 64, 3, photographs=True),
+        Source("mnist", 28, 1, photographs=False),
+        Source("celeba", 64, 3, photographs=True),
+        Source("imagenet", 72, 3, photographs=True),
+        Source("folder", 64, 3, photographs=True),
+    )
+}
+_ALIASES = {"celeb_a": "celeba", "imagenet2012": "imagenet"}
+
+
+def source(name):
+    """Finds a source by its name.
+
+    Args:
+        name: `digits`, `photos`, `mnist`, `celeba` (or `celeb_a`), `imagenet` (or
+            `imagenet2012`) or `folder`.
+
+    Returns:
+        The `Source`.
+
+    Raises:
+        DataError: If there is no such source.
+    """
+    known = SOURCES.get(_ALIASES.get(name, name))
+    if known is None:
+        raise DataError(
+            f"Unknown dataset: choose one of {', '.join(SOURCES)}. Received: {name!r}"
+        )
+    return known
+
+
+def check_role(name, split):
+    """Raises `DataError` unless `split` is a role or `"all"`."""
+    if split not in (*ROLES, "all"):
+        raise DataError(
+            f"{name} has the splits {', '.join(ROLES)} and all. "
+            f"Received: split={split!r}"
+        )
+
+
+def seeded_part(name, split, count):
+    """Returns the ascending indices of a split of `count` examples (80, 10, 10 %)."""
+    check_role(name, split)
+    if split == "all":
+        return np.arange(count)
+    # RandomState's streams are frozen for good; those of Generator may change with
+    # a release of NumPy, and the splits with them.
+    order = np.random.RandomState(SPLIT_SEED).permutation(count)
+    tenth = count // 10
+    parts = np.split(order, [count - 2 * tenth, count - tenth])
+    return np.sort(parts[ROLES.index(split)])

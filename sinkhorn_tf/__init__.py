@@ -1,0 +1,37 @@
+"""Differentiable permutations for TensorFlow and Keras."""
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "sinkhorn_tf needs Keras on the TensorFlow backend: set "
+        "KERAS_BACKEND=tensorflow before Keras is imported. "
+        f"Received: keras.backend.backend()={keras.backend.backend()!r}"
+    )
+
+from sinkhorn_tf import metrics, networks, permutations
+from sinkhorn_tf.callbacks import AnnealTemperature
+from sinkhorn_tf.export import export_solver
+from sinkhorn_tf.gumbel import gumbel_sinkhorn
+from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
+from sinkhorn_tf.matching import CertifiedMatching, certified_matching, matching
+from sinkhorn_tf.sinkhorn import sinkhorn
+from sinkhorn_tf.version import __version__
+
+__all__ = [
+    "AnnealTemperature",
+    "CertifiedMatching",
+    "GumbelSinkhorn",
+    "Matching",
+    "Restore",
+    "SinkhornLayer",
+    "__version__",
+    "certified_matching",
+    "export_solver",
+    "gumbel_sinkhorn",
+    "matching",
+    "metrics",
+    "networks",
+    "permutations",
+    "sinkhorn",
+]

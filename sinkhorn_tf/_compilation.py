@@ -1,0 +1,36 @@
+"""Eager calls run compiled by XLA; calls inside a trace inline plain ops."""
+
+import functools
+
+import tensorflow as tf
+
+
+def compiled_when_eager(function):
+    """Wraps an operator on tensors with the keyword `jit_compile`.
+
+    `jit_compile=None` compiles eager calls and leaves a trace alone, so that the
+    operator takes part in the caller's compilation and an exported model carries no
+    function that must be compiled. True compiles always, False never. Keyword
+    arguments are Python values and part of the cache key.
+    """
+
+    @functools.cache
+    def traced(jit_compile, **static):
+        return tf.function(
+            functools.partial(function, **static),
+            jit_compile=jit_compile,
+            autograph=False,
+        )
+
+    @functools.wraps(function)
+    def call(*tensors, jit_compile=None, **static):
+        if jit_compile not in (None, True, False):
+            raise ValueError(
+                "jit_compile must be None, True or False. "
+                f"Received: jit_compile={jit_compile!r}"
+            )
+        if not jit_compile and not tf.executing_eagerly():
+            return function(*tensors, **static)
+        return traced(jit_compile is not False, **static)(*tensors)
+
+    return call

@@ -1,0 +1,111 @@
+"""Gumbel noise and the Gumbel-Sinkhorn distribution (SN section 3 and 5)."""
+
+import numpy as np
+import tensorflow as tf
+
+from sinkhorn_tf import _arguments
+from sinkhorn_tf.sinkhorn import sinkhorn
+
+
+def gumbel_noise(shape, seed, dtype=tf.float32):
+    """Standard Gumbel noise, the same for a seed in eager, graph and XLA.
+
+    Args:
+        shape: Shape of the noise, a tuple or an int tensor.
+        seed: An int, a `[2]` int tensor, or None for fresh noise (eager only).
+        dtype: float32 or float64.
+
+    Returns:
+        A tensor of finite noise.
+    """
+    # Only the integer bits of the stateless generators agree between graph and XLA.
+    # The lowest are dropped, half a step is added: strictly inside (0, 1), exactly.
+    bits_dtype, used = (tf.uint64, 52) if dtype == tf.float64 else (tf.uint32, 23)
+    bits = tf.random.stateless_uniform(
+        shape, _arguments.to_seed(seed), None, None, bits_dtype, alg="philox"
+    )
+    bits = tf.bitwise.right_shift(bits, bits_dtype.size * 8 - used)
+    uniform = (tf.cast(bits, dtype) + 0.5) * np.asarray(
+        2.0**-used, dtype.as_numpy_dtype
+    )
+    return -tf.math.log(-tf.math.log(uniform))
+
+
+def gumbel_sinkhorn(
+    logits,
+    temperature=1.0,
+    n_samples=1,
+    noise_scale=1.0,
+    n_iters=20,
+    *,
+    seed=None,
+    tolerance=None,
+    gradient="unrolled",
+    jit_compile=None,
+):
+    """Samples soft permutations `S^L((X + noise_scale * g) / t)`, g standard Gumbel.
+
+    Args:
+        logits: `[..., N, N]`, as in `sinkhorn`.
+        temperature: As in `sinkhorn`; broadcasts against the batch dimensions of
+            `logits`, the same for all samples.
+        n_samples: Python int >= 1.
+        noise_scale: Number or tensor >= 0 that broadcasts like `temperature`.
+        n_iters, tolerance, gradient, jit_compile: As in `sinkhorn`.
+        seed: An int or a `[2]` int tensor: the same seed gives the same noise. None
+            draws fresh noise at each eager call and raises inside a trace.
+
+    Returns:
+        `(soft, noisy_logits)`, both `[..., n_samples, N, N]` of the dtype of `logits`;
+        `matching(noisy_logits)` gives the corresponding hard permutations.
+
+    Raises:
+        TypeError, ValueError: As `sinkhorn`, and for `n_samples`, `noise_scale` and
+            `seed`.
+    """
+    logits = _arguments.to_logits(logits)
+    dtype = _arguments.compute_dtype(logits.dtype)
+    n_samples = _arguments.to_count(n_samples, "n_samples", 1)
+    temperature = _arguments.to_positive(temperature, "temperature", dtype)
+    noise_scale = _arguments.to_non_negative(noise_scale, "noise_scale", dtype)
+    seed = _arguments.to_seed(seed)
+    shape = tf.shape(logits)
+    shape = tf.concat([shape[:-2], [n_samples], shape[-2:]], 0)
+    noise = gumbel_noise(shape, seed, dtype)
+    noise.set_shape([*logits.shape[:-2], n_samples, *logits.shape[-2:]])
+    return perturbed_sinkhorn(
+        logits,
+        noise,
+        temperature,
+        noise_scale,
+        n_iters,
+        tolerance=tolerance,
+        gradient=gradient,
+        jit_compile=jit_compile,
+    )
+
+
+def perturbed_sinkhorn(logits, noise, temperature, noise_scale, n_iters, **options):
+    """`gumbel_sinkhorn` with noise that the caller drew.
+
+    Args:
+        logits: `[..., N, N]`.
+        noise: `[..., n_samples, N, N]`.
+        temperature, noise_scale: Numbers, or tensors that broadcast against the batch
+            dimensions of `logits`.
+        n_iters: Python int >= 0.
+        **options: Passed on to `sinkhorn`.
+
+    Returns:
+        `(soft, noisy_logits)`, both `[..., n_samples, N, N]`.
+    """
+    logits = _arguments.to_logits(logits)
+    dtype = _arguments.compute_dtype(logits.dtype)
+    temperature = _arguments.to_positive(temperature, "temperature", dtype)
+    noise_scale = _arguments.to_non_negative(noise_scale, "noise_scale", dtype)
+    per_sample = lambda x: x[..., None] if x.shape.rank else x
+    scale = per_sample(noise_scale)
+    scale = scale[..., None, None] if scale.shape.rank else scale
+    noisy = tf.cast(logits, dtype)[..., None, :, :] + scale * tf.cast(noise, dtype)
+    soft = sinkhorn(noisy, per_sample(temperature), n_iters, **options)
+    return tf.cast(soft, logits.dtype), tf.cast(noisy, logits.dtype)

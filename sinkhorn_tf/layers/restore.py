@@ -1,0 +1,54 @@
+"""Applying a soft or hard permutation to items, as a layer."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class Restore(keras.layers.Layer):
+    """Puts items in the places a permutation gives them: `P^T items`.
+
+    Call arguments:
+        inputs: `[permutation, items]`, a soft or hard `[..., N, N]` and
+            `[..., N, ...]`: the batch dimensions of the permutation, then N items of
+            any shape. Batch dimensions broadcast: with an axis of samples in the
+            permutation pass `items[:, None]`.
+
+    Returns:
+        The restored items, `[..., N, ...]` in the layer's compute dtype.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+
+    def call(self, inputs):
+        permutation, items = inputs
+        batch_rank = permutation.shape.rank - 2
+        items = tf.cast(items, permutation.dtype)
+        shape = tf.shape(items)
+        flat = tf.reshape(
+            items,
+            tf.concat(
+                [shape[: batch_rank + 1], [tf.reduce_prod(shape[batch_rank + 1 :])]], 0
+            ),
+        )
+        restored = tf.matmul(permutation, flat, transpose_a=True)
+        restored = tf.reshape(
+            restored, tf.concat([tf.shape(restored)[:-1], shape[batch_rank + 1 :]], 0)
+        )
+        restored.set_shape(self.compute_output_shape([permutation.shape, items.shape]))
+        return restored
+
+    def compute_output_shape(self, input_shape):
+        permutation, items = (tuple(shape) for shape in input_shape)
+        batch_rank = len(permutation) - 2
+        if len(items) <= batch_rank or permutation[-2] != items[batch_rank]:
+            raise ValueError(
+                "Restore needs a permutation [..., N, N] and items [..., N, ...] with "
+                "the same number of batch dimensions. "
+                f"Received: shapes {permutation} and {items}"
+            )
+        batch = tf.broadcast_static_shape(
+            tf.TensorShape(permutation[:batch_rank]), tf.TensorShape(items[:batch_rank])
+        )
+        return (*batch.as_list(), *items[batch_rank:])

@@ -1,0 +1,49 @@
+"""The Sinkhorn operator as a layer."""
+
+import keras
+
+from sinkhorn_tf.layers.tempered import TemperedLayer
+from sinkhorn_tf.sinkhorn import sinkhorn
+
+
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class SinkhornLayer(TemperedLayer):
+    """Turns logits into soft permutations, `S^L(X / t)` (SN eq. 1).
+
+    Args:
+        temperature: Positive number. It can be annealed with `AnnealTemperature`.
+        n_iters: Python int >= 0, the number of iterations; the most if `tolerance`
+            is given.
+        tolerance: None, or a number > 0: stop once all row sums are this close to 1.
+        gradient: "unrolled" or "implicit", as in `sinkhorn`.
+        hard: Whether the forward pass gives the matching of the logits, with the
+            gradient of the soft permutation (straight-through).
+
+    Call arguments:
+        logits: `[..., N, N]`, score of putting item i at position j.
+        temperature: Overrides the layer's own: a number, or a tensor that broadcasts
+            against the batch dimensions.
+
+    Returns:
+        `[..., N, N]` of the layer's compute dtype.
+
+    Example:
+
+    >>> layer = SinkhornLayer(temperature=0.1)
+    >>> layer(keras.ops.eye(3)).shape
+    TensorShape([3, 3])
+    """
+
+    def call(self, logits, temperature=None):
+        logits = self.to_logits(logits)
+        soft = sinkhorn(
+            logits,
+            self.to_temperature(temperature),
+            self.n_iters,
+            tolerance=self.tolerance,
+            gradient=self.gradient,
+        )
+        return self.finish(soft, logits)
+
+    def compute_output_shape(self, logits_shape, temperature_shape=None):
+        return tuple(logits_shape)

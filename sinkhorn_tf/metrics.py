@@ -1,0 +1,103 @@
+"""How wrong permutations are, as functions and as Keras metrics.
+
+All take permutation lists, integers `[..., N]`, or matrices, floating point
+`[..., N, N]`, which are matched first, for each of the two arguments.
+"""
+
+import keras
+import tensorflow as tf
+
+from sinkhorn_tf.matching import matching
+
+
+def proportion_wrong(y_true, y_pred):
+    """The share of items in a wrong position (P.W. of SN table 1).
+
+    Args:
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+
+    Returns:
+        float32 `[...]`.
+    """
+    wrong = _to_list(y_true) != _to_list(y_pred)
+    return tf.reduce_mean(tf.cast(wrong, tf.float32), axis=-1)
+
+
+def proportion_any_wrong(y_true, y_pred):
+    """1 where any item is in a wrong position, else 0 (P.A.W. of SN table 1).
+
+    Args:
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+
+    Returns:
+        float32 `[...]`.
+    """
+    wrong = _to_list(y_true) != _to_list(y_pred)
+    return tf.cast(tf.reduce_any(wrong, axis=-1), tf.float32)
+
+
+def kendall_tau(y_true, y_pred):
+    """Kendall's rank correlation of two permutation lists.
+
+    Args:
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+
+    Returns:
+        float32 `[...]` from -1 to 1: the share of concordant pairs of items less that
+        of discordant ones; 1 for N = 1, 0 for a list of -1.
+    """
+    y_true, y_pred = _to_list(y_true), _to_list(y_pred)
+    n = tf.shape(y_true)[-1]
+    agreement = tf.reduce_sum(_signs(y_true) * _signs(y_pred), axis=[-2, -1])
+    tau = tf.cast(agreement, tf.float32) / tf.cast(
+        tf.maximum(n * (n - 1), 1), tf.float32
+    )
+    return tf.where(n == 1, tf.ones_like(tau), tau)
+
+
+class _PermutationMetric(keras.metrics.Mean):
+    """The mean over examples of a function of two permutations."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(self.measure(y_true, y_pred), sample_weight)
+
+
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class ProportionWrong(_PermutationMetric):
+    """The mean of `proportion_wrong`."""
+
+    measure = staticmethod(proportion_wrong)
+
+    def __init__(self, name="proportion_wrong", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class ProportionAnyWrong(_PermutationMetric):
+    """The mean of `proportion_any_wrong`."""
+
+    measure = staticmethod(proportion_any_wrong)
+
+    def __init__(self, name="proportion_any_wrong", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class KendallTau(_PermutationMetric):
+    """The mean of `kendall_tau`."""
+
+    measure = staticmethod(kendall_tau)
+
+    def __init__(self, name="kendall_tau", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+
+
+def _to_list(permutation):
+    permutation = tf.convert_to_tensor(permutation)
+    if permutation.dtype.is_integer:
+        return tf.cast(permutation, tf.int32)
+    return matching(permutation)
+
+
+def _signs(perm):
+    return tf.sign(perm[..., :, None] - perm[..., None, :])

@@ -1,0 +1,47 @@
+"""The networks of the experiments: from items to the logits of their places."""
+
+import keras
+
+
+def jigsaw_network(
+    n_pieces,
+    piece_shape,
+    kind="paper",
+    *,
+    filters=64,
+    kernel_size=5,
+    name=None,
+):
+    """The network for jigsaw puzzles of SN section 4.2.
+
+    "paper": a convolution with max pooling, then a dense layer to N outputs, the same
+    for each piece, so that scrambling the pieces permutes the rows of the logits.
+
+    Args:
+        n_pieces: N, the number of pieces of a puzzle.
+        piece_shape: `(height, width, channels)` of a piece.
+        kind: "paper".
+        filters: Filters of the convolution.
+        kernel_size: Side of the convolution's kernel, in pixels.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from float pieces `[B, N, height, width, channels]`
+        with values in [0, 1] to logits `[B, N, N]`.
+
+    Raises:
+        ValueError: If `kind` is unknown.
+    """
+    if kind != "paper":
+        raise ValueError(f"kind must be 'paper'. Received: kind={kind!r}")
+    height, width, channels = piece_shape
+    pieces = keras.Input((n_pieces, height, width, channels), name="pieces")
+    x = keras.ops.reshape(pieces, (-1, height, width, channels))
+    x = keras.layers.Conv2D(
+        filters, kernel_size, padding="same", activation="relu", name="convolution"
+    )(x)
+    x = keras.layers.MaxPooling2D(2, padding="same", name="pooling")(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(n_pieces, name="logits")(x)
+    logits = keras.ops.reshape(x, (-1, n_pieces, n_pieces))
+    return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")

@@ -1,0 +1,132 @@
+"""The Sinkhorn operator: repeated normalisation of rows and columns (SN eq. 1)."""
+
+import math
+
+import tensorflow as tf
+
+from sinkhorn_tf import _arguments, scaling
+from sinkhorn_tf._compilation import compiled_when_eager
+from sinkhorn_tf.implicit import implicit_gradient
+
+
+def sinkhorn(
+    logits,
+    temperature=1.0,
+    n_iters=20,
+    *,
+    tolerance=None,
+    gradient="unrolled",
+    jit_compile=None,
+):
+    """The Sinkhorn operator `S^L(X / t)`: a differentiable analogue of a permutation.
+
+    `S^0(X) = exp(X)` and `S^l = T_c(T_r(S^(l-1)))`: rows are normalised first,
+    columns last, so that columns sum to 1 and rows do in the limit. As the
+    temperature goes to 0 the limit goes to the matching of the logits (SN eq. 4).
+
+    Computed with two matrix-vector products per iteration, stabilised so that
+    logits of any spread give finite plans and gradients. float16 and bfloat16 are
+    computed in float32.
+
+    Args:
+        logits: `[..., N, N]`, score of putting item i at position j, float16,
+            bfloat16, float32 or float64. `-inf` forbids a pair. An example with NaN
+            or +inf gets a plan of NaN and a zero gradient; its neighbours in the
+            batch are not affected.
+        temperature: Positive number, scalar tensor, or tensor that broadcasts
+            against the batch dimensions; differentiable.
+        n_iters: Python int >= 0, the number of iterations L; the most that are
+            taken if a tolerance is given. 0 gives `exp(X / t)`.
+        tolerance: None for exactly `n_iters` iterations. Otherwise a number > 0:
+            each example stops after the first iteration whose row sums are all
+            within `tolerance` of 1.
+        gradient: "unrolled", the derivative of the iterations that were taken, or
+            "implicit", that of the limit, taken at the plan that was reached.
+        jit_compile: None compiles eager calls by XLA and inlines plain ops inside a
+            trace; True compiles always, False never.
+
+    Returns:
+        The plan, same shape and dtype as `logits`, broadcast with `temperature`.
+
+    Raises:
+        TypeError: If `logits` are integers or `n_iters` is not a Python int.
+        ValueError: If a shape or value is out of range. A bad temperature that is
+            known only inside a graph gives NaN instead.
+
+    Reference:
+        Mena et al. 2017, Learning Latent Permutations with Gumbel-Sinkhorn Networks,
+        eq. 1 and theorem 1.
+    """
+    logits = _arguments.to_logits(logits)
+    dtype = _arguments.compute_dtype(logits.dtype)
+    temperature = _arguments.to_positive(temperature, "temperature", dtype)
+    n_iters = _arguments.to_count(n_iters, "n_iters", 0)
+    if tolerance is not None and not 0 < tolerance < math.inf:
+        raise ValueError(
+            f"tolerance must be None or > 0. Received: tolerance={tolerance}"
+        )
+    if gradient not in ("unrolled", "implicit"):
+        raise ValueError(
+            "gradient must be 'unrolled' or 'implicit'. "
+            f"Received: gradient={gradient!r}"
+        )
+    return _sinkhorn(
+        logits,
+        temperature,
+        n_iters=n_iters,
+        tolerance=None if tolerance is None else float(tolerance),
+        gradient=gradient,
+        jit_compile=jit_compile,
+    )
+
+
+@compiled_when_eager
+def _sinkhorn(logits, temperature, *, n_iters, tolerance, gradient):
+    x = tf.cast(logits, temperature.dtype)
+    n = _arguments.static_or_dynamic(x, -1)
+    batch_shape = tf.broadcast_dynamic_shape(tf.shape(x)[:-2], tf.shape(temperature))
+    static_shape = tf.broadcast_static_shape(x.shape[:-2], temperature.shape)
+    x = tf.reshape(tf.broadcast_to(x, tf.concat([batch_shape, [n, n]], 0)), [-1, n, n])
+    t = tf.reshape(tf.broadcast_to(temperature, batch_shape), [-1])
+
+    poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
+    poisoned |= tf.math.is_nan(t)
+    x = tf.where(poisoned[:, None, None], tf.zeros_like(x), x)
+    t = tf.where(poisoned, tf.ones_like(t), t)
+    if n_iters == 0:
+        forbidden = x == -math.inf
+        scaled = tf.where(forbidden, tf.zeros_like(x), x) / t[:, None, None]
+        plan = tf.where(forbidden, tf.zeros_like(x), tf.exp(scaled))
+    else:
+        plan = _iterated(x, t, n_iters, tolerance, gradient)
+    nan = tf.constant(math.nan, plan.dtype)
+    plan = tf.where(poisoned[:, None, None], nan, plan)
+    plan = tf.reshape(plan, tf.concat([batch_shape, [n, n]], 0))
+    plan.set_shape(static_shape.concatenate([logits.shape[-2], logits.shape[-1]]))
+    return tf.cast(plan, logits.dtype)
+
+
+def _iterated(x, t, n_iters, tolerance, gradient):
+    """`S^l(x / t)` for clean `x` `[B, N, N]` and `t` `[B]`, `n_iters` >= 1."""
+
+    @tf.custom_gradient
+    def operator(x, t):
+        # S^l, l >= 1, does not change with a row's offset. Taking it out before the
+        # division keeps digits, and lets a quotient overflow to -inf only.
+        row_max = tf.reduce_max(x, axis=2, keepdims=True)
+        empty = row_max == -math.inf
+        z = (x - tf.where(empty, tf.zeros_like(row_max), row_max)) / t[:, None, None]
+        plan, saved = scaling.iterate(z, n_iters, tolerance)
+
+        def grad(upstream):
+            if gradient == "implicit":
+                z_bar = implicit_gradient(plan, upstream)
+            else:
+                z_bar = scaling.backpropagate(z, plan, saved, upstream)
+            finite_z = tf.where(z == -math.inf, tf.zeros_like(z), z)
+            t_bar = -tf.reduce_sum(z_bar * finite_z, axis=[1, 2]) / t
+            return z_bar / t[:, None, None], t_bar
+
+        return plan, grad
+
+    return operator(x, t)
