@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.errors import UserError
+
 ROLES = ("train", "validation", "test")
 
 # Part of the definition of the embedded sources and of folders, hence no flag.
 SPLIT_SEED = 20180516
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Data that cannot be had: one sentence for the user, without a traceback."""
 
 

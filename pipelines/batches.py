@@ -1,0 +1,71 @@
+"""Batches of examples that any worker can make again from the step alone."""
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import seeds
+from pipelines.errors import UserError
+
+
+def replica_batches(examples, context, *, batch_size, first_step, last_step, seed):
+    """The parts of the global batches that belong to one input pipeline.
+
+    A `tf.data` shuffle buffer cannot be resumed at a step. Here the order of an epoch
+    is a permutation keyed by (seed, epoch), and a batch follows from its step.
+
+    Args:
+        examples: Array `[M, ...]`.
+        context: The `tf.distribute.InputContext` of the input pipeline.
+        batch_size: Examples of a step, over all replicas.
+        first_step, last_step: The range of steps.
+        seed: Python int >= 0.
+
+    Returns:
+        A `tf.data.Dataset` of `(step, position, part)`: int64 scalar, int64 `[b]`
+        positions in the global batch, and `[b, ...]`; each step has one element for
+        each replica that the pipeline feeds.
+
+    Raises:
+        UserError: If the batch size does not divide among the replicas.
+    """
+    replicas = context.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(
+            "The batch size must be a multiple of the number of replicas. "
+            f"Received: --batch_size={batch_size}, {replicas} replicas"
+        )
+    part = batch_size // replicas
+    parts_here = replicas // context.num_input_pipelines
+    first = context.input_pipeline_id * parts_here
+
+    def generate():
+        for step, index in _index_batches(
+            len(examples), batch_size, first_step, last_step, seed
+        ):
+            for i in range(first, first + parts_here):
+                position = np.arange(i * part, (i + 1) * part)
+                yield step, position, examples[index[position]]
+
+    return tf.data.Dataset.from_generator(
+        generate,
+        output_signature=(
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([part], tf.int64),
+            tf.TensorSpec([part, *examples.shape[1:]], examples.dtype),
+        ),
+    )
+
+
+def _index_batches(n_examples, batch_size, first_step, last_step, seed):
+    """Yields `(step, index)`; batches run on across the ends of epochs."""
+    epoch = None
+    for step in range(first_step, last_step):
+        places = np.arange(step * batch_size, (step + 1) * batch_size)
+        index = np.empty(batch_size, np.int64)
+        for wanted in np.unique(places // n_examples):
+            if wanted != epoch:
+                epoch = wanted
+                order = seeds.epoch_order(seed, epoch, n_examples)
+            here = places // n_examples == epoch
+            index[here] = order[places[here] % n_examples]
+        yield step, index

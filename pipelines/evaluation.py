@@ -1,0 +1,128 @@
+"""Measuring permutations: by index, by content, and what could be had at best."""
+
+import functools
+import math
+
+import tensorflow as tf
+
+import sinkhorn_tf as st
+
+
+def chance(n):
+    """What uniformly random permutations of n items score on average."""
+    return {
+        "proportion_wrong": 1 - 1 / n,
+        "proportion_any_wrong": 1 - 1 / math.factorial(n),
+        "kendall_tau": 1.0 if n == 1 else 0.0,
+    }
+
+
+def oracle(perm, same):
+    """What a solver scores on average that knows all but equal items apart.
+
+    Equal items go to the places of their class at random. With k the size of an
+    item's class: P.W. = 1 - mean 1 / k and P.A.W. = 1 - prod 1 / k!. A pair of items
+    of classes A and B keeps its order as often as any pair of their places does, so
+    tau is the mean over pairs of sign * (mean sign over A x B).
+
+    Args:
+        perm: int32 `[B, N]`, the true permutations.
+        same: bool `[B, N, N]`, which items are equal.
+
+    Returns:
+        Dict of float64 `[B]`.
+    """
+    same = tf.cast(same, tf.float64)
+    size = tf.reduce_sum(same, 2)
+    n = perm.shape[-1]
+    signs = tf.cast(tf.sign(perm[:, :, None] - perm[:, None, :]), tf.float64)
+    mean_signs = (same @ signs @ same) / (size[:, :, None] * size[:, None, :])
+    tau = tf.reduce_sum(signs * mean_signs, [1, 2]) / max(n * (n - 1), 1)
+    return {
+        "proportion_wrong": 1 - tf.reduce_mean(1 / size, 1),
+        # Each item holds its share of log k!.
+        "proportion_any_wrong": 1
+        - tf.exp(-tf.reduce_sum(tf.math.lgamma(size + 1) / size, 1)),
+        "kendall_tau": tf.ones_like(tau) if n == 1 else tau,
+    }
+
+
+def evaluate(network, puzzles):
+    """Measures a network on puzzles, with hard permutations and no noise.
+
+    Args:
+        network: Keras model from pieces to logits `[B, N, N]`.
+        puzzles: Iterable of batches of puzzles, see `pipelines.puzzles`.
+
+    Returns:
+        Dict with the scores of `metrics.json`: `proportion_wrong`,
+        `proportion_any_wrong`, `kendall_tau`, `l1` (mean absolute difference of the
+        hard reconstruction, pixels in [0, 1]), `l2` (root of the mean square of an
+        image, averaged), `n_examples`, and under `by_content` (equal pieces are
+        interchangeable), `chance` and `oracle` the first three or two again.
+    """
+    measure = _compiled_measure(network)
+    sums, count = None, 0
+    for batch in puzzles:
+        measured = {k: v.numpy().sum() for k, v in measure(batch).items()}
+        sums = {k: v + (sums[k] if sums else 0.0) for k, v in measured.items()}
+        count += len(batch["perm"])
+    means = {k: float(v / count) for k, v in sums.items()}
+    under = lambda prefix: {
+        k.split("/")[1]: v for k, v in means.items() if k.startswith(prefix + "/")
+    }
+    return {
+        **{k: v for k, v in means.items() if "/" not in k},
+        "n_examples": count,
+        "by_content": under("by_content"),
+        "chance": chance(batch["perm"].shape[-1]),
+        "oracle": under("oracle"),
+    }
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled_measure(network):
+    """Traced once for a network, however often it is validated."""
+    return tf.function(
+        lambda batch: _measure(network, batch), autograph=False, reduce_retracing=True
+    )
+
+
+def _measure(network, batch):
+    """Scores of each example of a batch, a dict of `[B]`."""
+    logits = network(batch["pieces"], training=False)
+    perm, found = batch["perm"], st.matching(logits)
+    target = batch["target"]
+    restored = st.permutations.apply(found, batch["pieces"])
+    flat = lambda x: tf.reshape(x, [tf.shape(x)[0], x.shape[1], -1])
+    difference = flat(restored - target)
+    differs = tf.reduce_any(difference != 0, axis=2)
+    pieces = flat(batch["pieces"])
+    same = tf.reduce_all(pieces[:, :, None] == pieces[:, None, :], axis=3)
+    best = {f"oracle/{k}": v for k, v in oracle(perm, same).items()}
+    return {
+        "proportion_wrong": st.metrics.proportion_wrong(perm, found),
+        "proportion_any_wrong": st.metrics.proportion_any_wrong(perm, found),
+        "kendall_tau": st.metrics.kendall_tau(perm, found),
+        "l1": tf.reduce_mean(tf.abs(difference), [1, 2]),
+        "l2": tf.sqrt(tf.reduce_mean(difference**2, [1, 2])),
+        "by_content/proportion_wrong": tf.reduce_mean(tf.cast(differs, tf.float32), 1),
+        "by_content/proportion_any_wrong": tf.cast(
+            tf.reduce_any(differs, axis=1), tf.float32
+        ),
+        **best,
+    }
+
+
+def table(scores):
+    """The scores beside chance and oracle, as lines of text."""
+    names = {"proportion_wrong": "P.W.", "proportion_any_wrong": "P.A.W."}
+    names |= {"kendall_tau": "Kendall tau", "l1": "l1", "l2": "l2"}
+    columns = ("measured", "by content", "oracle", "chance")
+    lines = [f"{'':12}" + "".join(f"{column:>12}" for column in columns)]
+    for key, name in names.items():
+        parts = (scores, scores["by_content"], scores["oracle"], scores["chance"])
+        cells = (f"{part[key]:12.3f}" if key in part else f"{'':12}" for part in parts)
+        lines.append(f"{name:12}" + "".join(cells))
+    lines.append(f"{scores['n_examples']:,} examples")
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,61 @@
+"""Pictures of results."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from pipelines.runs import write_whole
+
+
+def image_rows(path, rows, *, frames=None, grid=1, title=None):
+    """Draws rows of images, wrong pieces framed in red.
+
+    Args:
+        path: PNG file to write.
+        rows: Dict of a row's label to images `[k, H, W, C]` in [0, 1].
+        frames: Dict of a row's label to bool `[k, N]`, the positions to frame.
+        grid: Pieces along a side of an image.
+        title: Text above the picture.
+    """
+    k = len(next(iter(rows.values())))
+    figure, axes = plt.subplots(
+        len(rows), k, figsize=(1.1 * k + 1.4, 1.1 * len(rows) + 0.5), squeeze=False
+    )
+    for row, (label, images) in zip(axes, rows.items(), strict=True):
+        wrong = (frames or {}).get(label)
+        for column, (axis, image) in enumerate(zip(row, images, strict=True)):
+            axis.imshow(
+                image.squeeze(-1) if image.shape[-1] == 1 else image,
+                cmap="gray",
+                vmin=0,
+                vmax=1,
+                interpolation="nearest",
+            )
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if wrong is not None:
+                _frame(axis, image.shape[0] / grid, grid, wrong[column])
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
+    write_whole(path, lambda name: figure.savefig(name, dpi=110))
+    plt.close(figure)
+
+
+def _frame(axis, side, grid, wrong):
+    """Frames the positions `wrong`, counted row by row."""
+    for position in wrong.nonzero()[0]:
+        y, x = divmod(int(position), grid)
+        axis.add_patch(
+            plt.Rectangle(
+                (x * side - 0.5, y * side - 0.5),
+                side,
+                side,
+                fill=False,
+                edgecolor="red",
+                linewidth=1.5,
+            )
+        )

@@ -1,0 +1,275 @@
+"""Jigsaw puzzles of images (SN section 4.2, table 2).
+
+    python -m pipelines.jigsaw                               # embedded digits, 2x2
+    python -m pipelines.jigsaw --dataset=mnist --grid=3
+    python -m pipelines.jigsaw --flagfile=configs/NAME.cfg
+    python -m pipelines.jigsaw --evaluate=WORKDIR --split=test
+
+Trains a network to put scrambled pieces back, measures it with hard matchings on
+held-out images, and leaves in the run directory `metrics.json`, `puzzles.png`,
+`network.keras` and the SavedModel `solver/1`.
+"""
+
+import math
+import os
+import sys
+import time
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+import sinkhorn_tf as st
+from pipelines import (
+    datasets,
+    evaluation,
+    figures,
+    puzzles,
+    runs,
+    seeds,
+    training,
+)
+from pipelines.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("dataset", "digits", f"One of {', '.join(datasets.SOURCES)}.")
+flags.DEFINE_string("data_dir", None, "TFDS directory, or the folder of images.")
+flags.DEFINE_string("cache_dir", None, "Keeps decoded images for the next run.")
+flags.DEFINE_integer("grid", 2, "Pieces along a side.", lower_bound=1, upper_bound=32)
+flags.DEFINE_integer(
+    "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
+)
+flags.DEFINE_enum("network", "paper", ["paper"], "Kind of network.")
+flags.DEFINE_integer("filters", 64, "Filters of the convolution.", lower_bound=1)
+flags.DEFINE_integer("kernel_size", 5, "Side of its kernel.", lower_bound=1)
+flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
+flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
+flags.DEFINE_integer(
+    "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
+)
+runs.define_training_flags(
+    steps=1500,
+    batch_size=64,
+    learning_rate=3e-3,
+    warmup_steps=100,
+    averaging=0.99,
+    validate_every=250,
+    checkpoint_every=250,
+    temperature=1.0,
+    n_iters=20,
+    noise_scale=1.0,
+    n_samples=1,
+    seed=0,
+)
+
+
+def main():
+    if FLAGS.evaluate is not None:
+        return evaluate_run(FLAGS.evaluate)
+    source = datasets.source(FLAGS.dataset)
+    size = image_size(source, FLAGS.grid, FLAGS.image_size)
+    workdir = runs.start(
+        runs.key_flags(sys.modules[__name__], runs),
+        f"runs/jigsaw_{source.name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
+    )
+    network, seconds = train(source, size, workdir)
+    runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
+    report(network, source, "test", workdir, "", seconds)
+    if FLAGS.export:
+        print(f"SavedModel: {export(network, workdir)}")
+
+
+def image_size(source, grid, size):
+    """The side of the images in pixels: a multiple of `grid`.
+
+    Args:
+        source: A `datasets.Source`.
+        grid: Pieces along a side.
+        size: The size asked for, or None for the nearest to the source's own.
+
+    Raises:
+        UserError: If the size asked for is no multiple.
+    """
+    if size is None:
+        return max(round(source.native_size / grid), 1) * grid
+    if size % grid:
+        raise UserError(
+            f"--image_size must be a multiple of --grid={grid}, such as "
+            f"{max(round(size / grid), 1) * grid}. Received: --image_size={size}"
+        )
+    return size
+
+
+def train(source, size, workdir):
+    """Trains a network, or goes on with the training in `workdir`.
+
+    Returns:
+        The network, and the seconds that its training took.
+    """
+    # Photographs are kept larger, as room for random crops.
+    stored = round(size * 9 / 8) if source.photographs else size
+    images = load(source, "train", stored).images
+    held_out = evaluation_puzzles(source, "validation", size, FLAGS.grid)
+    side = size // FLAGS.grid
+    trainer = training.Training(
+        lambda: st.networks.jigsaw_network(
+            FLAGS.grid**2,
+            (side, side, source.channels),
+            FLAGS.network,
+            filters=FLAGS.filters,
+            kernel_size=FLAGS.kernel_size,
+        ),
+        reconstruction_losses,
+        lambda first, last: puzzles.training_puzzles(
+            images,
+            grid=FLAGS.grid,
+            size=size,
+            batch_size=FLAGS.batch_size,
+            first_step=first,
+            last_step=last,
+            seed=FLAGS.seed,
+            photographs=source.photographs,
+        ),
+        lambda network: evaluation.evaluate(network, held_out)["proportion_wrong"],
+        workdir=workdir,
+        strategy=runs.strategy(FLAGS.distribute),
+        steps=FLAGS.steps,
+        batch_size=FLAGS.batch_size,
+        learning_rate=FLAGS.learning_rate,
+        warmup_steps=FLAGS.warmup_steps,
+        averaging=FLAGS.averaging,
+        validate_every=FLAGS.validate_every,
+        checkpoint_every=FLAGS.checkpoint_every,
+        jit_compile=FLAGS.jit_compile,
+    )
+    return trainer.run(), trainer.seconds
+
+
+def reconstruction_losses(network, batch):
+    """The reconstruction error of SN eq. 5, as a mean over pixels: `[b]`."""
+    logits = network(batch["pieces"], training=True)
+    n = logits.shape[-1]
+    noise = tf.zeros([1, 1, 1])
+    if FLAGS.noise_scale:
+        # For the global batch, then picked: the same for any number of replicas.
+        noise = st.gumbel.gumbel_noise(
+            [FLAGS.batch_size, FLAGS.n_samples, n, n],
+            seeds.stream(FLAGS.seed, "noise", batch["step"]),
+        )
+        noise = tf.gather(noise, batch["position"])
+    soft, _ = st.gumbel.perturbed_sinkhorn(
+        logits, noise, FLAGS.temperature, FLAGS.noise_scale, FLAGS.n_iters
+    )
+    restored = st.Restore()([soft, batch["pieces"][:, None]])
+    error = tf.square(restored - batch["target"][:, None])
+    return tf.reduce_mean(error, axis=list(range(1, error.shape.rank)))
+
+
+def load(source, split, size):
+    return datasets.load(
+        source.name,
+        split,
+        size=size,
+        data_dir=FLAGS.data_dir,
+        cache_dir=FLAGS.cache_dir,
+    )
+
+
+def evaluation_puzzles(source, split, size, grid):
+    found = load(source, split, size)
+    return puzzles.evaluation_puzzles(
+        found.images,
+        found.file_order,
+        grid=grid,
+        batch_size=FLAGS.evaluation_batch_size,
+    )
+
+
+def evaluate_run(workdir):
+    """Measures the network of a finished run on `--dataset` and `--split`."""
+    path = os.path.join(workdir, "network.keras")
+    if not os.path.exists(path):
+        raise UserError(f"No finished run here. Received: --evaluate={workdir}")
+    network = keras.saving.load_model(path)
+    flags_of_run = runs.read_json(os.path.join(workdir, "flags.json"))
+    for name in ("dataset", "temperature", "n_iters"):
+        if not FLAGS[name].present:
+            FLAGS[name].value = flags_of_run[name]
+    source = datasets.source(FLAGS.dataset)
+    channels = network.inputs[0].shape[-1]
+    if source.channels != channels:
+        raise UserError(
+            f"The network was trained on images with {channels} channels. "
+            f"Received: --dataset={source.name} with {source.channels}"
+        )
+    suffix = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
+    report(network, source, FLAGS.split, workdir, f"_{source.name}_{suffix}")
+
+
+def report(network, source, split, workdir, suffix, seconds=None):
+    """Measures, prints and draws: `metrics<suffix>.json`, `puzzles<suffix>.png`."""
+    _, n, side, _, _ = network.inputs[0].shape
+    grid = math.isqrt(n)
+    held_out = evaluation_puzzles(source, split, grid * side, grid)
+    started = time.monotonic()
+    scores = evaluation.evaluate(network, held_out)
+    scores["seconds"] = {"evaluation": time.monotonic() - started}
+    if seconds is not None:
+        scores["seconds"]["training"] = seconds
+    scores["flags"] = runs.key_flags(sys.modules[__name__], runs)
+    scores["versions"] = runs.versions()
+    metrics = os.path.join(workdir, f"metrics{suffix}.json")
+    runs.write_json(metrics, scores)
+    picture = os.path.join(workdir, f"puzzles{suffix}.png")
+    draw(network, next(iter(held_out)), picture)
+    print(f"\nJigsaw {grid}x{grid}, {source.name} {split}")
+    print(evaluation.table(scores))
+    print(f"Metrics: {metrics}\nPicture: {picture}")
+
+
+def draw(network, puzzle, path, count=10):
+    """Draws scrambled, soft, hard and original images (SN figure 1a)."""
+    puzzle = {name: value[:count] for name, value in puzzle.items()}
+    pieces, target = puzzle["pieces"], puzzle["target"]
+    logits = network(pieces, training=False)
+    grid = math.isqrt(pieces.shape[1])
+    image = lambda x: puzzles.join(x, grid).numpy()
+    rows = {"scrambled": image(pieces)}
+    for factor in (5, 1, 0.2):
+        t = FLAGS.temperature * factor
+        soft = st.sinkhorn(logits, t, FLAGS.n_iters)
+        rows[f"soft, t = {t:g}"] = image(st.Restore()([soft, pieces]))
+    hard = st.permutations.apply(st.matching(logits), pieces)
+    rows["hard"] = image(hard)
+    rows["original"] = image(target)
+    wrong = tf.reduce_any(hard != target, axis=[2, 3, 4]).numpy()
+    figures.image_rows(path, rows, frames={"hard": wrong}, grid=grid)
+
+
+def export(network, workdir):
+    """Writes the SavedModel with `solve_image` beside the usual signatures."""
+    _, n, height, width, channels = network.inputs[0].shape
+    grid = math.isqrt(n)
+
+    def solve_image(solve, image):
+        answer = solve(puzzles.cut(image, grid))
+        return {**answer, "restored": puzzles.join(answer["restored"], grid)}
+
+    spec = tf.TensorSpec(
+        [None, grid * height, grid * width, channels], tf.float32, name="image"
+    )
+    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
+        metrics = file.read()
+    return st.export_solver(
+        network,
+        os.path.join(workdir, "solver"),
+        temperature=FLAGS.temperature,
+        n_iters=FLAGS.n_iters,
+        signatures={"solve_image": (solve_image, spec)},
+        assets_extra={"metrics.json": metrics},
+    )
+
+
+if __name__ == "__main__":
+    runs.main(main)

@@ -1,0 +1,190 @@
+"""What every program shares: flags, the run directory, errors in one sentence."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+
+import keras
+import tensorflow as tf
+from absl import app, flags, logging
+
+from pipelines.errors import UserError
+
+_VERSIONS = ("sinkhorn_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+
+# What may differ between a run and its resumption.
+_FREE = {
+    "resume",
+    "workdir",
+    "data_dir",
+    "cache_dir",
+    "export",
+    "distribute",
+    "evaluate",
+    "split",
+    "evaluation_batch_size",
+}
+
+
+def define_training_flags(**defaults):
+    """Defines the flags of a training, with a pipeline's own default values."""
+    number = lambda name, text, lower=0: flags.DEFINE_float(
+        name, defaults[name], text, lower_bound=lower
+    )
+    count = lambda name, text, lower=1: flags.DEFINE_integer(
+        name, defaults[name], text, lower_bound=lower
+    )
+    count("steps", "Training steps.")
+    count("batch_size", "Examples of a step, over all replicas.")
+    number("learning_rate", "Highest rate of Adam; warmed up, then a cosine to 0.")
+    count("warmup_steps", "Steps until the highest rate is reached.", 0)
+    number("averaging", "Decay of the exponential average of the weights; 0: none.")
+    count("validate_every", "Steps between validations.")
+    count("checkpoint_every", "Steps between checkpoints.")
+    number("temperature", "Temperature of the Sinkhorn operator.", 1e-6)
+    count("n_iters", "Iterations of the Sinkhorn operator.")
+    number("noise_scale", "Scale of the Gumbel noise in training.")
+    count("n_samples", "Samples of Gumbel noise for each example.")
+    count("seed", "Seed of everything random in training.", 0)
+    flags.DEFINE_string("workdir", None, "Directory of the run (default: runs/...).")
+    flags.DEFINE_bool("resume", False, "Go on with the run in --workdir.")
+    flags.DEFINE_bool("export", True, "Write a SavedModel for TensorFlow Serving.")
+    flags.DEFINE_bool("jit_compile", True, "Compile the training step by XLA.")
+    flags.DEFINE_enum(
+        "distribute",
+        "none",
+        ["none", "mirrored"],
+        "mirrored: all devices of this machine, through tf.distribute.",
+    )
+
+
+def strategy(name):
+    """The `tf.distribute.Strategy` of `--distribute`."""
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU")
+        devices = devices or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def start(values, default_workdir):
+    """Seeds everything and makes the run directory, or checks that it can be resumed.
+
+    Args:
+        values: Dict of the flags that describe the run.
+        default_workdir: Where the run goes without `--workdir`.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        UserError: If the directory holds a run and `--resume` is not given, or the
+            flags are not those of that run.
+    """
+    workdir = values["workdir"] or default_workdir
+    record = os.path.join(workdir, "flags.json")
+    if os.path.exists(record):
+        if not values["resume"]:
+            raise UserError(
+                f"{workdir} already holds a run: pass --resume to go on with it, or "
+                "another --workdir."
+            )
+        earlier = read_json(record)
+        for name, value in values.items():
+            if name not in _FREE and earlier.get(name) != value:
+                raise UserError(
+                    f"--resume needs the flags of the run in {workdir}. Received: "
+                    f"--{name}={value}, the run has {earlier.get(name)}"
+                )
+    else:
+        try:
+            os.makedirs(workdir, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The run directory cannot be made: {error.strerror}. "
+                f"Received: --workdir={workdir}"
+            ) from error
+        write_json(record, values)
+    keras.utils.set_random_seed(values["seed"])
+    return workdir
+
+
+def key_flags(*modules):
+    """The values of the flags that these modules define, a dict."""
+    values = {}
+    for module in modules:
+        for flag in flags.FLAGS.get_flags_for_module(module):
+            values[flag.name] = flag.value
+    return dict(sorted(values.items()))
+
+
+def versions():
+    """The versions a result was made with."""
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in _VERSIONS},
+    }
+
+
+def read_json(path):
+    """Reads a JSON file, or raises UserError."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_json(path, value):
+    """Writes a JSON file, whole or not at all."""
+    write_whole(path, lambda name: _dump(name, value))
+
+
+def write_whole(path, write):
+    """Calls `write(temporary_path)`, then renames it to `path`.
+
+    The temporary name keeps the extension, from which writers tell the format.
+    """
+    folder, name = os.path.split(path)
+    temporary_folder = tempfile.mkdtemp(prefix=".writing-", dir=folder or ".")
+    temporary = os.path.join(temporary_folder, name)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        os.rmdir(temporary_folder)
+
+
+def main(program):
+    """Runs a program; what the user can mend ends with one sentence on stderr."""
+
+    def guarded(arguments):
+        if len(arguments) > 1:
+            _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
+        logging.set_verbosity(logging.WARNING)
+        try:
+            program()
+        except UserError as error:
+            _fail(error)
+        except KeyboardInterrupt:
+            _fail("Interrupted. What was saved is kept: go on with --resume.")
+        except OSError as error:
+            _fail(f"{error.strerror}: {error.filename}")
+
+    app.run(guarded)
+
+
+def _dump(path, value):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+
+
+def _fail(message):
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,227 @@
+"""The training loop of every pipeline."""
+
+import math
+import os
+import sys
+import time
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from pipelines.errors import UserError
+
+
+class Training:
+    """A network in training: its average, optimizer, checkpoints and logs.
+
+    Runs on any `tf.distribute` strategy. On one device the whole step is compiled by
+    XLA; under several replicas, where that fails, none of it is.
+
+    The state that is saved (weights, their average, optimizer, step, best score) and
+    the randomness keyed by the step make a resumed run the same run.
+
+    Args:
+        build_network: Function without arguments that returns the Keras model.
+        losses: Function `(network, batch) -> [b]`, the loss of each example.
+        datasets: Function `(first_step, last_step)` to a function of a
+            `tf.distribute.InputContext` to a `tf.data.Dataset` of batches.
+        validate: Function `network -> float`, smaller is better.
+        workdir: Directory for checkpoints and TensorBoard logs.
+        strategy: A `tf.distribute.Strategy`.
+        steps: Number of steps.
+        batch_size: Examples of a step, over all replicas.
+        learning_rate: The highest; warmed up linearly, then a cosine down to 0.
+        warmup_steps: Steps until it is reached.
+        averaging: Decay of the exponential average of the weights, 0 for none. It is
+            the average that is validated and kept.
+        validate_every: Steps between validations.
+        checkpoint_every: Steps between checkpoints of the state.
+        jit_compile: Whether to compile the step on one device.
+    """
+
+    def __init__(
+        self,
+        build_network,
+        losses,
+        datasets,
+        validate,
+        *,
+        workdir,
+        strategy,
+        steps,
+        batch_size,
+        learning_rate,
+        warmup_steps=100,
+        averaging=0.99,
+        validate_every=500,
+        checkpoint_every=250,
+        jit_compile=True,
+    ):
+        self._losses = losses
+        self._datasets = datasets
+        self._validate = validate
+        self._strategy = strategy
+        self._steps = steps
+        self._batch_size = batch_size
+        self._averaging = averaging
+        self._validate_every = validate_every
+        self._checkpoint_every = checkpoint_every
+        self._logs = os.path.join(workdir, "logs")
+        warmup_steps = min(warmup_steps, steps // 10)
+        self._schedule = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(steps - warmup_steps, 1),
+            warmup_target=learning_rate,
+            warmup_steps=warmup_steps,
+        )
+        with strategy.scope():
+            self.network = build_network()
+            self.average = keras.models.clone_model(self.network)
+            self.average.set_weights(self.network.get_weights())
+            self._optimizer = keras.optimizers.Adam(self._schedule)
+            self._optimizer.build(self.network.trainable_variables)
+            self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._best = tf.Variable(float("inf"), trainable=False)
+            self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        state = tf.train.Checkpoint(
+            network=self.network,
+            average=self.average,
+            optimizer=self._optimizer,
+            step=self._step,
+            best=self._best,
+            seconds=self._seconds,
+        )
+        best = tf.train.Checkpoint(average=self.average)
+        manager = lambda checkpoint, name: tf.train.CheckpointManager(
+            checkpoint, os.path.join(workdir, name), max_to_keep=2
+        )
+        self._last_states = manager(state, "checkpoints")
+        self._best_weights = manager(best, "best")
+        on_one_device = strategy.num_replicas_in_sync == 1
+        self._train_step = tf.function(
+            self._distributed_step,
+            jit_compile=jit_compile and on_one_device,
+            autograph=False,
+        )
+
+    @property
+    def seconds(self):
+        """Seconds of training so far, over all resumptions."""
+        return float(self._seconds.numpy())
+
+    def run(self):
+        """Trains from the last checkpoint, if there is one, to the end.
+
+        Returns:
+            The averaged network with the weights that validated best.
+        """
+        self._restore(self._last_states)
+        first = int(self._step.numpy())
+        if first:
+            print(f"resumed at step {first}", file=sys.stderr)
+        if first < self._steps:
+            self._train(first)
+        self._restore(self._best_weights)
+        return self.average
+
+    def _train(self, first):
+        dataset = self._strategy.distribute_datasets_from_function(
+            self._datasets(first, self._steps)
+        )
+        writer = tf.summary.create_file_writer(self._logs)
+        started, before = time.monotonic(), self.seconds
+        with writer.as_default(), _Progress(first, self._steps) as progress:
+            batches = iter(dataset)
+            for step in range(first + 1, self._steps + 1):
+                loss = self._train_step(next(batches))
+                last = step == self._steps
+                if step % 50 == 0 or last:
+                    loss = float(loss.numpy())
+                    if math.isnan(loss):
+                        raise UserError(
+                            f"The loss became NaN at step {step}; try a smaller "
+                            "--learning_rate or a larger --temperature."
+                        )
+                    tf.summary.scalar("loss", loss, step)
+                    tf.summary.scalar("learning_rate", self._schedule(step), step)
+                    progress.show(step, loss=loss)
+                validates = step % self._validate_every == 0 or last
+                if validates:
+                    self._keep_if_best(step, progress)
+                if validates or step % self._checkpoint_every == 0:
+                    self._step.assign(step)
+                    self._seconds.assign(before + time.monotonic() - started)
+                    self._last_states.save(checkpoint_number=step)
+
+    def _distributed_step(self, batch):
+        per_replica = self._strategy.run(self._replica_step, args=(batch,))
+        loss = self._strategy.reduce("SUM", per_replica, axis=None)
+        # Early on the average forgets faster, or it would hold the initial weights.
+        step = tf.cast(self._optimizer.iterations.value, tf.float32)
+        decay = tf.minimum(self._averaging, (1 + step) / (10 + step))
+        for mean, weight in zip(
+            self.average.weights, self.network.weights, strict=True
+        ):
+            if mean.dtype.startswith("float"):
+                mean.assign(weight + decay * (mean - weight))
+        return loss
+
+    def _replica_step(self, batch):
+        with tf.GradientTape() as tape:
+            # The gradients of the replicas are summed.
+            loss = tf.reduce_sum(self._losses(self.network, batch)) / self._batch_size
+        variables = [v.value for v in self.network.trainable_variables]
+        gradients = tape.gradient(loss, variables)
+        self._optimizer.apply(gradients, self.network.trainable_variables)
+        return loss
+
+    def _keep_if_best(self, step, progress):
+        score = self._validate(self.average)
+        tf.summary.scalar("validation", score, step)
+        progress.show(step, validation=score)
+        if score < float(self._best.numpy()):
+            # Before the state: a kill in between repeats this, never loses it.
+            self._best_weights.save(checkpoint_number=step)
+            self._best.assign(score)
+
+    def _restore(self, manager):
+        if manager.latest_checkpoint:
+            try:
+                status = manager.checkpoint.restore(manager.latest_checkpoint)
+                status.assert_existing_objects_matched()
+            except (ValueError, AssertionError, tf.errors.OpError) as error:
+                raise UserError(
+                    f"The checkpoint {manager.latest_checkpoint} cannot be read; delete "
+                    f"it to go back to an earlier one. ({type(error).__name__})"
+                ) from error
+
+
+class _Progress:
+    """A bar on a terminal; elsewhere a line now and then, without control codes."""
+
+    def __init__(self, first, last):
+        self._last = last
+        self._shown = {}
+        self._spoken = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=last, initial=first, unit="step")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, step, **values):
+        """Shows the latest values."""
+        self._shown |= {name: f"{value:.4f}" for name, value in values.items()}
+        if self._bar is not None:
+            self._bar.set_postfix(self._shown)
+            self._bar.update(step - self._bar.n)
+        elif time.monotonic() - self._spoken > 10 or step == self._last:
+            self._spoken = time.monotonic()
+            text = "  ".join(f"{name} {value}" for name, value in self._shown.items())
+            print(f"step {step}/{self._last}  {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,40 @@
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+BLOCK = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "sinkhorn_tf":
+            raise ModuleNotFoundError(f"blocked: {name}")
+
+sys.meta_path.insert(0, Block())
+"""
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Runs code in a fresh isolated process, in another directory."""
+
+    def run(code, *arguments, without_package=False, environment=None):
+        script = (BLOCK if without_package else "") + textwrap.dedent(code)
+        return subprocess.run(
+            [sys.executable, "-I", "-c", script, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
