@@ -194,7 +194,7 @@ def evaluate_run(workdir):
     network = keras.saving.load_model(path)
     flags_of_run = runs.read_json(os.path.join(workdir, "flags.json"))
     for name in ("dataset", "temperature", "n_iters"):
-        if not FLAGS[name].present:
+        if FLAGS[name].using_default_value:
             FLAGS[name].value = flags_of_run[name]
     source = datasets.source(FLAGS.dataset)
     channels = network.inputs[0].shape[-1]

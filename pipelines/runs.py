@@ -1,9 +1,11 @@
 """What every program shares: flags, the run directory, errors in one sentence."""
 
+import glob
 import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 
@@ -99,6 +101,9 @@ def start(values, default_workdir):
                     f"--resume needs the flags of the run in {workdir}. Received: "
                     f"--{name}={value}, the run has {earlier.get(name)}"
                 )
+        # What a kill left half-written.
+        for stale in glob.glob(os.path.join(workdir, ".writing-*")):
+            shutil.rmtree(stale, ignore_errors=True)
     else:
         try:
             os.makedirs(workdir, exist_ok=True)

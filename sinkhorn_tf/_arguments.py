@@ -64,8 +64,8 @@ def to_non_negative(value, name, dtype):
 
 def _to_scale(value, name, dtype, valid, description):
     tensor = tf.cast(to_tensor(value, name), dtype)
-    if isinstance(tensor, tf.__internal__.EagerTensor):
-        array = tensor.numpy()
+    array = _known(value, tensor)
+    if array is not None:
         if not np.all(np.isfinite(array) & valid(array)):
             raise ValueError(
                 f"{name} must be {description} and finite. Received: {name}={value}"
@@ -73,6 +73,20 @@ def _to_scale(value, name, dtype, valid, description):
         return tensor
     good = tf.math.is_finite(tensor) & valid(tensor)
     return tf.where(good, tensor, tf.constant(np.nan, dtype))
+
+
+def _known(value, tensor):
+    """The array in `tensor`, made of `value`, or None if only a graph knows it."""
+    eager = tf.__internal__.EagerTensor
+    if isinstance(tensor, eager):
+        return tensor.numpy()
+    if isinstance(value, eager):
+        with tf.init_scope():
+            return tf.cast(value, tensor.dtype).numpy()
+    if tf.is_symbolic_tensor(value):
+        return None
+    # A Python value is a constant in a trace.
+    return tf.get_static_value(tensor)
 
 
 def to_count(value, name, minimum):

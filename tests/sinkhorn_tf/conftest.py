@@ -33,6 +33,7 @@ def run_python(tmp_path):
             [sys.executable, "-I", "-c", script, *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+            check=False,
             capture_output=True,
             text=True,
         )

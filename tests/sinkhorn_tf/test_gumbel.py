@@ -1,9 +1,16 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
 from sinkhorn_tf.gumbel import gumbel_noise
+
+sinkhorn = functools.partial(st.sinkhorn, n_iters=3, jit_compile=False)
+gumbel_sinkhorn = functools.partial(
+    st.gumbel_sinkhorn, n_iters=3, seed=0, jit_compile=False
+)
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
@@ -75,7 +82,7 @@ def test_errors_name_the_value_received(arguments, error):
 
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="int64"):
-        st.gumbel_sinkhorn(np.eye(3, dtype=np.int64))
+        gumbel_sinkhorn(np.eye(3, dtype=np.int64))
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
@@ -102,13 +109,13 @@ def test_noise_is_finite_for_the_first_and_the_last_bits(monkeypatch, dtype, bit
 @pytest.mark.parametrize("batch", [(), (3,), (2, 1), (0,)])
 def test_shapes(rng, batch):
     x = rng.normal(size=(*batch, 4, 4)).astype(np.float32)
-    soft, noisy = st.gumbel_sinkhorn(x, n_samples=5, n_iters=3, seed=0)
+    soft, noisy = gumbel_sinkhorn(x, n_samples=5)
     assert soft.shape == noisy.shape == (*batch, 5, 4, 4)
 
 
 def test_static_shapes_with_unknown_batch():
     function = tf.function(
-        lambda x: st.gumbel_sinkhorn(x, n_samples=5, n_iters=3, seed=0),
+        lambda x: gumbel_sinkhorn(x, n_samples=5),
         input_signature=[tf.TensorSpec([None, 4, 4])],
     )
     for output in function.get_concrete_function().outputs:
@@ -118,14 +125,14 @@ def test_static_shapes_with_unknown_batch():
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
 def test_dtype_is_kept(rng, name):
     x = tf.cast(rng.normal(size=(2, 4, 4)), name)
-    soft, noisy = st.gumbel_sinkhorn(x, n_iters=3, seed=0)
+    soft, noisy = gumbel_sinkhorn(x)
     assert soft.dtype == noisy.dtype == name
 
 
 def test_no_noise_at_scale_zero(rng):
     x = rng.normal(size=(2, 4, 4)).astype(np.float32)
-    soft, noisy = st.gumbel_sinkhorn(x, 0.5, 3, 0.0, 3, seed=0)
-    plan = st.sinkhorn(x, 0.5, 3)
+    soft, noisy = gumbel_sinkhorn(x, 0.5, 3, 0.0)
+    plan = sinkhorn(x, 0.5)
     for sample in range(3):
         np.testing.assert_array_equal(noisy[:, sample], x)
         np.testing.assert_allclose(soft[:, sample], plan, atol=1e-6)
@@ -133,27 +140,27 @@ def test_no_noise_at_scale_zero(rng):
 
 def test_noise_is_added_before_the_division(rng):
     x = rng.normal(size=(2, 4, 4)).astype(np.float32)
-    warm, noisy = st.gumbel_sinkhorn(x, 2.0, 3, 0.5, 3, seed=0)
-    cold, noisy_too = st.gumbel_sinkhorn(x, 0.2, 3, 0.5, 3, seed=0)
+    warm, noisy = gumbel_sinkhorn(x, 2.0, 3, 0.5)
+    cold, noisy_too = gumbel_sinkhorn(x, 0.2, 3, 0.5)
     np.testing.assert_array_equal(noisy, noisy_too)
     noise = gumbel_noise((2, 3, 4, 4), 0)
     np.testing.assert_allclose(noisy, x[:, None] + 0.5 * noise, atol=1e-6)
-    np.testing.assert_allclose(warm, st.sinkhorn(noisy, 2.0, 3), atol=1e-6)
-    np.testing.assert_allclose(cold, st.sinkhorn(noisy, 0.2, 3), atol=1e-6)
+    np.testing.assert_allclose(warm, sinkhorn(noisy, 2.0), atol=1e-6)
+    np.testing.assert_allclose(cold, sinkhorn(noisy, 0.2), atol=1e-6)
 
 
 def test_temperature_and_noise_scale_of_each_example(rng):
     x = rng.normal(size=(2, 4, 4)).astype(np.float32)
     t, scale = np.float32([0.2, 2.0]), np.float32([0.0, 3.0])
-    soft, noisy = st.gumbel_sinkhorn(x, t, 3, scale, 3, seed=0)
+    soft, noisy = gumbel_sinkhorn(x, t, 3, scale)
     noise = gumbel_noise((2, 3, 4, 4), 0)
     expected = x[:, None] + scale[:, None, None, None] * noise
     np.testing.assert_allclose(noisy, expected, atol=1e-6)
-    np.testing.assert_allclose(soft, st.sinkhorn(noisy, t[:, None], 3), atol=1e-6)
+    np.testing.assert_allclose(soft, sinkhorn(noisy, t[:, None]), atol=1e-6)
 
 
 def test_samples_and_examples_differ():
-    _, noisy = st.gumbel_sinkhorn(np.zeros((2, 4, 4), np.float32), 1, 3, seed=0)
+    _, noisy = gumbel_sinkhorn(np.zeros((2, 4, 4), np.float32), 1, 3)
     draws = noisy.numpy().reshape(6, 16)
     assert len(np.unique(draws, axis=0)) == 6
 
@@ -161,7 +168,7 @@ def test_samples_and_examples_differ():
 def test_forbidden_pairs_stay_forbidden(rng):
     x = rng.normal(size=(2, 4, 4)).astype(np.float32)
     x[:, 0, 1:3] = -np.inf
-    soft, noisy = st.gumbel_sinkhorn(x, 0.5, 3, n_iters=3, seed=0)
+    soft, noisy = gumbel_sinkhorn(x, 0.5, 3)
     assert (noisy.numpy()[:, :, 0, 1:3] == -np.inf).all()
     assert (soft.numpy()[:, :, 0, 1:3] == 0).all()
     assert np.isfinite(soft).all()
@@ -173,9 +180,7 @@ def test_gradient_flows_to_logits_temperature_and_noise_scale(rng):
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         x, t, scale = inputs
-        soft, _ = st.gumbel_sinkhorn(
-            x, t, 2, scale, 3, seed=0, jit_compile=False
-        )
+        soft, _ = gumbel_sinkhorn(x, t, 2, scale)
         loss = tf.reduce_sum(soft**2)
     for gradient in tape.gradient(loss, inputs):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0

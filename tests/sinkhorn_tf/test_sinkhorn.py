@@ -66,13 +66,13 @@ def assert_relatively_close(actual, expected, rtol):
 )
 def test_equals_log_domain_reference(rng, n, n_iters, dtype):
     # Scaled, so that exp(X / t) of zero iterations stays within the range.
-    scale = 0.05 if n_iters == 0 else 1
+    scale = 0.02 if n_iters == 0 else 1
     x = (scale * rng.normal(size=(4, n, n))).astype(dtype)
     plan = operator(n_iters)(x, TEMPERATURES.astype(dtype)).numpy()
     expected = reference(x, TEMPERATURES.astype(dtype), n_iters)
     assert plan.dtype == dtype
     if n_iters == 0:
-        np.testing.assert_allclose(plan, expected, 1e-4 if dtype == np.float32 else 0)
+        np.testing.assert_allclose(plan, expected, 50 * np.finfo(dtype).eps)
     elif dtype == np.float64:
         np.testing.assert_allclose(plan, expected, rtol=1e-9, atol=1e-12)
     else:
@@ -89,7 +89,7 @@ def test_every_mode_equals_reference_at_low_temperature(rng, mode):
     np.testing.assert_allclose(plan[3], expected[3], rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-4), (np.float64, 1e-10)])
+@pytest.mark.parametrize("dtype, rtol", [(np.float32, 5e-4), (np.float64, 1e-10)])
 @pytest.mark.parametrize("n_iters", [0, 1, 20, 45])
 def test_unrolled_gradients_equal_naive_autodiff(rng, n_iters, dtype, rtol):
     x = rng.normal(size=(4, 5, 5)).astype(dtype)
@@ -178,7 +178,8 @@ def test_implicit_gradient_is_finite_for_permutations_and_forbidden_pairs(rng):
     x[2, 1] = -np.inf
     x[3, 0, 1:] = x[3, 1, 1:] = -np.inf
     function = operator(20, gradient="implicit")
-    for g in gradients(function, x, np.full(4, 0.1, np.float32), x[::-1] * 0 + 1):
+    weights = rng.normal(size=x.shape)
+    for g in gradients(function, x, np.full(4, 0.1, np.float32), weights):
         assert np.isfinite(g).all()
 
 
@@ -205,11 +206,10 @@ def test_tolerance_stops_each_example_at_its_own_iteration(rng):
         assert_relatively_close(actual[1][b], expected[1][0], 1e-9)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-def test_tolerance_holds_over_a_batch_of_converged_examples(rng, mode):
-    x = rng.normal(size=(3, 5, 5)).astype(np.float32)
-    plan = operator(1000, mode, tolerance=1e-4)(x, 1.0).numpy()
-    assert np.abs(plan.sum(-1) - 1).max() <= 1.1e-4
+def test_tolerance_holds_over_a_batch_of_converged_examples(rng):
+    x = rng.normal(size=(4, 5, 5))
+    plan = operator(1000, tolerance=1e-4)(x, np.array([1, 0.7, 0.5, 0.3])).numpy()
+    assert np.abs(plan.sum(-1) - 1).max() <= 1e-4
     np.testing.assert_allclose(plan.sum(-2), 1, atol=1e-6)
 
 
@@ -490,6 +490,6 @@ def test_low_temperature_finds_the_planted_permutation(rng, n):
     perm = np.array([rng.permutation(n) for _ in range(4)])
     planted = np.eye(n)[perm]
     x = planted + rng.uniform(0, 0.5, size=planted.shape)
-    x += rng.normal(size=(4, n, 1)) + rng.normal(size=(4, 1, n))
-    plan = st.sinkhorn(x.astype(np.float32), 1e-3, 1000, tolerance=1e-6)
-    np.testing.assert_allclose(plan, planted, atol=1e-4)
+    x += rng.normal(size=(4, n, 1))
+    plan = operator(20)(x.astype(np.float32), np.full(4, 1e-3, np.float32))
+    np.testing.assert_allclose(plan, planted, atol=1e-6)

@@ -1,0 +1,276 @@
+"""The whole program, on small data; in processes of its own where that matters."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl.testing import flagsaver
+
+import sinkhorn_tf as st
+from pipelines import datasets, jigsaw, puzzles
+from pipelines.errors import UserError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QUICK = {
+    "steps": 30,
+    "validate_every": 20,
+    "checkpoint_every": 10,
+    "filters": 4,
+    "batch_size": 8,
+}
+
+jigsaw.FLAGS.mark_as_parsed()
+
+
+def run(workdir, **flags):
+    with flagsaver.flagsaver(workdir=str(workdir), **(QUICK | flags)):
+        jigsaw.main()
+
+
+def command(*flags):
+    return [sys.executable, "-m", "pipelines.jigsaw", *flags]
+
+
+def process(*flags, **options):
+    return subprocess.run(
+        command(*flags),
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+
+
+def scores(workdir, name="metrics.json"):
+    with open(os.path.join(workdir, name), encoding="utf-8") as file:
+        found = json.load(file)
+    return {k: v for k, v in found.items() if k not in ("seconds", "flags")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("jigsaw") / "run"
+    run(workdir, steps=300, validate_every=100, filters=32, batch_size=32)
+    return workdir
+
+
+def test_a_run_leaves_metrics_picture_network_and_solver(finished):
+    found = json.loads((finished / "metrics.json").read_text())
+    assert set(found) == {
+        "proportion_wrong",
+        "proportion_any_wrong",
+        "kendall_tau",
+        "l1",
+        "l2",
+        "n_examples",
+        "chance",
+        "oracle",
+        "by_content",
+        "seconds",
+        "flags",
+        "versions",
+    }
+    assert found["n_examples"] == 179
+    assert found["proportion_wrong"] < 0.35 < found["chance"]["proportion_wrong"]
+    assert found["flags"]["filters"] == 32
+    assert tf.io.decode_png((finished / "puzzles.png").read_bytes()).shape[0] > 100
+    assert (finished / "solver" / "1" / "saved_model.pb").exists()
+    assert (finished / "solver/1/assets.extra/metrics.json").read_bytes() == (
+        finished / "metrics.json"
+    ).read_bytes()
+
+
+def test_the_solver_answers_without_the_package_as_the_network_does(finished, tmp_path):
+    images = datasets.load("digits", "test", size=8).images.astype(np.float32) / 255
+    network = keras.saving.load_model(finished / "network.keras")
+    pieces = puzzles.cut(tf.constant(images), 2)
+    certified = st.certified_matching(network(pieces))
+    np.save(tmp_path / "images.npy", images)
+    program = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in ("sinkhorn_tf", "pipelines"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Absent())
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+images = np.load(sys.argv[2] + "/images.npy")
+answer = model.signatures["solve_image"](image=tf.constant(images))
+np.savez(sys.argv[2] + "/answer.npz", **{k: v.numpy() for k, v in answer.items()})
+"""
+    subprocess.run(
+        [sys.executable, "-c", program, finished / "solver" / "1", tmp_path],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    answer = np.load(tmp_path / "answer.npz")
+    unique = certified.gap.numpy() == 0
+    assert unique.mean() > 0.5
+    np.testing.assert_array_equal(
+        answer["permutation"][unique], certified.perm.numpy()[unique]
+    )
+    restored = st.permutations.apply(answer["permutation"], pieces)
+    np.testing.assert_array_equal(answer["restored"], puzzles.join(restored, 2))
+    assert (answer["gap"] >= 0).all()
+    np.testing.assert_allclose(answer["plan"].sum(1), 1, atol=1e-5)
+
+
+def test_evaluate_measures_a_finished_run_the_same_way(finished, capsys):
+    with flagsaver.flagsaver(evaluate=str(finished), evaluation_batch_size=7):
+        jigsaw.main()
+    again = scores(finished, "metrics_digits_test.json")
+    expected = scores(finished)
+    for name in ("proportion_wrong", "proportion_any_wrong", "n_examples"):
+        assert again[name] == pytest.approx(expected[name], abs=1e-6)
+    assert "179 examples" in capsys.readouterr().out
+
+
+def test_evaluate_on_a_prepared_directory_with_a_test_split_alone(finished, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="mnist",
+        version="3.0.1",
+        features=tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(shape=(28, 28, 1))}
+        ),
+        split_datasets={"test": tf.data.Dataset.from_tensor_slices({"image": images})},
+        data_dir=tmp_path,
+        disable_shuffling=True,
+    )
+    with flagsaver.flagsaver(
+        evaluate=str(finished), dataset="mnist", data_dir=str(tmp_path), split="test"
+    ):
+        jigsaw.main()
+    assert scores(finished, "metrics_mnist_test.json")["n_examples"] == 12
+
+
+def test_evaluate_refuses_other_channels_and_a_missing_run(finished, tmp_path):
+    with (
+        flagsaver.flagsaver(evaluate=str(finished), dataset="photos"),
+        pytest.raises(UserError, match="Received: --dataset=photos with 3"),
+    ):
+        jigsaw.main()
+    with (
+        flagsaver.flagsaver(evaluate=str(tmp_path)),
+        pytest.raises(UserError, match=f"Received: --evaluate={tmp_path}"),
+    ):
+        jigsaw.main()
+
+
+def test_photographs_in_a_folder_train_evaluate_draw_and_export(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for k in range(30):
+        image = rng.integers(0, 256, (40, 50, 3), np.uint8)
+        (folder / f"{k}.png").write_bytes(tf.io.encode_png(image).numpy())
+    (folder / "broken.png").write_bytes(b"no image")
+    run(
+        tmp_path / "run",
+        dataset="folder",
+        data_dir=str(folder),
+        grid=3,
+        image_size=24,
+        n_samples=2,
+    )
+    assert scores(tmp_path / "run")["n_examples"] == 3
+    assert (tmp_path / "run" / "puzzles.png").exists()
+    assert (tmp_path / "run" / "solver" / "1").is_dir()
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"image_size": 9}, "--image_size must be a multiple .* --image_size=9"),
+        ({"dataset": "cifar"}, "cifar"),
+        (
+            {"dataset": "imagenet", "data_dir": "nowhere"},
+            "imagenet2012 in .*nowhere.*tfds build imagenet2012",
+        ),
+        ({"dataset": "folder", "data_dir": "nowhere"}, "nowhere"),
+    ],
+)
+def test_bad_flags_are_one_sentence(tmp_path, flags, message):
+    with pytest.raises(UserError, match=message) as caught:
+        run(tmp_path / "run", **flags)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_command_line_shows_no_traceback():
+    result = process("--image_size=9")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("error: --image_size")
+
+
+def test_killed_and_resumed_is_the_same_run(tmp_path):
+    flags = [f"--{k}={v}" for k, v in (QUICK | {"steps": 200}).items()]
+    flags += ["--noexport", "--seed=5"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    result = process(*flags, f"--workdir={whole}")
+    assert result.returncode == 0, result.stderr
+    with subprocess.Popen(
+        command(*flags, f"--workdir={killed}"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        while len(list((killed / "checkpoints").glob("*.index"))) < 2:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    assert not (killed / "metrics.json").exists()
+    result = process(*flags, f"--workdir={killed}", "--resume")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"resumed at step [1-9]", result.stderr)
+    assert scores(killed) == scores(whole)
+    networks = [
+        keras.saving.load_model(workdir / "network.keras")
+        for workdir in (whole, killed)
+    ]
+    for a, b in zip(*(network.get_weights() for network in networks), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_two_replicas_train_as_one_device_does(tmp_path):
+    # float32 sums in another order drift apart slowly over the steps.
+    flags = [f"--{k}={v}" for k, v in QUICK.items()] + ["--noexport"]
+    program = (
+        "import sys, tensorflow as tf; "
+        "device = tf.config.list_physical_devices('CPU')[0]; "
+        "tf.config.set_logical_device_configuration("
+        "device, [tf.config.LogicalDeviceConfiguration()] * 2); "
+        "from pipelines import jigsaw, runs; runs.main(jigsaw.main)"
+    )
+    one = process(*flags, f"--workdir={tmp_path / 'one'}")
+    assert one.returncode == 0, one.stderr
+    two = subprocess.run(
+        [
+            *(sys.executable, "-c", program, *flags),
+            f"--workdir={tmp_path / 'two'}",
+            "--distribute=mirrored",
+        ],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert two.returncode == 0, two.stderr
+    networks = [
+        keras.saving.load_model(tmp_path / name / "network.keras")
+        for name in ("one", "two")
+    ]
+    for a, b in zip(*(network.get_weights() for network in networks), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4)

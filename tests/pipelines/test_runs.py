@@ -1,0 +1,42 @@
+import json
+import os
+
+import pytest
+
+from pipelines import runs
+from pipelines.errors import UserError
+
+
+def values(workdir, **changes):
+    return {"workdir": str(workdir), "resume": False, "seed": 1, "grid": 2, **changes}
+
+
+def test_a_finished_write_replaces_and_a_failed_one_keeps(tmp_path):
+    path = tmp_path / "file.json"
+    runs.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        runs.write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert os.listdir(tmp_path) == ["file.json"]
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(tmp_path):
+    workdir = tmp_path / "run"
+    assert runs.start(values(workdir), "unused") == str(workdir)
+    with pytest.raises(UserError, match="already holds a run: pass --resume"):
+        runs.start(values(workdir), "unused")
+    with pytest.raises(UserError, match="Received: --grid=3, the run has 2"):
+        runs.start(values(workdir, resume=True, grid=3), "unused")
+    runs.start(values(workdir, resume=True), "unused")
+
+
+def test_a_run_directory_that_cannot_be_made_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Received: --workdir=.*file/run"):
+        runs.start(values(tmp_path / "file" / "run"), "unused")
+
+
+def test_a_broken_record_says_so(tmp_path):
+    (tmp_path / "flags.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read as JSON"):
+        runs.start(values(tmp_path, resume=True), "unused")

@@ -1,0 +1,115 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import kendalltau
+
+import sinkhorn_tf as st
+from sinkhorn_tf import metrics
+
+FUNCTIONS = {
+    metrics.ProportionWrong: metrics.proportion_wrong,
+    metrics.ProportionAnyWrong: metrics.proportion_any_wrong,
+    metrics.KendallTau: metrics.kendall_tau,
+}
+every_metric = pytest.mark.parametrize("metric", FUNCTIONS, ids=lambda m: m.__name__)
+
+
+def draw(rng, *shape):
+    return rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+
+
+def reference(metric, p, q):
+    """The metric of each pair of lists `[B, N]`."""
+    if metric is metrics.ProportionWrong:
+        return (p != q).mean(-1)
+    if metric is metrics.ProportionAnyWrong:
+        return (p != q).any(-1)
+    return [kendalltau(*pair).statistic for pair in zip(p, q, strict=True)]
+
+
+@every_metric
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_functions_equal_numpy_and_scipy(rng, metric, n):
+    p, q = draw(rng, 20, n), draw(rng, 20, n)
+    q[:3] = p[:3]
+    measured = FUNCTIONS[metric](p, q)
+    assert measured.dtype == tf.float32
+    np.testing.assert_allclose(measured, reference(metric, p, q), atol=1e-6)
+
+
+@every_metric
+def test_lists_and_matrices_mean_the_same(rng, metric):
+    p, q = draw(rng, 2, 3, 5), draw(rng, 2, 3, 5)
+    expected = FUNCTIONS[metric](p, q)
+    assert expected.shape == (2, 3)
+    soft = lambda x: (np.eye(5)[x] + rng.uniform(0, 0.1, (2, 3, 5, 5))).astype("f")
+    for pair in [(soft(p), q), (p, soft(q)), (soft(p), soft(q))]:
+        np.testing.assert_array_equal(FUNCTIONS[metric](*pair), expected)
+
+
+@every_metric
+def test_state_is_the_weighted_mean_over_all_batches(rng, metric):
+    p, q, weight = draw(rng, 8, 5), draw(rng, 8, 5), rng.random(8)
+    each = reference(metric, p, q)
+    found = metric()
+    found.update_state(p[:6], q[:6])
+    found.update_state(p[6:], q[6:])
+    np.testing.assert_allclose(found.result(), np.mean(each), rtol=1e-6)
+    found.reset_state()
+    found.update_state(p[:6], q[:6], sample_weight=weight[:6])
+    found.update_state(p[6:], q[6:], sample_weight=weight[6:])
+    np.testing.assert_allclose(
+        found.result(), np.average(each, weights=weight), rtol=1e-6
+    )
+
+
+def test_one_item_is_always_right():
+    one = np.zeros((3, 1), np.int32)
+    np.testing.assert_array_equal(metrics.kendall_tau(one, one), [1, 1, 1])
+    np.testing.assert_array_equal(metrics.proportion_wrong(one, one), [0, 0, 0])
+    np.testing.assert_array_equal(metrics.proportion_any_wrong(one, one), [0, 0, 0])
+
+
+def test_a_list_of_minus_one_is_wrong_throughout():
+    p, none = np.array([[2, 0, 1]]), np.array([[-1, -1, -1]])
+    assert metrics.proportion_wrong(p, none).numpy() == [1]
+    assert metrics.proportion_any_wrong(p, none).numpy() == [1]
+    assert metrics.kendall_tau(p, none).numpy() == [0]
+
+
+@every_metric
+def test_serialisation(metric):
+    found = metric(name="mine")
+    config = keras.saving.serialize_keras_object(found)
+    again = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    assert type(again) is metric and again.name == "mine"
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("form", ["lists", "matrices"])
+def test_metrics_in_fit(rng, tmp_path, form, jit_compile):
+    keras.utils.set_random_seed(0)
+    perm = draw(rng, 8, 4).astype(np.int32)
+    items = rng.normal(size=(8, 4, 3)).astype(np.float32)
+    logits = keras.Input((4, 3))
+    model = keras.Model(
+        logits, st.SinkhornLayer(n_iters=2)(keras.layers.Dense(4)(logits))
+    )
+
+    def loss(y_true, y_pred):
+        target = y_true if form == "matrices" else keras.ops.one_hot(y_true, 4)
+        return keras.ops.mean((target - y_pred) ** 2)
+
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        loss,
+        metrics=[metric() for metric in FUNCTIONS],
+        jit_compile=jit_compile,
+    )
+    targets = np.eye(4, dtype=np.float32)[perm] if form == "matrices" else perm
+    history = model.fit(items, targets, batch_size=4, verbose=0).history
+    found = st.matching(model(items), jit_compile=False).numpy()
+    for metric in FUNCTIONS:
+        expected = np.mean(reference(metric, perm, found))
+        np.testing.assert_allclose(history[metric().name], [expected], rtol=1e-5)
