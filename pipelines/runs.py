@@ -54,7 +54,13 @@ def define_training_flags(**defaults):
     flags.DEFINE_string("workdir", None, "Directory of the run (default: runs/...).")
     flags.DEFINE_bool("resume", False, "Go on with the run in --workdir.")
     flags.DEFINE_bool("export", True, "Write a SavedModel for TensorFlow Serving.")
-    flags.DEFINE_bool("jit_compile", True, "Compile the training step by XLA.")
+    flags.DEFINE_enum(
+        "jit_compile",
+        defaults["jit_compile"],
+        ["step", "operator", "none"],
+        "What XLA compiles in training: the whole step (on one device; the operator "
+        "on several), the Sinkhorn operator, or nothing.",
+    )
     flags.DEFINE_enum(
         "distribute",
         "none",

@@ -1,12 +1,20 @@
 """Differentiable permutations for TensorFlow and Keras."""
 
-import keras
+try:
+    import keras
 
-if keras.backend.backend() != "tensorflow":
+    _backend = keras.backend.backend()
+except ModuleNotFoundError as error:
+    # Another backend was asked for, and is not even installed.
+    if error.name not in ("jax", "torch", "openvino"):
+        raise
+    _backend = error.name
+
+if _backend != "tensorflow":
     raise ImportError(
         "sinkhorn_tf needs Keras on the TensorFlow backend: set "
         "KERAS_BACKEND=tensorflow before Keras is imported. "
-        f"Received: keras.backend.backend()={keras.backend.backend()!r}"
+        f"Received: keras.backend.backend()={_backend!r}"
     )
 
 from sinkhorn_tf import metrics, networks, permutations

@@ -1,5 +1,7 @@
 """Changing the temperature during `fit`."""
 
+import math
+
 import keras
 
 from sinkhorn_tf.layers.tempered import TemperedLayer
@@ -19,7 +21,7 @@ class AnnealTemperature(keras.callbacks.Callback):
 
     Raises:
         ValueError: If the model has no such layer, or the schedule gives a value that
-            is not positive.
+            is not positive and finite.
 
     Example:
 
@@ -51,9 +53,9 @@ class AnnealTemperature(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         step = int(self.model.optimizer.iterations.numpy())
         temperature = float(self.schedule(step))
-        if not temperature > 0:
+        if not 0 < temperature < math.inf:
             raise ValueError(
-                "The schedule of AnnealTemperature must give temperatures > 0. "
+                "The schedule of AnnealTemperature must give finite temperatures > 0. "
                 f"Received: {temperature} at step {step}"
             )
         for layer in self._layers:

@@ -97,6 +97,7 @@ def export_solver(
     module = tf.Module()
     # The variables themselves: a Keras model would bring its Python classes along.
     module.weights = [variable.value for variable in model.variables]
+    is_new = not os.path.exists(path)
     os.makedirs(path, exist_ok=True)
     final = os.path.join(path, str(version or _next_version(path)))
     if os.path.exists(final):
@@ -114,6 +115,8 @@ def export_solver(
         os.rename(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if is_new and not os.listdir(path):
+            os.rmdir(path)
     return final
 
 

@@ -96,9 +96,9 @@ class GumbelSinkhorn(TemperedLayer):
         return tf.bitcast(tf.cast(self.seed_generator.next(), tf.uint32), tf.int32)
 
     def compute_output_shape(self, logits_shape, temperature_shape=None):
-        *batch, rows, cols = logits_shape
+        batch = self.batch_shape(logits_shape, temperature_shape)
         samples = [] if self.n_samples is None else [self.n_samples]
-        return (*batch, *samples, rows, cols)
+        return (*batch, *samples, *logits_shape[-2:])
 
     def get_config(self):
         return {

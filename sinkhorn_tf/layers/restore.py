@@ -23,6 +23,7 @@ class Restore(keras.layers.Layer):
 
     def call(self, inputs):
         permutation, items = inputs
+        output_shape = self.compute_output_shape([permutation.shape, items.shape])
         batch_rank = permutation.shape.rank - 2
         items = tf.cast(items, permutation.dtype)
         shape = tf.shape(items)
@@ -36,19 +37,23 @@ class Restore(keras.layers.Layer):
         restored = tf.reshape(
             restored, tf.concat([tf.shape(restored)[:-1], shape[batch_rank + 1 :]], 0)
         )
-        restored.set_shape(self.compute_output_shape([permutation.shape, items.shape]))
+        restored.set_shape(output_shape)
         return restored
 
     def compute_output_shape(self, input_shape):
-        permutation, items = (tuple(shape) for shape in input_shape)
-        batch_rank = len(permutation) - 2
-        if len(items) <= batch_rank or permutation[-2] != items[batch_rank]:
+        permutation, items = (tf.TensorShape(shape) for shape in input_shape)
+        batch_rank = permutation.rank - 2
+        try:
+            permutation[-2:-1].assert_is_compatible_with(
+                items[batch_rank : batch_rank + 1]
+            )
+            batch = tf.broadcast_static_shape(
+                permutation[:batch_rank], items[:batch_rank]
+            )
+        except ValueError as error:
             raise ValueError(
                 "Restore needs a permutation [..., N, N] and items [..., N, ...] with "
                 "the same number of batch dimensions. "
-                f"Received: shapes {permutation} and {items}"
-            )
-        batch = tf.broadcast_static_shape(
-            tf.TensorShape(permutation[:batch_rank]), tf.TensorShape(items[:batch_rank])
-        )
-        return (*batch.as_list(), *items[batch_rank:])
+                f"Received: shapes {tuple(permutation)} and {tuple(items)}"
+            ) from error
+        return (*batch, *items[batch_rank:])

@@ -46,4 +46,5 @@ class SinkhornLayer(TemperedLayer):
         return self.finish(soft, logits)
 
     def compute_output_shape(self, logits_shape, temperature_shape=None):
-        return tuple(logits_shape)
+        batch = self.batch_shape(logits_shape, temperature_shape)
+        return (*batch, *logits_shape[-2:])

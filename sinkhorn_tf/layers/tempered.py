@@ -76,6 +76,13 @@ class TemperedLayer(keras.layers.Layer):
             return tf.convert_to_tensor(self.temperature)
         return temperature
 
+    def batch_shape(self, logits_shape, temperature_shape):
+        """The batch dimensions of a plan, as a list; those of the two broadcast."""
+        batch = tf.TensorShape(logits_shape[:-2])
+        if temperature_shape is not None:
+            batch = tf.broadcast_static_shape(batch, tf.TensorShape(temperature_shape))
+        return batch.as_list()
+
     def finish(self, soft, logits):
         """Returns `soft`, or its straight-through matching if the layer is hard."""
         if not self.hard:

@@ -1,0 +1,225 @@
+import os
+import stat
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.optimize import linear_sum_assignment
+
+import sinkhorn_tf as st
+
+N = 4
+ANSWER = {"permutation", "plan", "value", "gap"}
+
+
+def network(function=None):
+    items = keras.Input((N, 3), name="pieces")
+    x = keras.layers.Dense(N, name="scores")(items)
+    return keras.Model(items, function(x) if function else x)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return network()
+
+
+@pytest.fixture(scope="module")
+def path(model, tmp_path_factory):
+    """The model directory, with two versions."""
+    path = tmp_path_factory.mktemp("solver")
+    twice = (
+        lambda solve, pieces: {"twice": 2 * solve(pieces)["restored"]},
+        tf.TensorSpec([None, N, 3], name="pieces"),
+    )
+    for _ in range(2):
+        st.export_solver(
+            model,
+            path,
+            temperature=0.5,
+            n_iters=3,
+            signatures={"twice": twice},
+            assets_extra={"metrics.json": '{"proportion_wrong": 0.1}'},
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def solver(path):
+    return tf.saved_model.load(str(path / "1")).signatures
+
+
+def draw_items(rng, batch=5):
+    return tf.constant(rng.normal(size=(batch, N, 3)), tf.float32)
+
+
+def assert_answers(found, logits, temperature):
+    expected = [linear_sum_assignment(-x)[1] for x in logits]
+    np.testing.assert_array_equal(found["permutation"], expected)
+    plan = st.sinkhorn(logits, temperature, 3, jit_compile=False)
+    np.testing.assert_allclose(found["plan"], plan, atol=1e-6)
+    value = np.take_along_axis(logits, np.array(expected)[..., None], -1).sum((1, 2))
+    np.testing.assert_allclose(found["value"], value, rtol=1e-6)
+    np.testing.assert_array_equal(found["gap"], np.zeros(len(logits)))
+
+
+def test_versions_are_numbered_and_never_overwritten(model, path):
+    assert sorted(os.listdir(path)) == ["1", "2"]
+    before = (path / "1" / "saved_model.pb").read_bytes()
+    with pytest.raises(FileExistsError, match=r"Received: .*solver0/1"):
+        st.export_solver(model, path, version=1)
+    assert sorted(os.listdir(path)) == ["1", "2"]
+    assert (path / "1" / "saved_model.pb").read_bytes() == before
+
+
+def test_the_next_version_follows_the_largest(model, tmp_path):
+    (tmp_path / "solver" / "9").mkdir(parents=True)
+    (tmp_path / "solver" / "notes").mkdir()
+    written = st.export_solver(model, tmp_path / "solver")
+    assert written == str(tmp_path / "solver" / "10")
+    # TensorFlow Serving may run as another user.
+    assert stat.S_IMODE(os.stat(written).st_mode) & 0o055 == 0o055
+
+
+def test_assets_extra_travel_with_the_model(path):
+    text = (path / "1" / "assets.extra" / "metrics.json").read_text()
+    assert text == '{"proportion_wrong": 0.1}'
+
+
+def test_signatures_name_their_inputs_and_outputs(solver):
+    assert set(solver) == {
+        "serving_default",
+        "match",
+        "match_at_temperature",
+        "twice",
+    }
+    shapes = {
+        "permutation": [None, N],
+        "plan": [None, N, N],
+        "value": [None],
+        "gap": [None],
+        "restored": [None, N, 3],
+    }
+    dtypes = {"permutation": "int32", "value": "float64", "gap": "float64"}
+    inputs = {
+        "serving_default": {"pieces": [None, N, 3]},
+        "match": {"logits": [None, N, N]},
+        "match_at_temperature": {"logits": [None, N, N], "temperature": [None]},
+    }
+    for name, expected in inputs.items():
+        signature = solver[name]
+        _, given = signature.structured_input_signature
+        assert {key: spec.shape.as_list() for key, spec in given.items()} == expected
+        outputs = signature.structured_outputs
+        restored = {"restored"} if name == "serving_default" else set()
+        assert set(outputs) == ANSWER | restored
+        for key, output in outputs.items():
+            assert output.shape.as_list() == shapes[key]
+            assert output.dtype == dtypes.get(key, "float32")
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_answers_equal_the_keras_model(rng, model, solver, batch):
+    items = draw_items(rng, batch)
+    logits = model(items).numpy()
+    found = solver["serving_default"](pieces=items)
+    assert_answers(found, logits, 0.5)
+    restored = st.permutations.apply(found["permutation"], items)
+    np.testing.assert_array_equal(found["restored"], restored)
+    np.testing.assert_array_equal(solver["twice"](pieces=items)["twice"], 2 * restored)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_matching_of_given_logits(rng, solver, batch):
+    logits = rng.normal(size=(batch, N, N)).astype(np.float32)
+    assert_answers(solver["match"](logits=tf.constant(logits)), logits, 0.5)
+    t = rng.uniform(0.2, 1, size=batch).astype(np.float32)
+    found = solver["match_at_temperature"](
+        logits=tf.constant(logits), temperature=tf.constant(t)
+    )
+    assert_answers(found, logits, t)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_poison_stays_in_its_example(rng, solver, poison):
+    clean = draw_items(rng, 3).numpy()
+    bad = clean.copy()
+    bad[1, 0, 0] = poison
+    before, after = (
+        solver["serving_default"](pieces=tf.constant(items)) for items in (clean, bad)
+    )
+    assert (after["permutation"][1].numpy() == -1).all()
+    assert np.isnan([after["value"][1], after["gap"][1]]).all()
+    assert np.isnan(after["plan"][1]).all()
+    for name, expected in before.items():
+        np.testing.assert_array_equal(after[name].numpy()[::2], expected.numpy()[::2])
+
+
+def test_bad_temperature_gives_nan_in_its_example(rng, solver):
+    logits = tf.constant(rng.normal(size=(2, N, N)), tf.float32)
+    found = solver["match_at_temperature"](
+        logits=logits, temperature=tf.constant([-1.0, 1.0])
+    )
+    assert np.isnan(found["plan"][0]).all() and np.isfinite(found["plan"][1]).all()
+    assert (found["permutation"].numpy() >= 0).all()
+
+
+def test_runs_in_a_process_without_the_package(rng, path, solver, run_python, tmp_path):
+    items = draw_items(rng).numpy()
+    np.save(tmp_path / "items.npy", items)
+    done = run_python(
+        """
+        import numpy as np, sys, tensorflow as tf
+
+        solver = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+        answer = solver(pieces=tf.constant(np.load("items.npy")))
+        np.savez("answer.npz", **{name: x.numpy() for name, x in answer.items()})
+        assert not {"sinkhorn_tf", "keras"} & set(sys.modules)
+        """,
+        path / "1",
+        without_package=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = np.load(tmp_path / "answer.npz")
+    for name, expected in solver["serving_default"](pieces=tf.constant(items)).items():
+        np.testing.assert_allclose(answer[name], expected, atol=1e-6, err_msg=name)
+
+
+@keras.saving.register_keras_serializable(package="test_export")
+class Compiled(keras.layers.Layer):
+    def call(self, x):
+        return tf.function(tf.math.tanh, jit_compile=True)(x)
+
+
+@keras.saving.register_keras_serializable(package="test_export")
+class InPython(keras.layers.Layer):
+    def call(self, x):
+        return tf.ensure_shape(tf.numpy_function(np.tanh, [x], tf.float32), x.shape)
+
+
+@pytest.mark.parametrize(
+    "layer, received", [(Compiled, "function .*tanh"), (InPython, "op PyFunc")]
+)
+def test_refuses_what_serving_refuses_and_leaves_nothing_behind(
+    tmp_path, layer, received
+):
+    with pytest.raises(ValueError, match=f"Received: {received}"):
+        st.export_solver(network(layer()), tmp_path / "solver")
+    assert not (tmp_path / "solver").exists()
+
+
+def test_a_refusal_leaves_earlier_versions_alone(tmp_path):
+    (tmp_path / "solver" / "1").mkdir(parents=True)
+    with pytest.raises(ValueError, match="Received: op"):
+        st.export_solver(network(InPython()), tmp_path / "solver")
+    assert os.listdir(tmp_path / "solver") == ["1"]
+
+
+def test_model_with_random_layers_and_mixed_precision(rng, tmp_path):
+    # Layers of this package inside the network, too.
+    model = network(lambda x: st.GumbelSinkhorn(n_iters=2, dtype="mixed_bfloat16")(x))
+    written = st.export_solver(model, tmp_path / "solver", n_iters=2)
+    solver = tf.saved_model.load(written).signatures["serving_default"]
+    found = solver(pieces=draw_items(rng))
+    assert st.permutations.is_permutation(found["permutation"]).numpy().all()
