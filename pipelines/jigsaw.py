@@ -42,19 +42,19 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_enum("network", "paper", ["paper"], "Kind of network.")
 flags.DEFINE_integer("filters", 64, "Filters of the convolution.", lower_bound=1)
-flags.DEFINE_integer("kernel_size", 5, "Side of its kernel.", lower_bound=1)
+flags.DEFINE_integer("kernel_size", 7, "Side of its kernel.", lower_bound=1)
 flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
 flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
 flags.DEFINE_integer(
     "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
 )
 runs.define_training_flags(
-    steps=1500,
+    steps=2000,
     batch_size=64,
-    learning_rate=3e-3,
+    learning_rate=0.02,
     warmup_steps=100,
     averaging=0.99,
-    validate_every=250,
+    validate_every=500,
     checkpoint_every=250,
     temperature=1.0,
     n_iters=20,
@@ -64,6 +64,7 @@ runs.define_training_flags(
     # On a CPU a compiled convolution takes twice the time of a plain one.
     jit_compile="operator",
 )
+flags.adopt_module_key_flags(runs)
 
 
 def main():

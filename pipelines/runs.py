@@ -13,9 +13,10 @@ import keras
 import tensorflow as tf
 from absl import app, flags, logging
 
+import sinkhorn_tf
 from pipelines.errors import UserError
 
-_VERSIONS = ("sinkhorn_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+_VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 # What may differ between a run and its resumption.
 _FREE = {
@@ -135,6 +136,7 @@ def key_flags(*modules):
 def versions():
     """The versions a result was made with."""
     return {
+        "sinkhorn_tf": sinkhorn_tf.__version__,
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _VERSIONS},
     }

@@ -104,7 +104,9 @@ def export_solver(
         raise FileExistsError(f"A version is never overwritten. Received: {final}")
     temporary = tempfile.mkdtemp(prefix=".writing-", dir=path)
     try:
-        tf.saved_model.save(module, temporary, signatures=functions)
+        # Gradients of the operators would make up most of the file.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, temporary, functions, options)
         _refuse_what_serving_refuses(temporary)
         extra = os.path.join(temporary, "assets.extra")
         os.makedirs(extra)

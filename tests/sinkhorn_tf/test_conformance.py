@@ -8,14 +8,13 @@ import tensorflow as tf
 import sinkhorn_tf as st
 
 N = 4
-OPTIONS = {"n_iters": 3}
+OPTIONS = {"n_iters": 2}
 
 # A function of (logits, perm, items, temperature) for each public operator and layer.
 OPERATORS = {
-    "sinkhorn": lambda x, p, items, t: st.sinkhorn(x, t, 3),
-    "sinkhorn tolerance": lambda x, p, items, t: st.sinkhorn(x, t, 3, tolerance=0.1),
+    "sinkhorn": lambda x, p, items, t: st.sinkhorn(x, t, 2),
     "gumbel_sinkhorn": lambda x, p, items, t: st.gumbel_sinkhorn(
-        x, t, 2, n_iters=3, seed=5
+        x, t, 2, n_iters=2, seed=5
     ),
     "matching": lambda x, p, items, t: st.matching(x),
     "certified_matching": lambda x, p, items, t: st.certified_matching(x),
@@ -31,12 +30,12 @@ OPERATORS = {
     "permutations.sample": lambda x, p, items, t: st.permutations.sample((3,), N, 5),
     "permutations.apply": lambda x, p, items, t: st.permutations.apply(p, items),
     "metrics.proportion_wrong": lambda x, p, items, t: st.metrics.proportion_wrong(
-        p, x
+        p, p
     ),
     "metrics.proportion_any_wrong": lambda x, p, items, t: (
-        st.metrics.proportion_any_wrong(p, x)
+        st.metrics.proportion_any_wrong(p, p[:1])
     ),
-    "metrics.kendall_tau": lambda x, p, items, t: st.metrics.kendall_tau(p, x),
+    "metrics.kendall_tau": lambda x, p, items, t: st.metrics.kendall_tau(p, p[:1]),
     "SinkhornLayer": lambda x, p, items, t: LAYERS["SinkhornLayer"](x, temperature=t),
     "GumbelSinkhorn": lambda x, p, items, t: LAYERS["GumbelSinkhorn"](x),
     "Matching": lambda x, p, items, t: LAYERS["Matching"](x),
@@ -44,7 +43,7 @@ OPERATORS = {
 }
 LAYERS = {
     "SinkhornLayer": st.SinkhornLayer(**OPTIONS),
-    "GumbelSinkhorn": st.GumbelSinkhorn(0.5, n_samples=2, hard=True, **OPTIONS),
+    "GumbelSinkhorn": st.GumbelSinkhorn(0.5, n_samples=2, **OPTIONS),
     "Matching": st.Matching(),
     "Restore": st.Restore(),
 }
@@ -75,7 +74,7 @@ def public_names():
 
 
 def test_every_public_name_is_in_a_table():
-    covered = {name.partition(" ")[0] for name in OPERATORS} | OTHERS
+    covered = OPERATORS.keys() | OTHERS
     assert covered == set(public_names())
 
 
@@ -94,9 +93,7 @@ def inputs():
 
 def outputs_by_name(*inputs):
     return {
-        name.replace(".", "_").replace(" ", "_"): tuple(
-            tf.nest.flatten(function(*inputs))
-        )
+        name.replace(".", "_"): tuple(tf.nest.flatten(function(*inputs)))
         for name, function in OPERATORS.items()
     }
 
@@ -109,20 +106,22 @@ def eager(inputs):
 @pytest.fixture(scope="module")
 def run(inputs, tmp_path_factory):
     """The outputs of all operators in a mode."""
+    module = tf.Module()
+    module.layers = list(LAYERS.values())
+    module.run = tf.function(
+        outputs_by_name, [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
+    )
 
     @functools.cache
     def run(mode):
-        if mode != "exported":
-            return tf.function(outputs_by_name, jit_compile=mode == "xla")(*inputs)
+        if mode == "xla":
+            return tf.function(outputs_by_name, jit_compile=True)(*inputs)
+        if mode == "graph":
+            return module.run(*inputs)
         directory = str(tmp_path_factory.mktemp("exported"))
-        module = tf.Module()
-        module.layers = list(LAYERS.values())
-        module.run = tf.function(
-            outputs_by_name,
-            [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs],
-        )
         tf.saved_model.save(module, directory)
-        return tf.saved_model.load(directory).run(*inputs)
+        loaded = tf.saved_model.load(directory)
+        return loaded.run(*inputs)
 
     return run
 
@@ -130,7 +129,7 @@ def run(inputs, tmp_path_factory):
 @pytest.mark.parametrize("mode", ["graph", "xla", "exported"])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_mode_agrees_with_eager(run, eager, name, mode):
-    key = name.replace(".", "_").replace(" ", "_")
+    key = name.replace(".", "_")
     for found, expected in zip(run(mode)[key], eager[key], strict=True):
         assert found.dtype == expected.dtype
         if expected.dtype.is_floating:

