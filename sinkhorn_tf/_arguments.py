@@ -9,6 +9,8 @@ import numbers
 import numpy as np
 import tensorflow as tf
 
+TensorLike = tf.types.experimental.TensorLike
+
 _FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
 

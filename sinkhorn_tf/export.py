@@ -3,7 +3,9 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -13,15 +15,15 @@ from sinkhorn_tf.sinkhorn import sinkhorn
 
 
 def export_solver(
-    model,
-    path,
+    model: keras.Model,
+    path: str | os.PathLike,
     *,
-    temperature=1.0,
-    n_iters=20,
-    signatures=None,
-    assets_extra=None,
-    version=None,
-):
+    temperature: float = 1.0,
+    n_iters: int = 20,
+    signatures: dict[str, tuple[Callable, tf.TensorSpec]] | None = None,
+    assets_extra: dict[str, str] | None = None,
+    version: int | None = None,
+) -> str:
     """Exports a network as a solver that stock TensorFlow Serving can run.
 
     The SavedModel needs neither this package nor Keras. `B` stands for any batch size.

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf import _arguments
+from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf.sinkhorn import sinkhorn
 
 
@@ -32,17 +33,17 @@ def gumbel_noise(shape, seed, dtype=tf.float32):
 
 
 def gumbel_sinkhorn(
-    logits,
-    temperature=1.0,
-    n_samples=1,
-    noise_scale=1.0,
-    n_iters=20,
+    logits: TensorLike,
+    temperature: TensorLike = 1.0,
+    n_samples: int = 1,
+    noise_scale: TensorLike = 1.0,
+    n_iters: int = 20,
     *,
-    seed=None,
-    tolerance=None,
-    gradient="unrolled",
-    jit_compile=None,
-):
+    seed: int | tf.Tensor | None = None,
+    tolerance: float | None = None,
+    gradient: str = "unrolled",
+    jit_compile: bool | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Samples soft permutations `S^L((X + noise_scale * g) / t)`, g standard Gumbel.
 
     Args:

@@ -6,6 +6,7 @@ import typing
 import tensorflow as tf
 
 from sinkhorn_tf import _arguments
+from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf._compilation import compiled_when_eager
 from sinkhorn_tf.assignment import assign, interior_duals
 
@@ -27,7 +28,7 @@ class CertifiedMatching(typing.NamedTuple):
     gap: tf.Tensor
 
 
-def matching(logits, *, jit_compile=None):
+def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tensor:
     """The permutation with the largest sum of logits, `M(X) = argmax_P <P, X>`.
 
     Exact up to float64 rounding, in standard TensorFlow ops only, so that it runs
@@ -49,7 +50,9 @@ def matching(logits, *, jit_compile=None):
     return _matching(logits, jit_compile=jit_compile)
 
 
-def certified_matching(logits, *, jit_compile=None):
+def certified_matching(
+    logits: TensorLike, *, jit_compile: bool | None = None
+) -> CertifiedMatching:
     """The matching, its value, and a proven upper bound for every permutation.
 
     If `f_i + g_j >= X_ij` for all pairs, `sum f + sum g` bounds the value of every

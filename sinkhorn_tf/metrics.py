@@ -7,10 +7,11 @@ All take permutation lists, integers `[..., N]`, or matrices, floating point
 import keras
 import tensorflow as tf
 
+from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf.matching import matching
 
 
-def proportion_wrong(y_true, y_pred):
+def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     """The share of items in a wrong position (P.W. of SN table 1).
 
     Args:
@@ -23,7 +24,7 @@ def proportion_wrong(y_true, y_pred):
     return tf.reduce_mean(tf.cast(wrong, tf.float32), axis=-1)
 
 
-def proportion_any_wrong(y_true, y_pred):
+def proportion_any_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     """1 where any item is in a wrong position, else 0 (P.A.W. of SN table 1).
 
     Args:
@@ -36,7 +37,7 @@ def proportion_any_wrong(y_true, y_pred):
     return tf.cast(tf.reduce_any(wrong, axis=-1), tf.float32)
 
 
-def kendall_tau(y_true, y_pred):
+def kendall_tau(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     """Kendall's rank correlation of two permutation lists.
 
     Args:

@@ -4,14 +4,14 @@ import keras
 
 
 def jigsaw_network(
-    n_pieces,
-    piece_shape,
-    kind="paper",
+    n_pieces: int,
+    piece_shape: tuple[int, int, int],
+    kind: str = "paper",
     *,
-    filters=64,
-    kernel_size=5,
-    name=None,
-):
+    filters: int = 64,
+    kernel_size: int = 7,
+    name: str | None = None,
+) -> keras.Model:
     """The network for jigsaw puzzles of SN section 4.2.
 
     "paper": a convolution with max pooling, then a dense layer to N outputs, the same

@@ -7,9 +7,10 @@ In list form, int32 `perm[..., i] = j`: item i goes to position j. In matrix for
 import tensorflow as tf
 
 from sinkhorn_tf import _arguments
+from sinkhorn_tf._arguments import TensorLike
 
 
-def to_matrix(perm, dtype=tf.float32):
+def to_matrix(perm: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Permutation matrices of permutation lists.
 
     Args:
@@ -23,7 +24,7 @@ def to_matrix(perm, dtype=tf.float32):
     return tf.one_hot(perm, _arguments.static_or_dynamic(perm, -1), dtype=dtype)
 
 
-def from_matrix(matrix):
+def from_matrix(matrix: TensorLike) -> tf.Tensor:
     """Permutation lists of permutation matrices.
 
     Args:
@@ -45,7 +46,7 @@ def from_matrix(matrix):
     return tf.where(valid[..., None], perm, -1)
 
 
-def is_permutation(perm):
+def is_permutation(perm: TensorLike) -> tf.Tensor:
     """Whether each list holds 0 ... N - 1 once.
 
     Args:
@@ -59,7 +60,7 @@ def is_permutation(perm):
     return tf.reduce_all(tf.sort(perm, axis=-1) == tf.range(n), axis=-1)
 
 
-def inverse(perm):
+def inverse(perm: TensorLike) -> tf.Tensor:
     """The inverse: `inverse(perm)[perm[i]] = i`.
 
     Args:
@@ -73,7 +74,7 @@ def inverse(perm):
     return tf.where(is_permutation(perm)[..., None], result, -1)
 
 
-def compose(p, q):
+def compose(p: TensorLike, q: TensorLike) -> tf.Tensor:
     """First `p`, then `q`: `compose(p, q)[i] = q[p[i]]`.
 
     Matrices multiply in the same order: `to_matrix(p) @ to_matrix(q)`.
@@ -98,7 +99,9 @@ def compose(p, q):
     return tf.where(valid[..., None], result, -1)
 
 
-def sample(batch_shape, n, seed=None):
+def sample(
+    batch_shape: TensorLike, n: int, seed: int | tf.Tensor | None = None
+) -> tf.Tensor:
     """Uniformly random permutations, the same for a seed in eager, graph and XLA.
 
     Args:
@@ -125,7 +128,7 @@ def sample(batch_shape, n, seed=None):
     return tf.argsort(keys, axis=-1, stable=True)
 
 
-def apply(perm, items):
+def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
     """Moves item i to position `perm[i]`: `restored[..., perm[i], :] = items[..., i, :]`.
 
     Args:

@@ -5,19 +5,20 @@ import math
 import tensorflow as tf
 
 from sinkhorn_tf import _arguments, scaling
+from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf._compilation import compiled_when_eager
 from sinkhorn_tf.implicit import implicit_gradient
 
 
 def sinkhorn(
-    logits,
-    temperature=1.0,
-    n_iters=20,
+    logits: TensorLike,
+    temperature: TensorLike = 1.0,
+    n_iters: int = 20,
     *,
-    tolerance=None,
-    gradient="unrolled",
-    jit_compile=None,
-):
+    tolerance: float | None = None,
+    gradient: str = "unrolled",
+    jit_compile: bool | None = None,
+) -> tf.Tensor:
     """The Sinkhorn operator `S^L(X / t)`: a differentiable analogue of a permutation.
 
     `S^0(X) = exp(X)` and `S^l = T_c(T_r(S^(l-1)))`: rows are normalised first,
