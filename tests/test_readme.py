@@ -14,7 +14,7 @@ def examples():
 
 def test_the_keras_example_sorts(examples, capsys):
     names = {}
-    exec(examples[0], names)
+    exec(examples[0], names)  # noqa: S102
     numbers = names["examples"][:100]
     found = names["model"].predict(numbers, verbose=0)[:, :, 0]
     expected = np.sort(np.asarray(numbers)[:, :, 0], axis=1)
@@ -25,7 +25,7 @@ def test_the_keras_example_sorts(examples, capsys):
 
 def test_the_functions_have_the_shapes_that_are_printed(examples):
     names = {}
-    exec(examples[1], names)
+    exec(examples[1], names)  # noqa: S102
     assert names["plan"].shape == (64, 9, 9)
     assert names["soft"].shape == names["noisy_logits"].shape == (64, 3, 9, 9)
     assert names["perm"].shape == (64, 9)
