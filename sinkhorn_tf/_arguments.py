@@ -4,6 +4,7 @@ Values that are known in Python are checked in Python. What is known only inside
 graph cannot raise there (XLA drops asserts), so a bad temperature becomes NaN.
 """
 
+import math
 import numbers
 
 import numpy as np
@@ -98,6 +99,20 @@ def to_count(value, name, minimum):
     if value < minimum:
         raise ValueError(f"{name} must be >= {minimum}. Received: {name}={value}")
     return int(value)
+
+
+def to_stopping(tolerance, gradient):
+    """Checks when the iterations stop, and which derivative they have."""
+    if tolerance is not None and not 0 < tolerance < math.inf:
+        raise ValueError(
+            f"tolerance must be None or > 0. Received: tolerance={tolerance}"
+        )
+    if gradient not in ("unrolled", "implicit"):
+        raise ValueError(
+            "gradient must be 'unrolled' or 'implicit'. "
+            f"Received: gradient={gradient!r}"
+        )
+    return None if tolerance is None else float(tolerance), gradient
 
 
 def to_seed(seed):

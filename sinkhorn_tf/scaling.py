@@ -1,4 +1,4 @@
-"""The Sinkhorn iterations in the kernel domain, stabilised, and their derivative.
+"""The Sinkhorn iterations in the kernel domain, stabilised.
 
 With log potentials `a, b` (rows, columns) the iterations of SN eq. 1 are
 
@@ -19,6 +19,15 @@ import typing
 
 import numpy as np
 import tensorflow as tf
+
+from sinkhorn_tf.domains import (
+    KernelDomain,
+    LogDomain,
+    log_kernel_around,
+    scaled,
+    select,
+    shifted,
+)
 
 # Iterations around one base: a longer segment saves exponentials of the matrix, a
 # shorter one repeats less in the log domain.
@@ -73,7 +82,7 @@ def iterate(z, n_iters, tolerance=None):
 
     Returns:
         `(plan, saved)`: the plan `S^l(z)`, shape `[B, N, N]`, and what
-        `backpropagate` needs.
+        `unrolled_gradient` needs.
     """
     row_max = tf.reduce_max(z, axis=2)
     dead_rows = row_max == -float("inf")
@@ -99,43 +108,13 @@ def iterate(z, n_iters, tolerance=None):
             state, segments = _repeat(problem, state, count, length)
             saved.append((count, segments))
     last = tf.nest.map_structure(lambda x: x[-1], saved[-1][1])
-    log_kernel = _log_kernel(z, last.row_base, last.col_base)
-    plan = _select(
+    log_kernel = log_kernel_around(z, last.row_base, last.col_base)
+    plan = select(
         last.is_kernel,
-        lambda: _scaled(last.u[-1], tf.exp(log_kernel), last.v[-1]),
-        lambda: tf.exp(_shifted(last.u[-1], log_kernel, last.v[-1])),
+        lambda: scaled(last.u[-1], tf.exp(log_kernel), last.v[-1]),
+        lambda: tf.exp(shifted(last.u[-1], log_kernel, last.v[-1])),
     )
     return plan, saved
-
-
-def backpropagate(z, plan, saved, upstream):
-    """The derivative of `iterate`, exactly that of the steps that were taken.
-
-    Args:
-        z, plan, saved: As given to and returned by `iterate`.
-        upstream: Gradient with respect to the plan, `[B, N, N]`.
-
-    Returns:
-        Gradient with respect to `z`, `[B, N, N]`.
-    """
-    z_bar = upstream * plan
-    carry = (tf.reduce_sum(z_bar, 2), tf.reduce_sum(z_bar, 1), z_bar)
-    for count, segments in reversed(saved):
-
-        def body(index, *carry, segments=segments):
-            segment = tf.nest.map_structure(lambda x: x[index], segments)
-            return index - 1, *_segment_gradient(z, segment, *carry)
-
-        if count == 1:
-            _, *carry = body(0, *carry)
-        else:
-            _, *carry = tf.while_loop(
-                lambda index, *_: index >= 0,
-                body,
-                (tf.constant(count - 1), *carry),
-                maximum_iterations=count,
-            )
-    return carry[2]
 
 
 def _repeat(problem, state, count, length):
@@ -173,18 +152,18 @@ def _repeat(problem, state, count, length):
 
 def _segment(problem, state, length):
     """`length` iterations: the state after them, and the `_Segment`."""
-    log_kernel = _log_kernel(problem.z, state.row_base, state.col_base)
-    kernel_steps = _steps(_KernelDomain(problem, log_kernel), problem, state, length)
+    log_kernel = log_kernel_around(problem.z, state.row_base, state.col_base)
+    kernel_steps = _steps(KernelDomain(problem, log_kernel), problem, state, length)
     # Entries of the kernel below `tiny` are lost. What they add to a sum of 1 is at
     # most tiny * growth, with this limit sqrt(tiny): far below rounding.
-    tiny = problem.z.dtype.as_numpy_dtype(np.finfo(problem.z.dtype.as_numpy_dtype).tiny)
+    tiny = np.finfo(problem.z.dtype.as_numpy_dtype).tiny
     u, v, _ = kernel_steps
     growth = tf.maximum(_largest(u), 1) * tf.maximum(_largest(v), 1)
     is_kernel = growth < tiny**-0.5  # False for NaN, too.
-    u, v, active = _select(
+    u, v, active = select(
         is_kernel,
         lambda: kernel_steps,
-        lambda: _steps(_LogDomain(problem, log_kernel), problem, state, length),
+        lambda: _steps(LogDomain(problem, log_kernel), problem, state, length),
         batch_axis=1,
     )
     to_log = lambda x: tf.where(is_kernel[:, None], tf.math.log(x), x)
@@ -216,153 +195,28 @@ def _idle_segment(state, length):
     return state, segment
 
 
-class _KernelDomain:
-    """Half steps on scalings."""
-
-    def __init__(self, problem, log_kernel):
-        self.problem = problem
-        self.kernel = tf.exp(log_kernel)
-
-    def start(self, state):
-        return state.u, tf.exp(state.log_v)
-
-    def row_sums(self, v):
-        return tf.linalg.matvec(self.kernel, v)
-
-    def rows(self, sums):
-        return 1 / (sums + self.problem.dead_rows)
-
-    def cols(self, u):
-        sums = tf.linalg.matvec(self.kernel, u, transpose_a=True)
-        return 1 / (sums + self.problem.dead_cols)
-
-    def marginals(self, u, sums):
-        return u * sums
-
-
-class _LogDomain:
-    """The same half steps on logarithms of scalings; `row_sums` are logarithms."""
-
-    def __init__(self, problem, log_kernel):
-        self.problem = problem
-        self.log_kernel = log_kernel
-
-    def start(self, state):
-        return tf.math.log(state.u), state.log_v
-
-    def row_sums(self, v):
-        return tf.reduce_logsumexp(self.log_kernel + v[:, None, :], axis=2)
-
-    def rows(self, sums):
-        return tf.where(self.problem.dead_rows > 0, tf.zeros_like(sums), -sums)
-
-    def cols(self, u):
-        sums = tf.reduce_logsumexp(self.log_kernel + u[:, :, None], axis=1)
-        return tf.where(self.problem.dead_cols > 0, tf.zeros_like(sums), -sums)
-
-    def marginals(self, u, sums):
-        return tf.exp(u + sums)
-
-
 def _steps(domain, problem, state, length):
     """`length` iterations in a domain: u, v `[length, B, N]`, active `[length, B]`."""
-    u, v = domain.start(state)
-    active = state.active
-    history = []
-    for _ in range(length):
+
+    def step(u, v, active):
         sums = domain.row_sums(v)
         if problem.tolerance is None:
             u = domain.rows(sums)
-            v = domain.cols(u)
-        else:
-            error = tf.reduce_max(tf.abs(domain.marginals(u, sums) - 1), axis=1)
-            active &= ~(error <= problem.tolerance)
-            u = tf.where(active[:, None], domain.rows(sums), u)
-            v = tf.where(active[:, None], domain.cols(u), v)
-        history.append((u, v, active))
+            return u, domain.cols(u), active
+        error = tf.reduce_max(tf.abs(domain.marginals(u, sums) - 1), axis=1)
+        active &= ~(error <= problem.tolerance)
+        u = tf.where(active[:, None], domain.rows(sums), u)
+        v = tf.where(active[:, None], domain.cols(u), v)
+        return u, v, active
+
+    carry = (*domain.start(state), state.active)
+    if not domain.unrolls:
+        return tf.scan(lambda carry, _: step(*carry), tf.range(length), carry)
+    history = []
+    for _ in range(length):
+        carry = step(*carry)
+        history.append(carry)
     return tuple(tf.stack(x) for x in zip(*history, strict=True))
-
-
-def _segment_gradient(z, segment, row_bar, col_bar, z_bar):
-    """Takes the gradients at a segment's end to its start.
-
-    Args:
-        row_bar, col_bar: Gradients with respect to the log potentials, `[B, N]`.
-        z_bar: Gradient with respect to `z` collected so far.
-    """
-    log_kernel = _log_kernel(z, segment.row_base, segment.col_base)
-    kernel = tf.exp(log_kernel)
-    v_start = tf.exp(segment.log_v_start)
-
-    def in_kernel_domain():
-        # b = -log(K^T u) and a = -log(K v): each half step is one product, and the
-        # N x N gradient is collected as one product over all steps.
-        a_bar, b_bar, left, right = row_bar, col_bar, [], []
-        for step in reversed(range(segment.u.shape[0])):
-            active = tf.cast(segment.active[step][:, None], z.dtype)
-            u, v = segment.u[step], segment.v[step]
-            previous_v = segment.v[step - 1] if step else v_start
-            moved_b = active * b_bar
-            weighted = v * moved_b
-            a_total = a_bar - u * tf.linalg.matvec(kernel, weighted)
-            scaled = u * active * a_total
-            b_total = -previous_v * tf.linalg.matvec(kernel, scaled, transpose_a=True)
-            left += [u, scaled]
-            right += [weighted, previous_v]
-            a_bar = (1 - active) * a_bar
-            b_bar = (1 - active) * b_bar + b_total
-        outer = tf.einsum("lbi,lbj->bij", tf.stack(left), tf.stack(right))
-        return a_bar, b_bar, z_bar - kernel * outer
-
-    def in_log_domain():
-        a_bar, b_bar, total = row_bar, col_bar, z_bar
-        for step in reversed(range(segment.u.shape[0])):
-            active = tf.cast(segment.active[step][:, None], z.dtype)
-            u, v = segment.u[step], segment.v[step]
-            previous_v = segment.v[step - 1] if step else segment.log_v_start
-            plan = tf.exp(_shifted(u, log_kernel, v))
-            flow = plan * (active * b_bar)[:, None, :]
-            a_total = active * (a_bar - tf.reduce_sum(flow, 2))
-            back_flow = (
-                tf.exp(_shifted(u, log_kernel, previous_v)) * a_total[:, :, None]
-            )
-            total -= flow + back_flow
-            a_bar = (1 - active) * a_bar
-            b_bar = (1 - active) * b_bar - tf.reduce_sum(back_flow, 1)
-        return a_bar, b_bar, total
-
-    return _select(segment.is_kernel, in_kernel_domain, in_log_domain)
-
-
-def _select(is_kernel, kernel_value, log_value, batch_axis=0):
-    """`kernel_value()` where `is_kernel`, `log_value()` for the other examples.
-
-    The second is computed only if an example needs it.
-    """
-    kernel_value = tf.nest.map_structure(tf.identity, kernel_value())
-
-    def choose(kernel_part, log_part):
-        rank = kernel_part.shape.rank
-        shape = [1] * batch_axis + [-1] + [1] * (rank - batch_axis - 1)
-        return tf.where(tf.reshape(is_kernel, shape), kernel_part, log_part)
-
-    return tf.cond(
-        tf.reduce_all(is_kernel),
-        lambda: kernel_value,
-        lambda: tf.nest.map_structure(choose, kernel_value, log_value()),
-    )
-
-
-def _log_kernel(z, row_base, col_base):
-    return z + row_base[:, :, None] + col_base[:, None, :]
-
-
-def _scaled(u, kernel, v):
-    return u[:, :, None] * kernel * v[:, None, :]
-
-
-def _shifted(u, log_kernel, v):
-    return log_kernel + u[:, :, None] + v[:, None, :]
 
 
 def _largest(scalings):

@@ -8,6 +8,7 @@ from sinkhorn_tf import _arguments, scaling
 from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf._compilation import compiled_when_eager
 from sinkhorn_tf.implicit import implicit_gradient
+from sinkhorn_tf.unrolled import unrolled_gradient
 
 
 def sinkhorn(
@@ -62,20 +63,12 @@ def sinkhorn(
     dtype = _arguments.compute_dtype(logits.dtype)
     temperature = _arguments.to_positive(temperature, "temperature", dtype)
     n_iters = _arguments.to_count(n_iters, "n_iters", 0)
-    if tolerance is not None and not 0 < tolerance < math.inf:
-        raise ValueError(
-            f"tolerance must be None or > 0. Received: tolerance={tolerance}"
-        )
-    if gradient not in ("unrolled", "implicit"):
-        raise ValueError(
-            "gradient must be 'unrolled' or 'implicit'. "
-            f"Received: gradient={gradient!r}"
-        )
+    tolerance, gradient = _arguments.to_stopping(tolerance, gradient)
     return _sinkhorn(
         logits,
         temperature,
         n_iters=n_iters,
-        tolerance=None if tolerance is None else float(tolerance),
+        tolerance=tolerance,
         gradient=gradient,
         jit_compile=jit_compile,
     )
@@ -123,7 +116,9 @@ def _iterated(x, t, n_iters, tolerance, gradient):
             if gradient == "implicit":
                 z_bar = implicit_gradient(plan, upstream)
             else:
-                z_bar = scaling.backpropagate(z, plan, saved, upstream)
+                z_bar = unrolled_gradient(
+                    z, plan, saved, upstream, masked=tolerance is not None
+                )
             finite_z = tf.where(z == -math.inf, tf.zeros_like(z), z)
             t_bar = -tf.reduce_sum(z_bar * finite_z, axis=[1, 2]) / t
             return z_bar / t[:, None, None], t_bar

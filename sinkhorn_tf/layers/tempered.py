@@ -43,18 +43,8 @@ class TemperedLayer(keras.layers.Layer):
                 "temperature must be positive and finite. "
                 f"Received: temperature={temperature}"
             )
-        if tolerance is not None and not 0 < tolerance < math.inf:
-            raise ValueError(
-                f"tolerance must be None or > 0. Received: tolerance={tolerance}"
-            )
-        if gradient not in ("unrolled", "implicit"):
-            raise ValueError(
-                "gradient must be 'unrolled' or 'implicit'. "
-                f"Received: gradient={gradient!r}"
-            )
         self.n_iters = _arguments.to_count(n_iters, "n_iters", 0)
-        self.tolerance = None if tolerance is None else float(tolerance)
-        self.gradient = gradient
+        self.tolerance, self.gradient = _arguments.to_stopping(tolerance, gradient)
         self.hard = bool(hard)
         self._initial_temperature = float(temperature)
         self.temperature = self.add_weight(
