@@ -3,6 +3,7 @@
 import functools
 import math
 
+import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
@@ -64,7 +65,9 @@ def evaluate(network, puzzles):
     measure = _compiled_measure(network)
     sums, count = None, 0
     for batch in puzzles:
-        measured = {k: v.numpy().sum() for k, v in measure(batch).items()}
+        measured = {
+            k: v.numpy().sum(dtype=np.float64) for k, v in measure(batch).items()
+        }
         sums = {k: v + (sums[k] if sums else 0.0) for k, v in measured.items()}
         count += len(batch["perm"])
     means = {k: float(v / count) for k, v in sums.items()}

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from pipelines.runs import write_whole
 
 
-def image_rows(path, rows, *, frames=None, grid=1, title=None):
+def image_rows(path, rows, *, frames=None, grid=1):
     """Draws rows of images, wrong pieces framed in red.
 
     Args:
@@ -17,7 +17,6 @@ def image_rows(path, rows, *, frames=None, grid=1, title=None):
         rows: Dict of a row's label to images `[k, H, W, C]` in [0, 1].
         frames: Dict of a row's label to bool `[k, N]`, the positions to frame.
         grid: Pieces along a side of an image.
-        title: Text above the picture.
     """
     k = len(next(iter(rows.values())))
     figure, axes = plt.subplots(
@@ -38,8 +37,6 @@ def image_rows(path, rows, *, frames=None, grid=1, title=None):
             if wrong is not None:
                 _frame(axis, image.shape[0] / grid, grid, wrong[column])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
-    if title:
-        figure.suptitle(title, fontsize=10)
     figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
     write_whole(path, lambda name: figure.savefig(name, dpi=110))
     plt.close(figure)

@@ -10,6 +10,7 @@ held-out images, and leaves in the run directory `metrics.json`, `puzzles.png`,
 `network.keras` and the SavedModel `solver/1`.
 """
 
+import hashlib
 import math
 import os
 import sys
@@ -42,7 +43,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_enum("network", "paper", ["paper"], "Kind of network.")
 flags.DEFINE_integer("filters", 64, "Filters of the convolution.", lower_bound=1)
-flags.DEFINE_integer("kernel_size", 7, "Side of its kernel.", lower_bound=1)
+flags.DEFINE_integer(
+    "kernel_size", 7, "Side of the convolution's kernel.", lower_bound=1
+)
 flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
 flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
 flags.DEFINE_integer(
@@ -70,15 +73,29 @@ flags.adopt_module_key_flags(runs)
 def main():
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
+    if not FLAGS["split"].using_default_value:
+        raise UserError(
+            "--split goes with --evaluate; a training is always reported on the test "
+            f"split. Received: --split={FLAGS.split}"
+        )
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
-    workdir = runs.start(
-        runs.key_flags(sys.modules[__name__], runs),
-        f"runs/jigsaw_{source.name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
+    # Photographs are kept larger, as room for random crops.
+    stored = round(size * 9 / 8) if source.photographs else size
+    images = load(source, "train", stored).images
+    print(
+        f"{source.name}: {len(images):,} training images, puzzles of {size} x {size} px",
+        file=sys.stderr,
     )
-    network, seconds = train(source, size, workdir)
+    values = runs.key_flags(sys.modules[__name__], runs)
+    # So that a run is not resumed on other images.
+    values["training_images"] = hashlib.sha256(images).hexdigest()
+    workdir = runs.start(
+        values, f"runs/jigsaw_{source.name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}"
+    )
+    network, seconds = train(images, source, size, workdir)
     runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
-    report(network, source, "test", workdir, "", seconds)
+    report(network, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
 
@@ -104,15 +121,12 @@ def image_size(source, grid, size):
     return size
 
 
-def train(source, size, workdir):
+def train(images, source, size, workdir):
     """Trains a network, or goes on with the training in `workdir`.
 
     Returns:
         The network, and the seconds that its training took.
     """
-    # Photographs are kept larger, as room for random crops.
-    stored = round(size * 9 / 8) if source.photographs else size
-    images = load(source, "train", stored).images
     held_out = evaluation_puzzles(source, "validation", size, FLAGS.grid)
     side = size // FLAGS.grid
     trainer = training.Training(
@@ -175,13 +189,16 @@ def reconstruction_losses(network, batch):
 
 
 def load(source, split, size):
-    return datasets.load(
+    found = datasets.load(
         source.name,
         split,
         size=size,
         data_dir=FLAGS.data_dir,
         cache_dir=FLAGS.cache_dir,
     )
+    if found.skipped:
+        print(f"{split}: skipped {found.skipped} broken files", file=sys.stderr)
+    return found
 
 
 def evaluation_puzzles(source, split, size, grid):
@@ -199,11 +216,17 @@ def evaluate_run(workdir):
     path = os.path.join(workdir, "network.keras")
     if not os.path.exists(path):
         raise UserError(f"No finished run here. Received: --evaluate={workdir}")
-    network = keras.saving.load_model(path)
-    flags_of_run = runs.read_json(os.path.join(workdir, "flags.json"))
+    try:
+        network = keras.saving.load_model(path)
+    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
+    values = runs.read_json(os.path.join(workdir, "flags.json"))
     for name in ("dataset", "temperature", "n_iters"):
-        if FLAGS[name].using_default_value:
-            FLAGS[name].value = flags_of_run[name]
+        if FLAGS[name].using_default_value and name in values:
+            FLAGS[name].value = values[name]
+    for name in ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size"):
+        values[name] = FLAGS[name].value
     source = datasets.source(FLAGS.dataset)
     channels = network.inputs[0].shape[-1]
     if source.channels != channels:
@@ -212,10 +235,10 @@ def evaluate_run(workdir):
             f"Received: --dataset={source.name} with {source.channels}"
         )
     suffix = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
-    report(network, source, FLAGS.split, workdir, f"_{source.name}_{suffix}")
+    report(network, source, FLAGS.split, workdir, f"_{source.name}_{suffix}", values)
 
 
-def report(network, source, split, workdir, suffix, seconds=None):
+def report(network, source, split, workdir, suffix, values, seconds=None):
     """Measures, prints and draws: `metrics<suffix>.json`, `puzzles<suffix>.png`."""
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
@@ -225,7 +248,7 @@ def report(network, source, split, workdir, suffix, seconds=None):
     scores["seconds"] = {"evaluation": time.monotonic() - started}
     if seconds is not None:
         scores["seconds"]["training"] = seconds
-    scores["flags"] = runs.key_flags(sys.modules[__name__], runs)
+    scores["flags"] = values
     scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     runs.write_json(metrics, scores)
@@ -257,7 +280,14 @@ def draw(network, puzzle, path, count=10):
 
 
 def export(network, workdir):
-    """Writes the SavedModel with `solve_image` beside the usual signatures."""
+    """Writes the SavedModel with `solve_image` beside the usual signatures.
+
+    Returns:
+        Its path. One that is there already, when a finished run is resumed, is kept.
+    """
+    path = os.path.join(workdir, "solver")
+    if os.path.exists(os.path.join(path, "1")):
+        return os.path.join(path, "1")
     _, n, height, width, channels = network.inputs[0].shape
     grid = math.isqrt(n)
 
@@ -272,11 +302,12 @@ def export(network, workdir):
         metrics = file.read()
     return st.export_solver(
         network,
-        os.path.join(workdir, "solver"),
+        path,
         temperature=FLAGS.temperature,
         n_iters=FLAGS.n_iters,
         signatures={"solve_image": (solve_image, spec)},
         assets_extra={"metrics.json": metrics},
+        version=1,
     )
 
 

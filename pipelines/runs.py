@@ -3,6 +3,7 @@
 import glob
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
@@ -34,24 +35,30 @@ _FREE = {
 
 def define_training_flags(**defaults):
     """Defines the flags of a training, with a pipeline's own default values."""
-    number = lambda name, text, lower=0: flags.DEFINE_float(
-        name, defaults[name], text, lower_bound=lower
-    )
-    count = lambda name, text, lower=1: flags.DEFINE_integer(
-        name, defaults[name], text, lower_bound=lower
-    )
+
+    def number(name, text, lower=0, upper=1e6):
+        flags.DEFINE_float(
+            name, defaults[name], text, lower_bound=lower, upper_bound=upper
+        )
+        flags.register_validator(name, math.isfinite, f"--{name} must be finite.")
+
+    def count(name, text, lower=1, upper=None):
+        flags.DEFINE_integer(
+            name, defaults[name], text, lower_bound=lower, upper_bound=upper
+        )
+
     count("steps", "Training steps.")
     count("batch_size", "Examples of a step, over all replicas.")
     number("learning_rate", "Highest rate of Adam; warmed up, then a cosine to 0.")
     count("warmup_steps", "Steps until the highest rate is reached.", 0)
-    number("averaging", "Decay of the exponential average of the weights; 0: none.")
+    number("averaging", "Decay of the average of the weights; 0: none.", 0, 0.999999)
     count("validate_every", "Steps between validations.")
     count("checkpoint_every", "Steps between checkpoints.")
     number("temperature", "Temperature of the Sinkhorn operator.", 1e-6)
     count("n_iters", "Iterations of the Sinkhorn operator.")
     number("noise_scale", "Scale of the Gumbel noise in training.")
     count("n_samples", "Samples of Gumbel noise for each example.")
-    count("seed", "Seed of everything random in training.", 0)
+    count("seed", "Seed of everything random in training.", 0, 2**32 - 1)
     flags.DEFINE_string("workdir", None, "Directory of the run (default: runs/...).")
     flags.DEFINE_bool("resume", False, "Go on with the run in --workdir.")
     flags.DEFINE_bool("export", True, "Write a SavedModel for TensorFlow Serving.")
@@ -95,7 +102,8 @@ def start(values, default_workdir):
     """
     workdir = values["workdir"] or default_workdir
     record = os.path.join(workdir, "flags.json")
-    if os.path.exists(record):
+    # Without a checkpoint there is nothing to lose, and nothing to resume.
+    if os.path.exists(os.path.join(workdir, "checkpoints", "checkpoint")):
         if not values["resume"]:
             raise UserError(
                 f"{workdir} already holds a run: pass --resume to go on with it, or "
@@ -108,9 +116,6 @@ def start(values, default_workdir):
                     f"--resume needs the flags of the run in {workdir}. Received: "
                     f"--{name}={value}, the run has {earlier.get(name)}"
                 )
-        # What a kill left half-written.
-        for stale in glob.glob(os.path.join(workdir, ".writing-*")):
-            shutil.rmtree(stale, ignore_errors=True)
     else:
         try:
             os.makedirs(workdir, exist_ok=True)
@@ -119,7 +124,13 @@ def start(values, default_workdir):
                 f"The run directory cannot be made: {error.strerror}. "
                 f"Received: --workdir={workdir}"
             ) from error
+        if values["resume"]:
+            print(f"no checkpoint in {workdir}: starting anew", file=sys.stderr)
         write_json(record, values)
+    # What a kill left half-written.
+    for pattern in (".writing-*", "solver/.writing-*"):
+        for stale in glob.glob(os.path.join(workdir, pattern)):
+            shutil.rmtree(stale, ignore_errors=True)
     keras.utils.set_random_seed(values["seed"])
     return workdir
 
@@ -185,9 +196,11 @@ def main(program):
         except UserError as error:
             _fail(error)
         except KeyboardInterrupt:
-            _fail("Interrupted. What was saved is kept: go on with --resume.")
+            _fail("Interrupted. A training goes on from its last checkpoint: --resume.")
+        except tf.errors.OpError as error:
+            _fail(f"{type(error).__name__}: {error.message.splitlines()[0]}")
         except OSError as error:
-            _fail(f"{error.strerror}: {error.filename}")
+            _fail(error)
 
     app.run(guarded)
 

@@ -15,11 +15,11 @@ from pipelines.errors import UserError
 class Training:
     """A network in training: its average, optimizer, checkpoints and logs.
 
-    Runs on any `tf.distribute` strategy. On one device the whole step is compiled by
-    XLA; under several replicas, where that fails, none of it is.
+    Runs on any `tf.distribute` strategy.
 
-    The state that is saved (weights, their average, optimizer, step, best score) and
-    the randomness keyed by the step make a resumed run the same run.
+    The state that is saved (weights, their average, the best average so far and its
+    score, optimizer, step) and the randomness keyed by the step make a resumed run the
+    same run.
 
     Args:
         build_network: Function without arguments that returns the Keras model.
@@ -37,7 +37,8 @@ class Training:
             the average that is validated and kept.
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints of the state.
-        jit_compile: Whether to compile the step on one device.
+        jit_compile: Whether XLA compiles the whole step; never done for several
+            replicas, where it fails.
     """
 
     def __init__(
@@ -79,20 +80,22 @@ class Training:
             self.network = build_network()
             self.average = keras.models.clone_model(self.network)
             self.average.set_weights(self.network.get_weights())
+            self.best = keras.models.clone_model(self.network)
             self._optimizer = keras.optimizers.Adam(self._schedule)
             self._optimizer.build(self.network.trainable_variables)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-            self._best = tf.Variable(float("inf"), trainable=False)
+            self._best_score = tf.Variable(float("inf"), trainable=False)
             self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         state = tf.train.Checkpoint(
             network=self.network,
             average=self.average,
             optimizer=self._optimizer,
             step=self._step,
-            best=self._best,
+            best=self.best,
+            best_score=self._best_score,
             seconds=self._seconds,
         )
-        best = tf.train.Checkpoint(average=self.average)
+        best = tf.train.Checkpoint(network=self.best)
         manager = lambda checkpoint, name: tf.train.CheckpointManager(
             checkpoint, os.path.join(workdir, name), max_to_keep=2
         )
@@ -116,14 +119,13 @@ class Training:
         Returns:
             The averaged network with the weights that validated best.
         """
-        self._restore(self._last_states)
+        self._restore()
         first = int(self._step.numpy())
         if first:
             print(f"resumed at step {first}", file=sys.stderr)
         if first < self._steps:
             self._train(first)
-        self._restore(self._best_weights)
-        return self.average
+        return self.best
 
     def _train(self, first):
         dataset = self._strategy.distribute_datasets_from_function(
@@ -135,24 +137,26 @@ class Training:
             batches = iter(dataset)
             for step in range(first + 1, self._steps + 1):
                 loss = self._train_step(next(batches))
-                last = step == self._steps
+                last, news = step == self._steps, {}
                 if step % 50 == 0 or last:
-                    loss = float(loss.numpy())
-                    if math.isnan(loss):
+                    news["loss"] = float(loss.numpy())
+                    if math.isnan(news["loss"]):
                         raise UserError(
                             f"The loss became NaN at step {step}; try a smaller "
                             "--learning_rate or a larger --temperature."
                         )
-                    tf.summary.scalar("loss", loss, step)
                     tf.summary.scalar("learning_rate", self._schedule(step), step)
-                    progress.show(step, loss=loss)
                 validates = step % self._validate_every == 0 or last
                 if validates:
-                    self._keep_if_best(step, progress)
+                    news["validation"] = self._keep_if_best(step)
                 if validates or step % self._checkpoint_every == 0:
                     self._step.assign(step)
                     self._seconds.assign(before + time.monotonic() - started)
                     self._last_states.save(checkpoint_number=step)
+                for name, value in news.items():
+                    tf.summary.scalar(name, value, step)
+                if news:
+                    progress.show(step, **news)
 
     def _distributed_step(self, batch):
         per_replica = self._strategy.run(self._replica_step, args=(batch,))
@@ -176,25 +180,30 @@ class Training:
         self._optimizer.apply(gradients, self.network.trainable_variables)
         return loss
 
-    def _keep_if_best(self, step, progress):
+    def _keep_if_best(self, step):
         score = self._validate(self.average)
-        tf.summary.scalar("validation", score, step)
-        progress.show(step, validation=score)
-        if score < float(self._best.numpy()):
-            # Before the state: a kill in between repeats this, never loses it.
+        if score < float(self._best_score.numpy()):
+            self.best.set_weights(self.average.get_weights())
+            self._best_score.assign(score)
             self._best_weights.save(checkpoint_number=step)
-            self._best.assign(score)
+        return score
 
-    def _restore(self, manager):
-        if manager.latest_checkpoint:
+    def _restore(self):
+        """Takes up the newest checkpoint that can be read, if there is any."""
+        checkpoints = self._last_states.checkpoints
+        for path in reversed(checkpoints):
             try:
-                status = manager.checkpoint.restore(manager.latest_checkpoint)
+                status = self._last_states.checkpoint.restore(path)
                 status.assert_existing_objects_matched()
+                return
             except (ValueError, AssertionError, tf.errors.OpError) as error:
-                raise UserError(
-                    f"The checkpoint {manager.latest_checkpoint} cannot be read; delete "
-                    f"it to go back to an earlier one. ({type(error).__name__})"
-                ) from error
+                reason = type(error).__name__
+                print(f"{path} cannot be read ({reason})", file=sys.stderr)
+        if checkpoints:
+            raise UserError(
+                "None of the checkpoints can be read. Start again with another "
+                f"--workdir. Received: {os.path.dirname(checkpoints[-1])}"
+            )
 
 
 class _Progress:
@@ -217,7 +226,8 @@ class _Progress:
 
     def show(self, step, **values):
         """Shows the latest values."""
-        self._shown |= {name: f"{value:.4f}" for name, value in values.items()}
+        # With the step of each: a validation is older than the latest loss.
+        self._shown |= {k: f"{v:.4f} ({step})" for k, v in values.items()}
         if self._bar is not None:
             self._bar.set_postfix(self._shown)
             self._bar.update(step - self._bar.n)

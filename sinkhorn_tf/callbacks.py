@@ -10,6 +10,9 @@ from sinkhorn_tf.layers.tempered import TemperedLayer
 class AnnealTemperature(keras.callbacks.Callback):
     """Sets the temperature of layers before each training step.
 
+    With `compile(steps_per_execution=k)` Keras calls back, and so sets it, once for k
+    steps.
+
     The temperature is a variable, so nothing is retraced or recompiled. The last one
     of an epoch is added to its logs as `temperature`.
 
@@ -31,12 +34,22 @@ class AnnealTemperature(keras.callbacks.Callback):
 
     def __init__(self, schedule, layer=None):
         super().__init__()
+        if not callable(schedule):
+            raise TypeError(
+                "schedule must be a function of the step. "
+                f"Received: schedule={schedule!r}"
+            )
         self.schedule = schedule
         self.layer = layer
         self._layers = []
 
     def on_train_begin(self, logs=None):
         if self.layer is not None:
+            if not isinstance(self.layer, TemperedLayer):
+                raise ValueError(
+                    "layer must be a layer with a temperature. "
+                    f"Received: layer={self.layer}"
+                )
             self._layers = [self.layer]
         else:
             self._layers = [

@@ -1,5 +1,6 @@
 """SavedModels that return hard permutations, for TensorFlow Serving."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -91,12 +92,13 @@ def export_solver(
     }
     for name, (function, spec) in (signatures or {}).items():
         functions[name] = tf.function(
-            lambda inputs, function=function: function(solve, inputs),
-            [spec],
-            autograph=False,
+            functools.partial(function, solve), [spec], autograph=False
         )
 
     module = tf.Module()
+    # As attributes, so that a loaded model has them as methods.
+    for name, function in functions.items():
+        setattr(module, name, function)
     # The variables themselves: a Keras model would bring its Python classes along.
     module.weights = [variable.value for variable in model.variables]
     is_new = not os.path.exists(path)
@@ -106,9 +108,7 @@ def export_solver(
         raise FileExistsError(f"A version is never overwritten. Received: {final}")
     temporary = tempfile.mkdtemp(prefix=".writing-", dir=path)
     try:
-        # Gradients of the operators would make up most of the file.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, temporary, functions, options)
+        tf.saved_model.save(module, temporary, functions)
         _refuse_what_serving_refuses(temporary)
         extra = os.path.join(temporary, "assets.extra")
         os.makedirs(extra)

@@ -3,6 +3,7 @@
 import math
 import typing
 
+import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf import _arguments
@@ -19,7 +20,8 @@ class CertifiedMatching(typing.NamedTuple):
         value: float64 `[...]`, the sum of the matched logits.
         upper_bound: float64 `[...]`, no permutation has a larger sum.
         gap: float64 `[...]`, `upper_bound - value`; exactly 0 where the matching is
-            proven to be the best. Where `perm` is -1 these three are NaN.
+            proven to be the best. Where `perm` is -1 these three are NaN; where the
+            sums overflow float64, bound and gap are +inf unless it is proven.
     """
 
     perm: tf.Tensor
@@ -51,7 +53,10 @@ def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tenso
 
 
 def certified_matching(
-    logits: TensorLike, *, jit_compile: bool | None = None
+    logits: TensorLike,
+    temperature: TensorLike | None = None,
+    *,
+    jit_compile: bool | None = None,
 ) -> CertifiedMatching:
     """The matching, its value, and a proven upper bound for every permutation.
 
@@ -64,6 +69,8 @@ def certified_matching(
 
     Args:
         logits: As in `matching`.
+        temperature: None, or a positive scale of the logits. It is checked, and may
+            be used to find the answer faster; the answer does not depend on it.
         jit_compile: As in `sinkhorn`.
 
     Returns:
@@ -73,6 +80,8 @@ def certified_matching(
         TypeError, ValueError: As `matching`.
     """
     logits = _arguments.to_logits(logits, integers=True)
+    if temperature is not None:
+        _arguments.to_positive(temperature, "temperature", tf.float32)
     return _certified_matching(logits, jit_compile=jit_compile)
 
 
@@ -103,10 +112,14 @@ def _certified_matching(logits):
     absolute = tf.reduce_sum(tf.abs(f) + tf.abs(g) + tf.abs(terms), axis=1)
     n = tf.cast(tf.shape(x)[-1], tf.float64)
     # Each of the sums of n terms, and each f, is off by a relative 2^-53 a step.
-    allowance = (n + 4) * 2.0**-52 * absolute
+    # Numbers below `tiny` are flushed to 0.
+    tiny = np.finfo(np.float64).tiny
+    allowance = (n + 4) * 2.0**-52 * absolute + 4 * n * tiny
     bound = tf.reduce_sum(f, 1) + tf.reduce_sum(g, 1) + allowance
     bound = tf.where(proven, value, tf.maximum(bound, value))
     gap = tf.where(proven, tf.zeros_like(value), bound - value)
+    infinite = tf.fill(tf.shape(bound), tf.constant(math.inf, tf.float64))
+    bound, gap = (tf.where(tf.math.is_nan(x), infinite, x) for x in (bound, gap))
     nan = tf.constant(math.nan, tf.float64)
     value, bound, gap = (tf.where(matched, x, nan) for x in (value, bound, gap))
     return CertifiedMatching(

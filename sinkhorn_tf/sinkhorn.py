@@ -106,10 +106,13 @@ def _iterated(x, t, n_iters, tolerance, gradient):
     @tf.custom_gradient
     def operator(x, t):
         # S^l, l >= 1, does not change with a row's offset. Taking it out before the
-        # division keeps digits, and lets a quotient overflow to -inf only.
+        # division keeps digits. What overflows to -inf then is not forbidden, only
+        # far below the rest.
         row_max = tf.reduce_max(x, axis=2, keepdims=True)
         empty = row_max == -math.inf
         z = (x - tf.where(empty, tf.zeros_like(row_max), row_max)) / t[:, None, None]
+        lowest = tf.constant(-1e-6 * x.dtype.max, x.dtype)
+        z = tf.where(x == -math.inf, z, tf.maximum(z, lowest))
         plan, saved = scaling.iterate(z, n_iters, tolerance)
 
         def grad(upstream):

@@ -23,6 +23,13 @@ def test_the_keras_example_sorts(examples, capsys):
     assert (np.diff(printed) > 0).all()
 
 
+def test_the_solver_answers(examples, monkeypatch):
+    monkeypatch.chdir(README.parent)
+    names = {}
+    exec(examples[2], names)  # noqa: S102
+    assert names["answer"]["restored"].shape == (1, 8, 8, 1)
+
+
 def test_the_functions_have_the_shapes_that_are_printed(examples):
     names = {}
     exec(examples[1], names)  # noqa: S102

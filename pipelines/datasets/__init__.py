@@ -58,11 +58,10 @@ def load(name, split, *, size, data_dir=None, cache_dir=None):
             (read-only) when asked for again. None keeps nothing.
 
     Returns:
-        `Images`: `images` uint8 `[M, size, size, channels]`; `file_order` int64 `[M]`,
-        ascending; `skipped`, the number of broken files left out. `file_order` is the
-        example's index in the whole source for `digits` and `folder`, within the
-        split for `photos`, within what the TFDS expression selects for the others
-        (for the imagenet roles `train` and `validation`: within TFDS' train).
+        `Images`: `images` uint8 `[M, size, size, channels]`; `file_order` int64 `[M]`;
+        `skipped`, the number of broken files left out. `file_order` is the example's
+        index in the whole source for `digits` and `folder`, in the split for `photos`,
+        in the TFDS split that holds it for the others, whatever part is asked for.
 
     Raises:
         DataError: If the name, the split or the size is not valid, the data are

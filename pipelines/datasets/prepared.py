@@ -1,6 +1,7 @@
 """Sources in the layout of TensorFlow Datasets (TFDS)."""
 
 import hashlib
+import logging as python_logging
 import os
 
 import numpy as np
@@ -25,6 +26,12 @@ from pipelines.datasets.sources import ROLES, DataError, Images
 
 # How many of imagenet's train examples make the role "validation".
 IMAGENET_HELD_OUT = 1000
+
+
+# TFDS warns of a deprecated attribute that it reads itself.
+python_logging.getLogger("absl").addFilter(
+    lambda record: "FeatureConnector.dtype" not in record.getMessage()
+)
 
 
 class Prepared:
@@ -56,13 +63,14 @@ class Prepared:
         expression = self.official.roles.get(split, split).removeprefix("tfds:")
         count = self._count(builder, split, expression)
         try:
-            file_order = np.arange(count)
+            file_order = _file_order(builder, expression)
+            chosen = np.arange(count)
             if self.source.name == "imagenet" and split in ("train", "validation"):
-                file_order = self._part_by_hash(builder, split, expression, count)
-            images = self._decode(builder, expression, count, file_order, size)
+                chosen = self._part_by_hash(builder, split, expression, count)
+            images = self._decode(builder, expression, count, chosen, size)
         except tf.errors.OpError as error:
             raise self._damaged(what_failed(error)) from error
-        return Images(images, file_order, 0)
+        return Images(images, file_order[chosen], 0)
 
     def _open(self):
         import tensorflow_datasets as tfds
@@ -79,7 +87,7 @@ class Prepared:
             selected = builder.info.splits[expression]
         except (KeyError, ValueError) as error:
             raise self._bad_split(builder, split, str(error)) from error
-        if not selected.num_examples:
+        if selected.num_examples <= 0:
             raise self._bad_split(builder, split, "It selects no example.")
         for instruction in selected.file_instructions:
             if not tf.io.gfile.exists(instruction.filename):
@@ -150,6 +158,20 @@ class Prepared:
             f"has {present}: give a role ({', '.join(ROLES)}) or a TFDS expression "
             f"such as 'test[:500]'. {reason.splitlines()[0]}"
         )
+
+
+def _file_order(builder, expression):
+    """Returns the index of every selected example in its TFDS split."""
+    start = {}
+    for info in builder.info.splits.values():
+        lengths = np.cumsum([0, *info.shard_lengths])
+        start |= dict(zip(sorted(info.filenames), lengths.tolist(), strict=False))
+    parts = []
+    for piece in builder.info.splits[expression].file_instructions:
+        first = start[os.path.basename(piece.filename)] + piece.skip
+        taken = piece.take if piece.take >= 0 else piece.examples_in_shard - piece.skip
+        parts.append(first + np.arange(taken))
+    return np.concatenate(parts)
 
 
 def _raw(builder, expression, feature):

@@ -22,10 +22,13 @@ class Restore(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        permutation, items = inputs
+        if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
+            raise ValueError(
+                f"Restore needs [permutation, items]. Received: {type(inputs).__name__}"
+            )
+        permutation, items = (tf.cast(x, self.compute_dtype) for x in inputs)
         output_shape = self.compute_output_shape([permutation.shape, items.shape])
         batch_rank = permutation.shape.rank - 2
-        items = tf.cast(items, permutation.dtype)
         shape = tf.shape(items)
         flat = tf.reshape(
             items,
@@ -44,6 +47,7 @@ class Restore(keras.layers.Layer):
         permutation, items = (tf.TensorShape(shape) for shape in input_shape)
         batch_rank = permutation.rank - 2
         try:
+            permutation[-2:].assert_is_compatible_with(permutation[-2:][::-1])
             permutation[-2:-1].assert_is_compatible_with(
                 items[batch_rank : batch_rank + 1]
             )
@@ -53,7 +57,8 @@ class Restore(keras.layers.Layer):
         except ValueError as error:
             raise ValueError(
                 "Restore needs a permutation [..., N, N] and items [..., N, ...] with "
-                "the same number of batch dimensions. "
+                "the same number of batch dimensions (with an axis of samples in the "
+                "permutation pass items[:, None]). "
                 f"Received: shapes {tuple(permutation)} and {tuple(items)}"
             ) from error
         return (*batch, *items[batch_rank:])

@@ -244,6 +244,52 @@ def test_killed_and_resumed_is_the_same_run(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_interrupted_saves_and_a_spoiled_checkpoint_are_the_same_run(
+    tmp_path, monkeypatch
+):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(whole)
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        # Between the best weights of step 20 and the state of that step.
+        save = tf.train.CheckpointManager.save
+
+        def save_all_but_step_20(manager, checkpoint_number):
+            if manager.directory.endswith("checkpoints") and checkpoint_number == 20:
+                raise Killed
+            return save(manager, checkpoint_number)
+
+        patch.setattr(tf.train.CheckpointManager, "save", save_all_but_step_20)
+        with pytest.raises(Killed):
+            run(cut)
+    with monkeypatch.context() as patch:
+        patch.setattr(st, "export_solver", kill)
+        with pytest.raises(Killed):
+            run(cut, resume=True)
+    assert not (cut / "solver").exists()
+    for part in (cut / "checkpoints").glob("ckpt-30.*"):
+        part.write_bytes(part.read_bytes()[:50])
+    run(cut, resume=True)
+    assert scores(cut) == scores(whole)
+    run(cut, resume=True)
+    assert os.listdir(cut / "solver") == ["1"]
+    assert scores(cut) == scores(whole)
+
+
+def test_a_run_that_found_no_data_does_not_block_the_next(tmp_path):
+    with pytest.raises(UserError):
+        run(tmp_path / "run", dataset="folder", data_dir="nowhere")
+    run(tmp_path / "run", steps=1, export=False)
+    with pytest.raises(UserError, match="already holds a run"):
+        run(tmp_path / "run", steps=1)
+
+
 def test_two_replicas_train_as_one_device_does(tmp_path):
     # float32 sums in another order drift apart slowly over the steps.
     flags = [f"--{k}={v}" for k, v in QUICK.items()] + ["--noexport"]

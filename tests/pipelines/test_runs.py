@@ -23,6 +23,10 @@ def test_a_finished_write_replaces_and_a_failed_one_keeps(tmp_path):
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(tmp_path):
     workdir = tmp_path / "run"
     assert runs.start(values(workdir), "unused") == str(workdir)
+    runs.start(values(workdir, grid=4), "unused")  # Nothing has been saved yet.
+    runs.start(values(workdir), "unused")
+    (workdir / "checkpoints").mkdir()
+    (workdir / "checkpoints" / "checkpoint").write_text("")
     with pytest.raises(UserError, match="already holds a run: pass --resume"):
         runs.start(values(workdir), "unused")
     with pytest.raises(UserError, match="Received: --grid=3, the run has 2"):
@@ -38,5 +42,15 @@ def test_a_run_directory_that_cannot_be_made_says_so(tmp_path):
 
 def test_a_broken_record_says_so(tmp_path):
     (tmp_path / "flags.json").write_text("{")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint").write_text("")
     with pytest.raises(UserError, match="cannot be read as JSON"):
         runs.start(values(tmp_path, resume=True), "unused")
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path):
+    for name in (".writing-a", "solver/.writing-b"):
+        (tmp_path / name).mkdir(parents=True)
+    runs.start(values(tmp_path), "unused")
+    assert sorted(os.listdir(tmp_path)) == ["flags.json", "solver"]
+    assert os.listdir(tmp_path / "solver") == []
