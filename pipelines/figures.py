@@ -38,7 +38,7 @@ def image_rows(path, rows, *, frames=None, grid=1):
                 _frame(axis, image.shape[0] / grid, grid, wrong[column])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
     figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
-    write_whole(path, lambda name: figure.savefig(name, dpi=110))
+    write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
     plt.close(figure)
 
 

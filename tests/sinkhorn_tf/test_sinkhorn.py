@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
+from sinkhorn_tf import domains
 
 TEMPERATURES = np.array([1.0, 0.1, 0.03, 0.001])
 
@@ -494,3 +495,23 @@ def test_low_temperature_finds_the_planted_permutation(rng, n):
     x += rng.normal(size=(4, n, 1))
     plan = operator(20)(x.astype(np.float32), np.full(4, 1e-3, np.float32))
     np.testing.assert_allclose(plan, planted, atol=1e-6)
+
+
+def test_both_ways_to_sum_give_the_same(rng, monkeypatch):
+    x = tf.constant(rng.normal(size=(3, 30, 30)).astype(np.float32))
+
+    def plan_and_gradient(elementwise):
+        monkeypatch.setattr(domains, "_sums_elementwise", lambda kernel: elementwise)
+
+        @tf.function
+        def both(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                plan = st.sinkhorn(x, 0.3, 25)
+                loss = tf.reduce_sum(plan**2)
+            return plan, tape.gradient(loss, x)
+
+        return both(x)
+
+    for a, b in zip(plan_and_gradient(True), plan_and_gradient(False), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6)

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_datasets import resized
+
+from pipelines import datasets
+
+
+class TestSquare:
+    @pytest.mark.parametrize(
+        "shape", [(21, 32, 3), (40, 25, 1), (9, 9, 3), (64, 64, 1)]
+    )
+    @pytest.mark.parametrize("size", [9, 16, 50])
+    def test_equals_numpy(self, shape, size):
+        image = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
+        side = min(shape[:2])
+        top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+        expected = resized(image[top : top + side, left : left + side], size)
+        result = datasets.square(image, size)
+        assert result.dtype == tf.uint8
+        assert result.shape == (size, size, shape[2])
+        assert np.max(np.abs(result.numpy() - expected)) <= 0.5 + 1e-3
+
+    def test_own_size_is_unchanged(self):
+        image = np.random.RandomState(1).randint(0, 256, (8, 8, 3)).astype(np.uint8)
+        np.testing.assert_array_equal(datasets.square(image, 8), image)
+
+    def test_unknown_shape_and_batch(self):
+        images = np.random.RandomState(2).randint(0, 256, (3, 12, 17, 3), np.uint8)
+        spec = tf.TensorSpec([None, None, None], tf.uint8)
+        function = tf.function(lambda image: datasets.square(image, 6), [spec])
+        batch = datasets.square(images, 6)
+        for image, expected in zip(images, batch, strict=True):
+            np.testing.assert_array_equal(function(image), expected)
