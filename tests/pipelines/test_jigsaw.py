@@ -133,8 +133,23 @@ def test_evaluate_measures_a_finished_run_the_same_way(finished, capsys):
     again = scores(finished, "metrics_digits_test.json")
     expected = scores(finished)
     for name in ("proportion_wrong", "proportion_any_wrong", "n_examples"):
-        assert again[name] == pytest.approx(expected[name], abs=1e-6)
+        assert again[name] == pytest.approx(expected[name], rel=1e-12)
     assert "179 examples" in capsys.readouterr().out
+
+
+def test_evaluate_records_the_flags_of_the_run(finished):
+    found = json.loads((finished / "metrics_digits_test.json").read_text())
+    assert found["flags"]["filters"] == 32
+    assert found["flags"]["evaluation_batch_size"] == 7
+
+
+def test_evaluate_says_that_a_network_is_spoiled(finished, tmp_path):
+    (tmp_path / "network.keras").write_bytes(b"no network")
+    with (
+        flagsaver.flagsaver(evaluate=str(tmp_path)),
+        pytest.raises(UserError, match="network.keras cannot be read"),
+    ):
+        jigsaw.main()
 
 
 def test_evaluate_on_a_prepared_directory_with_a_test_split_alone(finished, tmp_path):
@@ -195,6 +210,7 @@ def test_photographs_in_a_folder_train_evaluate_draw_and_export(tmp_path):
     [
         ({"image_size": 9}, "--image_size must be a multiple .* --image_size=9"),
         ({"dataset": "cifar"}, "cifar"),
+        ({"split": "train"}, "--split goes with --evaluate"),
         (
             {"dataset": "imagenet", "data_dir": "nowhere"},
             "imagenet2012 in .*nowhere.*tfds build imagenet2012",

@@ -110,3 +110,11 @@ def test_a_compiled_step_is_traced_once():
     fit(model, st.AnnealTemperature(lambda step: 1 / (1 + step)), epochs=4)
     assert len(traces) == before
     assert layer.temperature.numpy() == pytest.approx(1 / 10)
+
+
+def test_a_schedule_is_a_function_and_a_layer_has_a_temperature():
+    with pytest.raises(TypeError, match="Received: schedule=1.0"):
+        st.AnnealTemperature(1.0)
+    callback = st.AnnealTemperature(lambda step: 1.0, keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="layer must be a layer with a temperature"):
+        callback.on_train_begin()

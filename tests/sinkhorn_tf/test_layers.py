@@ -501,3 +501,13 @@ def test_unknown_number_of_items(rng, layer_class):
     assert model.output_shape == (None, None, None)
     x = rng.normal(size=(2, 5, 5)).astype(np.float32)
     np.testing.assert_allclose(model(x), plain_sinkhorn(x, 1.0), atol=1e-6)
+
+
+def test_restore_takes_integer_permutations_and_refuses_what_is_no_pair():
+    swap = st.permutations.to_matrix([1, 0], tf.int32)
+    restored = st.Restore()([swap, np.float32([0.5, 0.25])])
+    np.testing.assert_array_equal(restored, [0.25, 0.5])
+    with pytest.raises(ValueError, match=r"needs \[permutation, items\]"):
+        st.Restore()(tf.zeros([2, 3, 3]))
+    with pytest.raises(ValueError, match=r"Received: shapes \(1, 3\) and \(1, 3, 1\)"):
+        st.Restore()([tf.zeros([1, 3], tf.int32), tf.zeros([1, 3, 1])])

@@ -278,3 +278,26 @@ def certified_duals(x):
         )
         duals.append(result.x[n:])
     return np.array(duals)
+
+
+def test_numbers_that_are_flushed_to_zero_are_not_proven():
+    x = np.array([[0, 1e-310], [1e-310, 0]])
+    for jit_compile in (None, False):
+        found = st.certified_matching(x, jit_compile=jit_compile)
+        value = x[np.arange(2), found.perm].sum()
+        assert found.gap.numpy() > 0 or value == 2e-310
+        assert found.upper_bound.numpy() >= 2e-310
+
+
+def test_sums_that_overflow_give_no_nan(rng):
+    found = st.certified_matching(rng.uniform(-1, 1, (20, 5, 5)) * 1.7e308)
+    assert st.permutations.is_permutation(found.perm).numpy().all()
+    assert not np.isnan(found.upper_bound).any() and (found.gap.numpy() >= 0).all()
+
+
+def test_the_temperature_changes_nothing_but_is_checked(rng):
+    x = rng.normal(size=(4, 6, 6))
+    plain, warm = st.certified_matching(x), st.certified_matching(x, temperature=0.1)
+    np.testing.assert_array_equal(plain.perm, warm.perm)
+    with pytest.raises(ValueError, match="Received: temperature=-1"):
+        st.certified_matching(x, temperature=-1)

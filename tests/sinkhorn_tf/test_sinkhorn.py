@@ -515,3 +515,10 @@ def test_both_ways_to_sum_give_the_same(rng, monkeypatch):
 
     for a, b in zip(plan_and_gradient(True), plan_and_gradient(False), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_what_overflows_in_the_division_is_not_forbidden():
+    x = np.float32([[[3e38, -3e38], [3e38, -3e38]], [[0, -10], [0, -20]]])
+    plan = st.sinkhorn(x, np.float32([1, 2e-38]), 20).numpy()
+    assert np.isfinite(plan).all()
+    np.testing.assert_allclose(plan.sum(axis=1), 1, rtol=1e-5)

@@ -12,6 +12,11 @@ from pipelines.datasets import DataError, obtaining, prepared
 
 
 class TestPrepared:
+    def test_an_empty_range_is_a_bad_split_not_damage(self, tmp_path):
+        write_tfds(tmp_path, "mnist", train=1, test=20)
+        with pytest.raises(DataError, match="It selects no example"):
+            datasets.load("mnist", "test[10:5]", size=8, data_dir=tmp_path)
+
     def test_roles_and_expressions(self, tmp_path):
         write_tfds(
             tmp_path, "celeb_a", shape=(12, 8, 3), train=10, validation=3, test=9
