@@ -189,6 +189,7 @@ def reconstruction_losses(network, batch):
 
 
 def load(source, split, size):
+    """The images of a split, `datasets.Images`; says how many files were broken."""
     found = datasets.load(
         source.name,
         split,
@@ -202,6 +203,7 @@ def load(source, split, size):
 
 
 def evaluation_puzzles(source, split, size, grid):
+    """The puzzles of a split to measure on, a `tf.data.Dataset`."""
     found = load(source, split, size)
     return puzzles.evaluation_puzzles(
         found.images,

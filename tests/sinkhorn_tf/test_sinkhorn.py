@@ -1,63 +1,19 @@
-import functools
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from sinkhorn_reference import (
+    TEMPERATURES,
+    assert_relatively_close,
+    gradients,
+    naive,
+    operator,
+    reference,
+)
 
 import sinkhorn_tf as st
 from sinkhorn_tf import domains
-
-TEMPERATURES = np.array([1.0, 0.1, 0.03, 0.001])
-
-
-def logsumexp(z, axis):
-    """0 for a row without any allowed pair, whose sum nothing can change."""
-    top = z.max(axis=axis, keepdims=True)
-    top[top == -np.inf] = 0
-    total = np.exp(z - top).sum(axis=axis, keepdims=True)
-    return np.log(np.where(total > 0, total, 1)) + top
-
-
-def reference(x, t, n_iters):
-    z = np.asarray(x, np.float64) / np.asarray(t, np.float64)[..., None, None]
-    for _ in range(n_iters):
-        z = z - logsumexp(z, -1)
-        z = z - logsumexp(z, -2)
-    return np.exp(z)
-
-
-def naive(x, t, n_iters):
-    z = x / t[..., None, None]
-    for _ in range(n_iters):
-        z -= tf.reduce_logsumexp(z, -1, keepdims=True)
-        z -= tf.reduce_logsumexp(z, -2, keepdims=True)
-    return tf.exp(z)
-
-
-def gradients(function, x, t, weights):
-    """d sum(weights * plan) with respect to logits and temperature."""
-    x, t = tf.constant(x), tf.constant(t)
-    with tf.GradientTape() as tape:
-        tape.watch([x, t])
-        loss = tf.reduce_sum(tf.cast(weights, x.dtype) * function(x, t))
-    return [g.numpy() for g in tape.gradient(loss, [x, t])]
-
-
-def operator(n_iters, mode="plain", **options):
-    """`sinkhorn` of logits and temperature, called in a mode."""
-    if mode == "plain":
-        options["jit_compile"] = False
-    function = functools.partial(st.sinkhorn, n_iters=n_iters, **options)
-    if mode in ("graph", "xla"):
-        return tf.function(function, jit_compile=mode == "xla")
-    return function
-
-
-def assert_relatively_close(actual, expected, rtol):
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=rtol * np.abs(expected).max()
-    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -87,102 +43,6 @@ def test_every_mode_equals_reference_at_low_temperature(rng, mode):
     expected = reference(x, TEMPERATURES.astype(np.float32), 45)
     np.testing.assert_allclose(plan[:3], expected[:3], rtol=0, atol=2e-5)
     np.testing.assert_allclose(plan[3], expected[3], rtol=0, atol=2e-4)
-
-
-@pytest.mark.parametrize("dtype, rtol", [(np.float32, 5e-4), (np.float64, 1e-10)])
-@pytest.mark.parametrize("n_iters", [0, 1, 20, 45])
-def test_unrolled_gradients_equal_naive_autodiff(rng, n_iters, dtype, rtol):
-    x = rng.normal(size=(4, 5, 5)).astype(dtype)
-    t = np.array([1, 0.3, 0.1, 0.05], dtype)
-    weights = rng.normal(size=(4, 5, 5))
-    actual = gradients(operator(n_iters), x, t, weights)
-    expected = gradients(
-        lambda x, t: naive(x, t, n_iters),
-        x.astype(np.float64),
-        t.astype(np.float64),
-        weights,
-    )
-    for b in range(4):
-        assert_relatively_close(actual[0][b], expected[0][b], rtol)
-        assert_relatively_close(actual[1][b], expected[1][b], rtol)
-
-
-def test_unrolled_gradients_equal_central_differences(rng):
-    x = rng.normal(size=(4, 5, 5))
-    t = np.array([1, 0.3, 0.1, 0.05])
-    weights = rng.normal(size=(4, 5, 5))
-    to_x, to_t = gradients(operator(20), x, t, weights)
-    loss = lambda x, t: (weights * operator(20)(x, t)).numpy().sum((1, 2))
-    step = 1e-6
-    for i in range(5):
-        for j in range(5):
-            moved = np.zeros_like(x)
-            moved[:, i, j] = step
-            slope = (loss(x + moved, t) - loss(x - moved, t)) / (2 * step)
-            np.testing.assert_allclose(to_x[:, i, j], slope, rtol=1e-5, atol=1e-7)
-    step *= t
-    slope = (loss(x, t + step) - loss(x, t - step)) / (2 * step)
-    np.testing.assert_allclose(to_t, slope, rtol=1e-5, atol=1e-7)
-
-
-def test_gradients_through_the_log_domain_equal_naive_autodiff(rng):
-    x = rng.normal(size=(4, 5, 5))
-    # Rows that want the same column: the scalings outgrow the kernel.
-    x[:, :, 0] += 3
-    t = np.full(4, 0.003)
-    weights = rng.normal(size=(4, 5, 5))
-    actual = gradients(operator(45), x, t, weights)
-    expected = gradients(lambda x, t: naive(x, t, 45), x, t, weights)
-    for a, e in zip(actual, expected, strict=True):
-        assert_relatively_close(a, e, 1e-8)
-
-
-@pytest.mark.parametrize(
-    "mode, gradient",
-    [("eager", "unrolled"), ("graph", "unrolled"), ("xla", "implicit")],
-)
-def test_gradients_agree_in_every_mode(rng, mode, gradient):
-    x = rng.normal(size=(3, 4, 4)).astype(np.float32)
-    t = np.array([1, 0.5, 0.2], np.float32)
-    weights = rng.normal(size=(3, 4, 4))
-    expected = gradients(operator(3, gradient=gradient), x, t, weights)
-    actual = gradients(operator(3, mode, gradient=gradient), x, t, weights)
-    for a, e in zip(actual, expected, strict=True):
-        assert_relatively_close(a, e, 2e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"tolerance": 1e-3}])
-def test_gradients_of_several_segments_agree_under_xla(rng, options):
-    x = rng.normal(size=(3, 4, 4))
-    t = np.array([1, 0.1, 0.002])
-    weights = rng.normal(size=(3, 4, 4))
-    expected = gradients(operator(65, **options), x, t, weights)
-    actual = gradients(operator(65, "xla", **options), x, t, weights)
-    for a, e in zip(actual, expected, strict=True):
-        assert_relatively_close(a, e, 1e-8)
-
-
-def test_implicit_gradient_equals_long_unrolled_at_convergence(rng):
-    x = rng.normal(size=(3, 5, 5))
-    t = np.array([1, 0.5, 0.3])
-    weights = rng.normal(size=(3, 5, 5))
-    implicit = gradients(operator(400, gradient="implicit"), x, t, weights)
-    unrolled = gradients(operator(400), x, t, weights)
-    for i, u in zip(implicit, unrolled, strict=True):
-        assert_relatively_close(i, u, 1e-8)
-
-
-def test_implicit_gradient_is_finite_for_permutations_and_forbidden_pairs(rng):
-    x = rng.normal(size=(4, 4, 4)).astype(np.float32)
-    x[0] = 100 * np.eye(4)
-    x[1, :, 2] = -np.inf
-    x[2, 1] = -np.inf
-    x[3, 0, 1:] = x[3, 1, 1:] = -np.inf
-    function = operator(20, gradient="implicit")
-    weights = rng.normal(size=x.shape)
-    for g in gradients(function, x, np.full(4, 0.1, np.float32), weights):
-        assert np.isfinite(g).all()
 
 
 def test_tolerance_stops_each_example_at_its_own_iteration(rng):
