@@ -6,219 +6,254 @@ With log potentials `a, b` (rows, columns) the iterations of SN eq. 1 are
 
 and `S^l = exp(z + a^l + b^l)`. Around a *base* `(a, b)` the same steps are two
 products with the fixed kernel `K = exp(z + a + b)`: `u = 1 / (K v)`,
-`v = 1 / (K^T u)`; the potentials are `a + log u` and `b + log v`. That is fast, and
-accurate as long as nothing that matters underflows: an entry of K that was flushed
-to zero adds less than `tiny * max(u) * max(v)` to a plan.
+`v = 1 / (K^T u)`; the potentials are `a + log u` and `b + log v`.
 
-So the iterations go in segments. Each starts from a base that has absorbed the
-potentials so far; an example whose scalings grow too far within a segment repeats
-that segment in the log domain. Examples share the waiting for that, never numbers.
+*Nothing that matters underflows.* An entry of K that was flushed to zero adds less
+than `tiny * max(u) * max(v)` to the plan. The first base makes the largest entry of
+every row and column 1, so the first step moves no potential by more than `log N`; no
+later step moves one by more than the step before (the half steps are non-expansive in
+the largest difference of the logarithms). So the steps go in short blocks: an example
+whose scalings have grown absorbs them into its base after a block, and within a block
+they cannot grow beyond what the format holds.
+
+*Nothing is computed twice.* An example whose scalings did not change any more, to
+within rounding, has `S^L` already for every larger L, and takes no further block.
+Examples share the waiting for each other, never numbers.
 """
 
+import math
 import typing
 
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf.domains import (
-    KernelDomain,
-    LogDomain,
-    log_kernel_around,
-    scaled,
-    select,
-    shifted,
-)
+from sinkhorn_tf.products import col_sums, row_sums
 
-# Iterations around one base: a longer segment saves exponentials of the matrix, a
-# shorter one repeats less in the log domain.
-SEGMENT_LENGTH = 20
-
-
-class _State(typing.NamedTuple):
-    """The point between two segments."""
-
-    row_base: tf.Tensor  # [B, N]
-    col_base: tf.Tensor  # [B, N]
-    u: tf.Tensor  # [B, N]
-    log_v: tf.Tensor  # [B, N]
-    active: tf.Tensor  # [B], False once an example has met the tolerance
+# Iterations between two looks at the scalings, at most, for N up to a size: a longer
+# block finds later that an example has settled, a shorter one spends more on looking.
+_LONGEST_BLOCKS = ((24, 12), (64, 8), (math.inf, 5))
+# Taken for an N that is only known when the graph runs.
+_LARGE = 1000
+# The least room for scalings to grow in before they are absorbed.
+_LEAST_ROOM = 1e3
+# Relative change of a scaling in an iteration that is rounding alone, in units of
+# the machine's epsilon; 2.5 are seen at N = 9 to 1024.
+_SETTLED = 4
 
 
-class _Segment(typing.NamedTuple):
-    """What the backward pass needs of a segment.
+class Block(typing.NamedTuple):
+    """What the backward pass needs of a block of iterations.
 
-    `u` and `v` hold scalings where `is_kernel`, their logarithms elsewhere.
+    Attributes:
+        row_base, col_base: Bases during the block, `[B, N, 1]` and `[B, 1, N]`.
+        v_start: Scalings of the columns before the block, `[B, 1, N]`.
+        u, v: Scalings after each step, `[length, B, N, 1]` and `[length, B, 1, N]`.
+        taken: Whether the example took the block, bool `[B]`.
+        absorbed: Whether its base changed just before the block, bool `[B]`; None if
+            that cannot be.
     """
 
-    row_base: tf.Tensor  # [B, N]
-    col_base: tf.Tensor  # [B, N]
-    log_v_start: tf.Tensor  # [B, N]
-    u: tf.Tensor  # [length, B, N]
-    v: tf.Tensor  # [length, B, N]
-    active: tf.Tensor  # [length, B], the examples that took the step
-    is_kernel: tf.Tensor  # [B]
+    row_base: tf.Tensor
+    col_base: tf.Tensor
+    v_start: tf.Tensor
+    u: tf.Tensor
+    v: tf.Tensor
+    taken: tf.Tensor
+    absorbed: tf.Tensor | None
 
 
-class _Problem(typing.NamedTuple):
-    """The scaled logits, and 1 for rows and columns without any allowed pair.
+class Trajectory(typing.NamedTuple):
+    """The iterations that were taken, for the backward pass.
 
-    Such a row keeps the scaling 1: its sum is 0 whatever the scaling.
+    Attributes:
+        runs: `(count, block)` in their order; `count` blocks of the same length are
+            stacked, with `count` as the first axis, unless it is 1.
+        kernel: The kernel of the last base, `[B, N, N]`.
+        settled: How many of the iterations were not taken because they would have
+            changed nothing, int32 `[B]`; None if that cannot be.
     """
 
-    z: tf.Tensor  # [B, N, N]
-    dead_rows: tf.Tensor  # [B, N]
-    dead_cols: tf.Tensor  # [B, N]
-    tolerance: float | None
+    runs: list[tuple[int, Block]]
+    kernel: tf.Tensor
+    settled: tf.Tensor | None
+
+
+class _Point(typing.NamedTuple):
+    """The point between two blocks."""
+
+    kernel: tf.Tensor  # [B, N, N]
+    row_base: tf.Tensor  # [B, N, 1]
+    col_base: tf.Tensor  # [B, 1, N]
+    u: tf.Tensor  # [B, N, 1]
+    v: tf.Tensor  # [B, 1, N]
+    active: tf.Tensor  # bool [B], False once there is nothing left to do
+    left: tf.Tensor  # int32 [B], iterations not taken yet
 
 
 def iterate(z, n_iters, tolerance=None):
     """Runs the iterations.
 
     Args:
-        z: Scaled logits, float32 or float64 `[B, N, N]`; `-inf` forbids a pair.
+        z: Scaled logits, float32 or float64 `[B, N, N]`, of which each row's largest
+            is 0; `-inf` forbids a pair. NaN gives that example a plan of NaN.
         n_iters: Python int >= 1.
         tolerance: If given, an example stops after the first iteration whose row
             sums are within `tolerance` of 1.
 
     Returns:
-        `(plan, saved)`: the plan `S^l(z)`, shape `[B, N, N]`, and what
+        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, N]`, and what
         `unrolled_gradient` needs.
     """
-    row_max = tf.reduce_max(z, axis=2)
-    dead_rows = row_max == -float("inf")
-    row_base = tf.where(dead_rows, tf.zeros_like(row_max), -row_max)
-    col_max = tf.reduce_max(z + row_base[:, :, None], axis=1)
-    dead_cols = col_max == -float("inf")
-    col_base = tf.where(dead_cols, tf.zeros_like(col_max), -col_max)
-    problem = _Problem(
-        z, tf.cast(dead_rows, z.dtype), tf.cast(dead_cols, z.dtype), tolerance
-    )
-    state = _State(
+    # With a tolerance every single step after the first may be an example's last.
+    length = 1 if tolerance is not None else _block_length(z, n_iters)
+    first = 1 if tolerance is not None else n_iters % length
+    full = (n_iters - first) // length
+    # Two blocks one after the other take less time than a loop.
+    looped = [(1, length)] * full if full <= 2 else [(full, length)]
+    point, runs = _start(z, n_iters), []
+    for count, steps in [(1, first)] * (first > 0) + looped:
+        is_first = not runs
+        if count == 1:
+            point, block = _block(z, point, steps, tolerance, is_first)
+        else:
+            point, block = _loop(z, point, count, steps, tolerance)
+        runs.append((count, block))
+    plan = point.u * point.kernel * point.v
+    can_settle = tolerance is None and n_iters > length
+    return plan, Trajectory(runs, point.kernel, point.left if can_settle else None)
+
+
+def _block_length(z, n_iters):
+    n = z.shape[-1] or _LARGE
+    longest = next(length for size, length in _LONGEST_BLOCKS if n <= size)
+    while longest > 1 and _room(z, longest) < _LEAST_ROOM:
+        longest -= 1
+    return math.ceil(n_iters / math.ceil(n_iters / longest))
+
+
+def _room(z, length):
+    """How far the scalings may have grown before a block of `length` steps.
+
+    A block of m steps multiplies each scaling by at most `N^m`. Entries that were
+    flushed to zero stay below rounding while `N tiny max(u) max(v) < eps`.
+    """
+    limits = np.finfo(z.dtype.as_numpy_dtype)
+    n = z.shape[-1] or _LARGE
+    bound = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
+    return math.exp(bound - 2 * length * math.log(n))
+
+
+def _start(z, n_iters):
+    col_max = tf.reduce_max(z, axis=1, keepdims=True)
+    # A column without any allowed pair has the sum 0 whatever its base is.
+    col_base = tf.where(col_max == -math.inf, tf.zeros_like(col_max), -col_max)
+    row_base = tf.zeros_like(z[:, :, :1])
+    return _Point(
+        kernel=tf.exp(z + col_base),
         row_base=row_base,
         col_base=col_base,
-        # Far from any scaling, so that no example stops before its first step.
-        u=tf.fill(tf.shape(row_base), tf.constant(1e30, z.dtype)),
-        log_v=-col_base,
+        u=tf.ones_like(row_base),
+        # `b^0 = 0`.
+        v=tf.exp(-col_base),
         active=tf.ones(tf.shape(z)[:1], tf.bool),
+        left=tf.fill(tf.shape(z)[:1], n_iters),
     )
-    full, rest = divmod(n_iters, SEGMENT_LENGTH)
-    saved = []
-    for count, length in ((full, SEGMENT_LENGTH), (1, rest)):
-        if count and length:
-            state, segments = _repeat(problem, state, count, length)
-            saved.append((count, segments))
-    last = tf.nest.map_structure(lambda x: x[-1], saved[-1][1])
-    log_kernel = log_kernel_around(z, last.row_base, last.col_base)
-    plan = select(
-        last.is_kernel,
-        lambda: scaled(last.u[-1], tf.exp(log_kernel), last.v[-1]),
-        lambda: tf.exp(shifted(last.u[-1], log_kernel, last.v[-1])),
+
+
+def _loop(z, point, count, steps, tolerance):
+    """At most `count` blocks: the point after them, and each part of `Block` stacked."""
+
+    def body(index, point, arrays):
+        point, block = _block(z, point, steps, tolerance)
+        arrays = tf.nest.map_structure(lambda a, x: a.write(index, x), arrays, block)
+        return index + 1, point, arrays
+
+    arrays = Block(
+        *(tf.TensorArray(z.dtype, size=count) for _ in range(5)),
+        *(tf.TensorArray(tf.bool, size=count) for _ in range(2)),
     )
-    return plan, saved
-
-
-def _repeat(problem, state, count, length):
-    """`count` segments: the state after them, and the segments stacked."""
-
-    def step(state):
-        if problem.tolerance is None:
-            return _segment(problem, state, length)
-        return tf.cond(
-            tf.reduce_any(state.active),
-            lambda: _segment(problem, state, length),
-            lambda: _idle_segment(state, length),
-        )
-
-    if count == 1:
-        state, segment = step(state)
-        return state, tf.nest.map_structure(lambda x: x[None], segment)
-
-    def body(index, state, arrays):
-        state, segment = step(state)
-        arrays = tf.nest.map_structure(lambda a, x: a.write(index, x), arrays, segment)
-        return index + 1, state, arrays
-
-    float_array = lambda: tf.TensorArray(problem.z.dtype, size=count)
-    bool_array = lambda: tf.TensorArray(tf.bool, size=count)
-    arrays = _Segment(*(float_array() for _ in range(5)), bool_array(), bool_array())
-    _, state, arrays = tf.while_loop(
-        lambda index, *_: index < count,
+    # The first block is always taken, so that the arrays know their shape.
+    _, point, arrays = tf.while_loop(
+        lambda index, point, _: (index == 0) | tf.reduce_any(point.active),
         body,
-        (tf.constant(0), state, arrays),
+        (tf.constant(0), point, arrays),
         maximum_iterations=count,
     )
-    return state, tf.nest.map_structure(lambda array: array.stack(), arrays)
+    return point, tf.nest.map_structure(lambda array: array.stack(), arrays)
 
 
-def _segment(problem, state, length):
-    """`length` iterations: the state after them, and the `_Segment`."""
-    log_kernel = log_kernel_around(problem.z, state.row_base, state.col_base)
-    kernel_steps = _steps(KernelDomain(problem, log_kernel), problem, state, length)
-    # Entries of the kernel below `tiny` are lost. What they add to a sum of 1 is at
-    # most tiny * growth, with this limit sqrt(tiny): far below rounding.
-    tiny = np.finfo(problem.z.dtype.as_numpy_dtype).tiny
-    u, v, _ = kernel_steps
-    growth = tf.maximum(_largest(u), 1) * tf.maximum(_largest(v), 1)
-    is_kernel = growth < tiny**-0.5  # False for NaN, too.
-    u, v, active = select(
-        is_kernel,
-        lambda: kernel_steps,
-        lambda: _steps(LogDomain(problem, log_kernel), problem, state, length),
-        batch_axis=1,
+def _block(z, point, steps, tolerance, is_first=False):
+    """`steps` iterations of the active examples: the point after them, the `Block`."""
+    absorbed = None
+    if not is_first:
+        point, absorbed = _absorb(z, point, _room(z, steps))
+    taken = point.active
+    us, vs = [], [point.v]
+    for _ in range(steps):
+        sums = row_sums(point.kernel, vs[-1])
+        us.append(_inverse(sums))
+        vs.append(_inverse(col_sums(point.kernel, us[-1])))
+        if tolerance is not None and not is_first:
+            taken &= _any(tf.abs(point.u * sums - 1) > tolerance)
+    moving = taken
+    if tolerance is None:
+        # False for NaN, too: nothing changes it.
+        change = _SETTLED * np.finfo(z.dtype.as_numpy_dtype).eps
+        moving &= _any(tf.abs(vs[-1] - vs[-2]) > change * vs[-1])
+    block = Block(
+        row_base=point.row_base,
+        col_base=point.col_base,
+        v_start=point.v,
+        u=tf.stack(us),
+        v=tf.stack(vs[1:]),
+        taken=taken,
+        absorbed=absorbed,
     )
-    to_log = lambda x: tf.where(is_kernel[:, None], tf.math.log(x), x)
-    after = _State(
-        row_base=state.row_base + to_log(u[-1]),
-        col_base=state.col_base + to_log(v[-1]),
-        u=tf.ones_like(state.u),
-        log_v=tf.zeros_like(state.log_v),
-        active=active[-1],
+    point = point._replace(
+        u=_where(taken, us[-1], point.u),
+        v=_where(taken, vs[-1], point.v),
+        active=moving,
+        left=point.left - tf.where(taken, steps, 0),
     )
-    segment = _Segment(
-        state.row_base, state.col_base, state.log_v, u, v, active, is_kernel
+    return point, block
+
+
+def _absorb(z, point, room):
+    """Moves scalings that have grown by more than `room` into the bases."""
+    largest = lambda x: tf.maximum(tf.reduce_max(x, axis=[1, 2]), 1)
+    grown = point.active & (largest(point.u) * largest(point.v) > room)
+    log = lambda x: tf.math.log(tf.where(x > 0, x, tf.ones_like(x)))
+    one = lambda x: _where(grown, tf.ones_like(x), x)
+    row_base = _where(grown, point.row_base + log(point.u), point.row_base)
+    col_base = _where(grown, point.col_base + log(point.v), point.col_base)
+    point = point._replace(
+        kernel=renewed(z, point.kernel, row_base, col_base, grown),
+        row_base=row_base,
+        col_base=col_base,
+        u=one(point.u),
+        v=one(point.v),
     )
-    return after, segment
+    return point, grown
 
 
-def _idle_segment(state, length):
-    """What `_segment` gives once every example has met the tolerance."""
-    stack = lambda x: tf.repeat(x[None], length, axis=0)
-    segment = _Segment(
-        row_base=state.row_base,
-        col_base=state.col_base,
-        log_v_start=state.log_v,
-        u=stack(state.u),
-        v=stack(tf.exp(state.log_v)),
-        active=stack(state.active),
-        is_kernel=tf.ones_like(state.active),
+def renewed(z, kernel, row_base, col_base, where):
+    """The kernel of these bases in the examples `where`, the old one elsewhere."""
+    return tf.cond(
+        tf.reduce_any(where),
+        lambda: _where(where, tf.exp(z + row_base + col_base), kernel),
+        lambda: kernel,
     )
-    return state, segment
 
 
-def _steps(domain, problem, state, length):
-    """`length` iterations in a domain: u, v `[length, B, N]`, active `[length, B]`."""
-
-    def step(u, v, active):
-        sums = domain.row_sums(v)
-        if problem.tolerance is None:
-            u = domain.rows(sums)
-            return u, domain.cols(u), active
-        error = tf.reduce_max(tf.abs(domain.marginals(u, sums) - 1), axis=1)
-        active &= ~(error <= problem.tolerance)
-        u = tf.where(active[:, None], domain.rows(sums), u)
-        v = tf.where(active[:, None], domain.cols(u), v)
-        return u, v, active
-
-    carry = (*domain.start(state), state.active)
-    if not domain.unrolls:
-        return tf.scan(lambda carry, _: step(*carry), tf.range(length), carry)
-    history = []
-    for _ in range(length):
-        carry = step(*carry)
-        history.append(carry)
-    return tuple(tf.stack(x) for x in zip(*history, strict=True))
+def _inverse(sums):
+    """1 / sums, and 0 for a row or column without any allowed pair."""
+    return tf.math.divide_no_nan(tf.ones([], sums.dtype), sums)
 
 
-def _largest(scalings):
-    """The largest scaling of each example over a segment: `[length, B, N]` -> `[B]`."""
-    return tf.reduce_max(scalings, axis=[0, 2])
+def _any(condition):
+    """Whether it holds anywhere in an example: `[B, ...]` -> `[B]`."""
+    return tf.reduce_any(condition, axis=[1, 2])
+
+
+def _where(examples, x, y):
+    return tf.where(examples[:, None, None], x, y)

@@ -80,28 +80,34 @@ def _sinkhorn(logits, temperature, *, n_iters, tolerance, gradient):
     n = _arguments.static_or_dynamic(x, -1)
     batch_shape = tf.broadcast_dynamic_shape(tf.shape(x)[:-2], tf.shape(temperature))
     static_shape = tf.broadcast_static_shape(x.shape[:-2], temperature.shape)
-    x = tf.reshape(tf.broadcast_to(x, tf.concat([batch_shape, [n, n]], 0)), [-1, n, n])
+    if x.shape[:-2] != static_shape or not static_shape.is_fully_defined():
+        x = tf.broadcast_to(x, tf.concat([batch_shape, [n, n]], 0))
+    x = tf.reshape(x, [-1, n, n])
     t = tf.reshape(tf.broadcast_to(temperature, batch_shape), [-1])
 
-    poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
-    poisoned |= tf.math.is_nan(t)
-    x = tf.where(poisoned[:, None, None], tf.zeros_like(x), x)
-    t = tf.where(poisoned, tf.ones_like(t), t)
     if n_iters == 0:
-        forbidden = x == -math.inf
-        scaled = tf.where(forbidden, tf.zeros_like(x), x) / t[:, None, None]
-        plan = tf.where(forbidden, tf.zeros_like(x), tf.exp(scaled))
+        plan = _exponential(x, t)
     else:
         plan = _iterated(x, t, n_iters, tolerance, gradient)
-    nan = tf.constant(math.nan, plan.dtype)
-    plan = tf.where(poisoned[:, None, None], nan, plan)
     plan = tf.reshape(plan, tf.concat([batch_shape, [n, n]], 0))
     plan.set_shape(static_shape.concatenate([logits.shape[-2], logits.shape[-1]]))
     return tf.cast(plan, logits.dtype)
 
 
+def _exponential(x, t):
+    """`exp(x / t)`; NaN throughout an example with NaN or +inf."""
+    poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
+    poisoned = (poisoned | tf.math.is_nan(t))[:, None, None]
+    zeros = tf.zeros_like(x)
+    # A product of 0 and infinity in the gradient would be NaN.
+    lost = poisoned | (x == -math.inf)
+    t = tf.where(poisoned, tf.ones_like(x), t[:, None, None])
+    plan = tf.where(lost, zeros, tf.exp(tf.where(lost, zeros, x) / t))
+    return tf.where(poisoned, tf.constant(math.nan, x.dtype), plan)
+
+
 def _iterated(x, t, n_iters, tolerance, gradient):
-    """`S^l(x / t)` for clean `x` `[B, N, N]` and `t` `[B]`, `n_iters` >= 1."""
+    """`S^l(x / t)` for `x` `[B, N, N]` and `t` `[B]`, `n_iters` >= 1."""
 
     @tf.custom_gradient
     def operator(x, t):
@@ -112,19 +118,23 @@ def _iterated(x, t, n_iters, tolerance, gradient):
         empty = row_max == -math.inf
         z = (x - tf.where(empty, tf.zeros_like(row_max), row_max)) / t[:, None, None]
         lowest = tf.constant(-1e-6 * x.dtype.max, x.dtype)
-        z = tf.where(x == -math.inf, z, tf.maximum(z, lowest))
-        plan, saved = scaling.iterate(z, n_iters, tolerance)
+        # NaN and +inf make a row of NaN, which the first iteration spreads over the
+        # example; no comparison below is true for it.
+        z = tf.where(z < lowest, tf.minimum(x, lowest), z)
+        plan, trajectory = scaling.iterate(z, n_iters, tolerance)
 
         def grad(upstream):
             if gradient == "implicit":
                 z_bar = implicit_gradient(plan, upstream)
             else:
-                z_bar = unrolled_gradient(
-                    z, plan, saved, upstream, masked=tolerance is not None
-                )
-            finite_z = tf.where(z == -math.inf, tf.zeros_like(z), z)
-            t_bar = -tf.reduce_sum(z_bar * finite_z, axis=[1, 2]) / t
-            return z_bar / t[:, None, None], t_bar
+                z_bar = unrolled_gradient(z, plan, trajectory, upstream)
+            # 0 for NaN, and for forbidden pairs.
+            poisoned = tf.math.is_nan(plan[:, :1, :1])
+            rate = tf.where(
+                poisoned, tf.zeros_like(poisoned, x.dtype), 1 / t[:, None, None]
+            )
+            x_bar = tf.math.multiply_no_nan(z_bar, rate)
+            return x_bar, -tf.reduce_sum(tf.math.multiply_no_nan(z, x_bar), axis=[1, 2])
 
         return plan, grad
 

@@ -1,105 +1,147 @@
 """The derivative of the Sinkhorn iterations, step by step back.
 
 With `b = -log(K^T u)` and `a = -log(K v)` each half step costs one product, and the
-N x N gradient of a segment is collected as one product over all its steps.
+N x N gradient of a block of steps is collected as one matrix product. The gradients
+of the potentials die away as fast as the iterations converged; what is below rounding
+is not followed further back.
 """
 
+import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf.domains import (
-    col_sums,
-    log_kernel_around,
-    row_sums,
-    select,
-    shifted,
-)
+from sinkhorn_tf.products import col_sums, row_sums, sum_of_outer_products
+from sinkhorn_tf.scaling import renewed
+
+# Settled steps between two looks at what is left of the gradient.
+_STEPS = 5
 
 
-def unrolled_gradient(z, plan, saved, upstream, *, masked):
-    """Gradient with respect to the scaled logits of the steps that were taken.
+def unrolled_gradient(z, plan, trajectory, upstream):
+    """Gradient with respect to the scaled logits of the iterations.
 
     Args:
-        z, plan, saved: As given to and returned by `scaling.iterate`.
+        z, plan, trajectory: As given to and returned by `scaling.iterate`.
         upstream: Gradient with respect to the plan, `[B, N, N]`.
-        masked: Whether a tolerance was given, so that examples may have stopped.
 
     Returns:
         Gradient with respect to `z`, `[B, N, N]`.
     """
-    z_bar = upstream * plan
-    carry = (tf.reduce_sum(z_bar, 2), tf.reduce_sum(z_bar, 1), z_bar)
-    for count, segments in reversed(saved):
-
-        def body(index, *carry, segments=segments):
-            segment = tf.nest.map_structure(lambda x: x[index], segments)
-            return index - 1, *_segment_gradient(z, segment, masked, *carry)
-
+    flow = upstream * plan
+    a_bar = tf.reduce_sum(flow, axis=2, keepdims=True)
+    b_bar = tf.reduce_sum(flow, axis=1, keepdims=True)
+    largest = tf.maximum(_largest(a_bar), _largest(b_bar))
+    negligible = np.finfo(z.dtype.as_numpy_dtype).eps * largest
+    if trajectory.settled is not None:
+        a_bar, b_bar, a_sum, b_sum = _through_settled_steps(
+            plan, trajectory.settled, a_bar, b_bar, negligible
+        )
+        flow = plan * (upstream - a_sum - b_sum)
+    carry = (trajectory.kernel, None, a_bar, b_bar, flow)
+    for count, blocks in reversed(trajectory.runs):
         if count == 1:
-            _, *carry = body(0, *carry)
+            carry = _through_block(z, blocks, negligible, *carry)
         else:
-            _, *carry = tf.while_loop(
-                lambda index, *_: index >= 0,
-                body,
-                (tf.constant(count - 1), *carry),
-                maximum_iterations=count,
-            )
-    return carry[2]
+            carry = _through_loop(z, count, blocks, negligible, *carry)
+    return carry[-1]
 
 
-def _segment_gradient(z, segment, masked, row_bar, col_bar, z_bar):
-    """Takes the gradients at a segment's end to its start.
+def _through_loop(z, count, blocks, negligible, kernel, stale, *gradients):
+    """As `_through_block`, for blocks that are stacked."""
+    if stale is None:
+        stale = tf.zeros(tf.shape(z)[:1], tf.bool)
+
+    def body(index, *carry):
+        block = tf.nest.map_structure(lambda x: x[index], blocks)
+        return index - 1, *_through_block(z, block, negligible, *carry)
+
+    return tf.while_loop(
+        lambda index, kernel, stale, a_bar, b_bar, z_bar: (
+            (index >= 0) & _is_left(a_bar, b_bar)
+        ),
+        body,
+        (tf.constant(count - 1), kernel, stale, *gradients),
+        maximum_iterations=count,
+    )[1:]
+
+
+def _through_settled_steps(plan, steps, a_bar, b_bar, negligible):
+    """Through the last `steps` iterations of each example, whose kernel is the plan.
 
     Args:
-        masked: Whether there may be examples that did not take a step.
-        row_bar, col_bar: Gradients with respect to the log potentials, `[B, N]`.
-        z_bar: Gradient with respect to `z` collected so far.
+        a_bar, b_bar: Gradients with respect to the log potentials at the end,
+            `[B, N, 1]` and `[B, 1, N]`.
+
+    Returns:
+        Those before these steps, and the sums `x, y` that make `-plan * (x + y)` the
+        gradient with respect to the scaled logits: `[B, N, 1]`, `[B, 1, N]`.
     """
-    log_kernel = log_kernel_around(z, segment.row_base, segment.col_base)
-    kernel = tf.exp(log_kernel)
-    zeros = tf.zeros_like(row_bar)
-    length = segment.u.shape[0]
 
-    def taken(step, if_taken, otherwise):
-        if not masked:
-            return if_taken
-        return tf.where(segment.active[step][:, None], if_taken, otherwise)
+    def body(step, a_bar, b_bar, a_sum, b_sum):
+        live = (step < steps)[:, None, None]
+        zeros_a, zeros_b = tf.zeros_like(a_bar), tf.zeros_like(b_bar)
+        a, b = tf.where(live, a_bar, zeros_a), tf.where(live, b_bar, zeros_b)
+        for _ in range(_STEPS):
+            b_sum += b
+            a -= row_sums(plan, b)
+            a_sum += a
+            b = -col_sums(plan, a)
+            a = zeros_a
+        a_bar, b_bar = tf.where(live, a, a_bar), tf.where(live, b, b_bar)
+        return step + _STEPS, a_bar, _rounded(b_bar, negligible), a_sum, b_sum
 
-    def in_kernel_domain():
-        v_start = tf.exp(segment.log_v_start)
-        a_bar, b_bar, left, right = row_bar, col_bar, [], []
-        for step in reversed(range(length)):
-            u, v = segment.u[step], segment.v[step]
-            previous_v = segment.v[step - 1] if step else v_start
-            moved_b = v * taken(step, b_bar, zeros)
-            a_total = a_bar - u * row_sums(kernel, moved_b)
-            moved_a = u * taken(step, a_total, zeros)
-            b_total = -previous_v * col_sums(kernel, moved_a)
-            left += [u, moved_a]
-            right += [moved_b, previous_v]
-            a_bar = taken(step, zeros, a_bar)
-            b_bar = taken(step, b_total, b_bar)
-        outer = tf.einsum("lbi,lbj->bij", tf.stack(left), tf.stack(right))
-        return a_bar, b_bar, z_bar - kernel * outer
+    def is_left(step, a_bar, b_bar, a_sum, b_sum):
+        return tf.reduce_any(step < steps) & _is_left(a_bar, b_bar)
 
-    def in_log_domain():
-        earlier_v = tf.concat([segment.log_v_start[None], segment.v[:-1]], axis=0)
+    start = (tf.constant(0), a_bar, b_bar, tf.zeros_like(a_bar), tf.zeros_like(b_bar))
+    return tf.while_loop(is_left, body, start)[1:]
 
-        def body(step, a_bar, b_bar, total):
-            u, v = segment.u[step], segment.v[step]
-            flow = tf.exp(shifted(u, log_kernel, v))
-            flow *= taken(step, b_bar, zeros)[:, None, :]
-            a_total = taken(step, a_bar - tf.reduce_sum(flow, 2), zeros)
-            back_flow = tf.exp(shifted(u, log_kernel, earlier_v[step]))
-            back_flow *= a_total[:, :, None]
-            a_bar = taken(step, zeros, a_bar)
-            b_bar = taken(step, -tf.reduce_sum(back_flow, 1), b_bar)
-            return step - 1, a_bar, b_bar, total - flow - back_flow
 
-        return tf.while_loop(
-            lambda step, *_: step >= 0,
-            body,
-            (tf.constant(length - 1), row_bar, col_bar, z_bar),
-            maximum_iterations=length,
-        )[1:]
+def _through_block(z, block, negligible, kernel, stale, a_bar, b_bar, z_bar):
+    """Takes the gradients after a block to before it.
 
-    return select(segment.is_kernel, in_kernel_domain, in_log_domain)
+    Args:
+        kernel: That of the block after this one.
+        stale: Where its base was another one, bool `[B]`; None for nowhere.
+        a_bar, b_bar: Gradients with respect to the log potentials, `[B, N, 1]` and
+            `[B, 1, N]`.
+        z_bar: Gradient with respect to `z` collected so far.
+
+    Returns:
+        The last five for the block before this one.
+    """
+    if stale is not None:
+        kernel = renewed(z, kernel, block.row_base, block.col_base, stale)
+    taken = block.taken[:, None, None]
+    zeros = tf.zeros_like(a_bar)
+    a, b = tf.where(taken, a_bar, zeros), tf.where(taken, b_bar, tf.zeros_like(b_bar))
+    us, vs = tf.unstack(block.u), [block.v_start, *tf.unstack(block.v)]
+    # Within the block `a` is 0 but at its end, and `b` always occurs as `v * b`.
+    minus_u_u, minus_v_v = (tf.unstack(-x * x) for x in (block.u, block.v))
+    moved_b = vs[-1] * b
+    columns, rows = [], []
+    for step in reversed(range(len(us))):
+        moved_a = minus_u_u[step] * row_sums(kernel, moved_b)
+        if step == len(us) - 1:
+            moved_a += us[step] * a
+        columns += [us[step], moved_a]
+        rows += [moved_b, vs[step]]
+        sums = col_sums(kernel, moved_a)
+        if step:
+            moved_b = minus_v_v[step - 1] * sums
+    b = -block.v_start * sums
+    z_bar -= kernel * sum_of_outer_products(columns, rows)
+    b_bar = _rounded(tf.where(taken, b, b_bar), negligible)
+    return kernel, block.absorbed, tf.where(taken, zeros, a_bar), b_bar, z_bar
+
+
+def _rounded(b_bar, negligible):
+    """`b_bar`, and 0 where all of an example's are negligible."""
+    return tf.where(_largest(b_bar) <= negligible, tf.zeros_like(b_bar), b_bar)
+
+
+def _largest(x):
+    return tf.reduce_max(tf.abs(x), axis=[1, 2], keepdims=True)
+
+
+def _is_left(a_bar, b_bar):
+    return tf.reduce_any(a_bar != 0) | tf.reduce_any(b_bar != 0)

@@ -39,9 +39,9 @@ def test_unrolled_gradients_equal_central_differences(rng):
     np.testing.assert_allclose(to_t, slope, rtol=1e-5, atol=1e-7)
 
 
-def test_gradients_through_the_log_domain_equal_naive_autodiff(rng):
+def test_gradients_through_absorbed_bases_equal_naive_autodiff(rng):
     x = rng.normal(size=(4, 5, 5))
-    # Rows that want the same column: the scalings outgrow the kernel.
+    # Rows that want the same column: the scalings outgrow their base.
     x[:, :, 0] += 3
     t = np.full(4, 0.003)
     weights = rng.normal(size=(4, 5, 5))
@@ -67,7 +67,7 @@ def test_gradients_agree_in_every_mode(rng, mode, gradient):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"tolerance": 1e-3}])
-def test_gradients_of_several_segments_agree_under_xla(rng, options):
+def test_gradients_of_many_blocks_agree_under_xla(rng, options):
     x = rng.normal(size=(3, 4, 4))
     t = np.array([1, 0.1, 0.002])
     weights = rng.normal(size=(3, 4, 4))
