@@ -4,6 +4,12 @@ import functools
 
 import tensorflow as tf
 
+_SECOND_DERIVATIVE = (
+    "XLA did not compile this call by itself; under two gradient tapes it cannot. Call "
+    "it inside a tf.function, or with jit_compile=None or False. Received: "
+    "jit_compile=True outside of a tf.function"
+)
+
 
 def compiled_when_eager(function):
     """Wraps an operator on tensors with the keyword `jit_compile`.
@@ -31,6 +37,12 @@ def compiled_when_eager(function):
             )
         if not jit_compile and not tf.executing_eagerly():
             return function(*tensors, **static)
-        return traced(jit_compile is not False, **static)(*tensors)
+        try:
+            return traced(jit_compile is not False, **static)(*tensors)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            # What XLA refuses is the forward pass of a second derivative.
+            if jit_compile:
+                raise NotImplementedError(_SECOND_DERIVATIVE) from error
+        return traced(False, **static)(*tensors)
 
     return call

@@ -14,7 +14,7 @@ _SMALL = 24
 
 def row_sums(kernel, v):
     """`K v`: `[B, N, N]` and `[B, 1, N]` -> `[B, N, 1]`."""
-    if _is_small(kernel) or _has_gpu():
+    if is_small(kernel) or _has_gpu():
         return tf.reduce_sum(kernel * v, axis=2, keepdims=True)
     # As a row vector: plain TensorFlow takes twice the time for a column.
     return tf.linalg.matrix_transpose(tf.matmul(v, kernel, transpose_b=True))
@@ -22,7 +22,7 @@ def row_sums(kernel, v):
 
 def col_sums(kernel, u):
     """`K^T u`: `[B, N, N]` and `[B, N, 1]` -> `[B, 1, N]`."""
-    if _is_small(kernel) or _has_gpu():
+    if is_small(kernel) or _has_gpu():
         return tf.reduce_sum(kernel * u, axis=1, keepdims=True)
     return tf.matmul(tf.linalg.matrix_transpose(u), kernel)
 
@@ -34,7 +34,7 @@ def sum_of_outer_products(columns, rows):
     return tf.matmul(tf.concat(columns, axis=2), tf.concat(rows, axis=1))
 
 
-def _is_small(matrices):
+def is_small(matrices):
     n = matrices.shape[1]
     return n is not None and n <= _SMALL
 

@@ -27,7 +27,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf.products import col_sums, row_sums
+from sinkhorn_tf.products import col_sums, is_small, row_sums
 
 # Iterations between two looks at the scalings, at most, for N up to a size: a longer
 # block finds later that an example has settled, a shorter one spends more on looking.
@@ -66,16 +66,22 @@ class Trajectory(typing.NamedTuple):
     """The iterations that were taken, for the backward pass.
 
     Attributes:
-        runs: `(count, block)` in their order; `count` blocks of the same length are
-            stacked, with `count` as the first axis, unless it is 1.
+        head: The blocks that were taken first, in their order.
+        loop: Those after them, each part stacked with the block as the first axis;
+            None if there are none.
         kernel: The kernel of the last base, `[B, N, N]`.
         settled: How many of the iterations were not taken because they would have
             changed nothing, int32 `[B]`; None if that cannot be.
+        blocks, length: How many blocks follow the first one at most, and the
+            iterations in each of them, Python ints.
     """
 
-    runs: list[tuple[int, Block]]
+    head: list[Block]
+    loop: Block | None
     kernel: tf.Tensor
     settled: tf.Tensor | None
+    blocks: int
+    length: int
 
 
 class _Point(typing.NamedTuple):
@@ -106,21 +112,21 @@ def iterate(z, n_iters, tolerance=None):
     """
     # With a tolerance every single step after the first may be an example's last.
     length = 1 if tolerance is not None else _block_length(z, n_iters)
-    first = 1 if tolerance is not None else n_iters % length
-    full = (n_iters - first) // length
-    # Two blocks one after the other take less time than a loop.
-    looped = [(1, length)] * full if full <= 2 else [(full, length)]
-    point, runs = _start(z, n_iters), []
-    for count, steps in [(1, first)] * (first > 0) + looped:
-        is_first = not runs
-        if count == 1:
-            point, block = _block(z, point, steps, tolerance, is_first)
-        else:
-            point, block = _loop(z, point, count, steps, tolerance)
-        runs.append((count, block))
+    first = n_iters % length or length
+    blocks = (n_iters - first) // length
+    # Two small blocks one after the other take less time than looking and a loop.
+    in_loop = blocks if tolerance is not None or blocks > 1 or not is_small(z) else 0
+    settles = tolerance is None and in_loop > 0
+    point, block = _block(z, _start(z, n_iters), first, None, settles, is_first=True)
+    head, loop = [block], None
+    if in_loop:
+        point, loop = _loop(z, point, in_loop, length, tolerance)
+    elif blocks:
+        point, block = _block(z, point, length, None, settles)
+        head.append(block)
     plan = point.u * point.kernel * point.v
-    can_settle = tolerance is None and n_iters > length
-    return plan, Trajectory(runs, point.kernel, point.left if can_settle else None)
+    settled = point.left if settles else None
+    return plan, Trajectory(head, loop, point.kernel, settled, blocks, length)
 
 
 def _block_length(z, n_iters):
@@ -161,10 +167,10 @@ def _start(z, n_iters):
 
 
 def _loop(z, point, count, steps, tolerance):
-    """At most `count` blocks: the point after them, and each part of `Block` stacked."""
+    """At most `count` blocks: the point after them, the parts of the `Block`s stacked."""
 
     def body(index, point, arrays):
-        point, block = _block(z, point, steps, tolerance)
+        point, block = _block(z, point, steps, tolerance, tolerance is None)
         arrays = tf.nest.map_structure(lambda a, x: a.write(index, x), arrays, block)
         return index + 1, point, arrays
 
@@ -182,7 +188,7 @@ def _loop(z, point, count, steps, tolerance):
     return point, tf.nest.map_structure(lambda array: array.stack(), arrays)
 
 
-def _block(z, point, steps, tolerance, is_first=False):
+def _block(z, point, steps, tolerance, settles, is_first=False):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
     absorbed = None
     if not is_first:
@@ -193,10 +199,10 @@ def _block(z, point, steps, tolerance, is_first=False):
         sums = row_sums(point.kernel, vs[-1])
         us.append(_inverse(sums))
         vs.append(_inverse(col_sums(point.kernel, us[-1])))
-        if tolerance is not None and not is_first:
+        if tolerance is not None:
             taken &= _any(tf.abs(point.u * sums - 1) > tolerance)
     moving = taken
-    if tolerance is None:
+    if settles:
         # False for NaN, too: nothing changes it.
         change = _SETTLED * np.finfo(z.dtype.as_numpy_dtype).eps
         moving &= _any(tf.abs(vs[-1] - vs[-2]) > change * vs[-1])
@@ -238,11 +244,10 @@ def _absorb(z, point, room):
 
 def renewed(z, kernel, row_base, col_base, where):
     """The kernel of these bases in the examples `where`, the old one elsewhere."""
-    return tf.cond(
-        tf.reduce_any(where),
-        lambda: _where(where, tf.exp(z + row_base + col_base), kernel),
-        lambda: kernel,
-    )
+    new = lambda: _where(where, tf.exp(z + row_base + col_base), kernel)
+    if is_small(z):
+        return new()
+    return tf.cond(tf.reduce_any(where), new, lambda: kernel)
 
 
 def _inverse(sums):

@@ -12,9 +12,6 @@ import tensorflow as tf
 from sinkhorn_tf.products import col_sums, row_sums, sum_of_outer_products
 from sinkhorn_tf.scaling import renewed
 
-# Settled steps between two looks at what is left of the gradient.
-_STEPS = 5
-
 
 def unrolled_gradient(z, plan, trajectory, upstream):
     """Gradient with respect to the scaled logits of the iterations.
@@ -33,25 +30,28 @@ def unrolled_gradient(z, plan, trajectory, upstream):
     negligible = np.finfo(z.dtype.as_numpy_dtype).eps * largest
     if trajectory.settled is not None:
         a_bar, b_bar, a_sum, b_sum = _through_settled_steps(
-            plan, trajectory.settled, a_bar, b_bar, negligible
+            plan, trajectory, a_bar, b_bar, negligible
         )
         flow = plan * (upstream - a_sum - b_sum)
     carry = (trajectory.kernel, None, a_bar, b_bar, flow)
-    for count, blocks in reversed(trajectory.runs):
-        if count == 1:
-            carry = _through_block(z, blocks, negligible, *carry)
-        else:
-            carry = _through_loop(z, count, blocks, negligible, *carry)
-    return carry[-1]
+    if trajectory.loop is None:
+        for block in reversed(trajectory.head):
+            carry = _through_block(z, block, negligible, *carry)
+        return carry[-1]
+    carry = _through_loop(z, trajectory, negligible, *carry)
+    return tf.cond(
+        _is_left(*carry[2:4]),
+        lambda: _through_block(z, trajectory.head[0], negligible, *carry)[-1],
+        lambda: carry[-1],
+    )
 
 
-def _through_loop(z, count, blocks, negligible, kernel, stale, *gradients):
-    """As `_through_block`, for blocks that are stacked."""
-    if stale is None:
-        stale = tf.zeros(tf.shape(z)[:1], tf.bool)
+def _through_loop(z, trajectory, negligible, kernel, _, *gradients):
+    """As `_through_block`, for the blocks that are stacked."""
+    stale = tf.zeros(tf.shape(z)[:1], tf.bool)
 
     def body(index, *carry):
-        block = tf.nest.map_structure(lambda x: x[index], blocks)
+        block = tf.nest.map_structure(lambda x: x[index], trajectory.loop)
         return index - 1, *_through_block(z, block, negligible, *carry)
 
     return tf.while_loop(
@@ -59,13 +59,13 @@ def _through_loop(z, count, blocks, negligible, kernel, stale, *gradients):
             (index >= 0) & _is_left(a_bar, b_bar)
         ),
         body,
-        (tf.constant(count - 1), kernel, stale, *gradients),
-        maximum_iterations=count,
+        (tf.constant(trajectory.blocks - 1), kernel, stale, *gradients),
+        maximum_iterations=trajectory.blocks,
     )[1:]
 
 
-def _through_settled_steps(plan, steps, a_bar, b_bar, negligible):
-    """Through the last `steps` iterations of each example, whose kernel is the plan.
+def _through_settled_steps(plan, trajectory, a_bar, b_bar, negligible):
+    """Through the iterations that changed nothing any more, whose kernel is the plan.
 
     Args:
         a_bar, b_bar: Gradients with respect to the log potentials at the end,
@@ -77,23 +77,29 @@ def _through_settled_steps(plan, steps, a_bar, b_bar, negligible):
     """
 
     def body(step, a_bar, b_bar, a_sum, b_sum):
-        live = (step < steps)[:, None, None]
+        live = (step < trajectory.settled)[:, None, None]
         zeros_a, zeros_b = tf.zeros_like(a_bar), tf.zeros_like(b_bar)
         a, b = tf.where(live, a_bar, zeros_a), tf.where(live, b_bar, zeros_b)
-        for _ in range(_STEPS):
+        for _ in range(trajectory.length):
             b_sum += b
             a -= row_sums(plan, b)
             a_sum += a
             b = -col_sums(plan, a)
             a = zeros_a
         a_bar, b_bar = tf.where(live, a, a_bar), tf.where(live, b, b_bar)
-        return step + _STEPS, a_bar, _rounded(b_bar, negligible), a_sum, b_sum
+        return (
+            step + trajectory.length,
+            a_bar,
+            _rounded(b_bar, negligible),
+            a_sum,
+            b_sum,
+        )
 
     def is_left(step, a_bar, b_bar, a_sum, b_sum):
-        return tf.reduce_any(step < steps) & _is_left(a_bar, b_bar)
+        return tf.reduce_any(step < trajectory.settled) & _is_left(a_bar, b_bar)
 
     start = (tf.constant(0), a_bar, b_bar, tf.zeros_like(a_bar), tf.zeros_like(b_bar))
-    return tf.while_loop(is_left, body, start)[1:]
+    return tf.while_loop(is_left, body, start, maximum_iterations=trajectory.blocks)[1:]
 
 
 def _through_block(z, block, negligible, kernel, stale, a_bar, b_bar, z_bar):

@@ -1,0 +1,151 @@
+"""The stages of the matching: warm start, equal rows, search, interior duals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.optimize import linear_sum_assignment
+
+import sinkhorn_tf as st
+from sinkhorn_tf import assignment
+from sinkhorn_tf.warm_start import warm_duals
+
+N = 8
+
+
+@pytest.fixture(scope="module")
+def match():
+    return tf.function(st.matching, [tf.TensorSpec([None, None, None], tf.float64)])
+
+
+@pytest.fixture(scope="module")
+def certify():
+    return tf.function(
+        st.certified_matching, [tf.TensorSpec([None, None, None], tf.float64)]
+    )
+
+
+def values(x, perm):
+    return np.take_along_axis(x, np.asarray(perm)[..., None], -1).sum((-1, -2))
+
+
+def optima(x):
+    perm = [linear_sum_assignment(each, maximize=True)[1] for each in x]
+    return values(x, np.array(perm))
+
+
+def planted(rng, batch, margin, n=N):
+    """Far from each other: a permutation whose scores stand out by `margin`."""
+    perm = np.array([rng.permutation(n) for _ in range(batch)])
+    return rng.uniform(size=(batch, n, n)) + margin * np.eye(n)[perm], perm
+
+
+def equal_rows(rng, batch, n=N):
+    """Half of the rows are the same one, as the black pieces of a puzzle are."""
+    x = rng.normal(size=(batch, n, n))
+    x[:, 1::2] = x[:, 1:2]
+    return x
+
+
+def first_state(x):
+    x = tf.constant(x)
+    nobody = tf.zeros(len(x), tf.bool)
+    return assignment._first_state(x, warm_duals(x), nobody)
+
+
+def test_a_planted_permutation_needs_no_search(rng):
+    x, perm = planted(rng, 5, margin=2.0)
+    state = first_state(x)
+    assert state.done.numpy().all()
+    np.testing.assert_array_equal(state.col_of, perm)
+
+
+def test_the_warm_start_decides_most_of_small_random_problems(rng):
+    x = rng.normal(size=(100, N, N))
+    assert first_state(x).done.numpy().mean() > 0.8
+    plain = assignment._first_state(
+        tf.constant(x), tf.reduce_max(tf.constant(x), 1), tf.zeros(100, tf.bool)
+    )
+    assert plain.done.numpy().mean() < 0.3
+
+
+@pytest.mark.parametrize("n", [5, 20])
+def test_warm_duals_are_no_worse_than_column_maxima(rng, n):
+    x = rng.normal(size=(6, n, n))
+    x[1] *= 1e300 / np.abs(x[1]).max()
+    x[2] *= 1e-300
+    x[3][rng.random((n, n)) < 0.5] = -1e6
+    x[4][rng.random((n, n)) < 0.5] = -np.inf
+    x[5] = -np.inf
+    g = warm_duals(tf.constant(x)).numpy()
+    assert np.isfinite(g).all()
+    top = np.where(np.isfinite(x.max(1)), x.max(1), 0)
+    bound = lambda g: g.sum(1) + (x - g[:, None]).max(2).sum(1)
+    assert (bound(g)[:5] <= bound(top)[:5]).all()
+    if n == 20:
+        assert bound(g)[0] < bound(top)[0] - 1
+
+
+def test_equal_rows_are_found(rng):
+    x = equal_rows(rng, 3)
+    x[1, 4] = x[1, 0]
+    x[2, :, 3] = -np.inf
+    expected = [[0, 1, 2, 1, 4, 1, 6, 1]] * 3
+    expected[1] = [0, 1, 2, 1, 0, 1, 6, 1]
+    np.testing.assert_array_equal(assignment._equal_rows(tf.constant(x)), expected)
+
+
+def test_rows_that_share_only_a_checksum_are_not_equal():
+    # All checksums are 0, then all are huge.
+    x = np.zeros((1, 3, 3))
+    x[0, 1] = -np.inf
+    np.testing.assert_array_equal(assignment._equal_rows(tf.constant(x)), [[0, 1, 0]])
+    x = np.full((1, 3, 3), 1e300) * np.arange(1, 4)[:, None] / 3
+    np.testing.assert_array_equal(assignment._equal_rows(tf.constant(x)), [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("n", [3, N, 20])
+def test_equal_rows_are_matched_as_well_as_others(rng, match, n):
+    for x in (
+        equal_rows(rng, 10, n),
+        np.round(equal_rows(rng, 10, n)),
+        np.repeat(rng.normal(size=(10, 1, n)), n, axis=1),
+        np.repeat(rng.normal(size=(10, n, 1)), n, axis=2),
+    ):
+        perm = match(x).numpy()
+        assert (np.sort(perm, 1) == np.arange(n)).all()
+        np.testing.assert_allclose(values(x, perm), optima(x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [N, 24])
+def test_easy_and_hard_neighbours_change_nothing(rng, match, certify, n):
+    hard = rng.normal(size=(12, n, n))
+    easy, _ = planted(rng, 12, 5.0, n)
+    ties = np.round(equal_rows(rng, 12, n))
+    alone = match(hard), certify(hard)
+    for others in (easy, ties):
+        mixed = hard.copy()
+        mixed[1::2] = others[1::2]
+        perm, found = match(mixed), certify(mixed)
+        np.testing.assert_array_equal(perm[::2], alone[0][::2])
+        for part, expected in zip(found, alone[1], strict=True):
+            np.testing.assert_array_equal(part[::2], expected[::2])
+
+
+@pytest.mark.parametrize("batch", [0, 1, 7, 8, 9, 19])
+def test_interior_duals_for_any_number_of_examples(rng, batch):
+    # Below, at and above the size of a chunk, among examples that need none.
+    x = rng.normal(size=(batch, N, N))
+    perm, g = assignment.assign(tf.constant(x))
+    for needed in (np.ones(batch, bool), rng.random(batch) < 0.5):
+        moved = assignment.interior_duals(tf.constant(x), perm, g, needed).numpy()
+        np.testing.assert_array_equal(moved[~needed], g.numpy()[~needed])
+        reduced = x - moved[:, None]
+        chosen = reduced.argmax(2)
+        np.testing.assert_array_equal(chosen[needed], perm.numpy()[needed])
+
+
+def test_batches_without_examples_or_of_size_one(certify):
+    for shape in ((0, 1, 1), (0, 5, 5), (1, 1, 1), (3, 1, 1)):
+        found = certify(np.ones(shape))
+        assert found.perm.shape == shape[:2]
+        assert (found.perm.numpy() == 0).all() and (found.gap.numpy() == 0).all()
