@@ -24,6 +24,7 @@ from sinkhorn_tf.gumbel import gumbel_sinkhorn
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
 from sinkhorn_tf.matching import CertifiedMatching, certified_matching, matching
 from sinkhorn_tf.sinkhorn import sinkhorn
+from sinkhorn_tf.solver import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.version import __version__
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Matching",
     "Restore",
     "SinkhornLayer",
+    "SinkhornSolution",
     "__version__",
     "certified_matching",
     "export_solver",
@@ -42,4 +44,5 @@ __all__ = [
     "networks",
     "permutations",
     "sinkhorn",
+    "sinkhorn_solve",
 ]

@@ -101,6 +101,16 @@ def to_count(value, name, minimum):
     return int(value)
 
 
+def to_tolerance(value, name):
+    """Checks a Python number > 0."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise ValueError(
+            f"{name} must be a finite number > 0. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
 def to_stopping(tolerance, gradient):
     """Checks when the iterations stop, and which derivative they have."""
     if tolerance is not None and not 0 < tolerance < math.inf:

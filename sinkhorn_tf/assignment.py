@@ -4,12 +4,23 @@ Jonker & Volgenant 1987, A shortest augmenting path algorithm for dense and spar
 linear assignment problems, for maximisation. Every example is a small machine that
 advances by itself at each step of one loop: it scans a row of its own search, or
 flips one edge of the path it has found, or is done.
+
+Differs from the paper in: the first duals come from `warm_start` instead of column
+reduction and augmenting row reduction, and mostly leave few rows to search for;
+equal rows are scanned once in a search (`_equal_rows`), without which k of them,
+such as the black pieces of a puzzle, cost k^2 / 2 scans.
 """
 
 import math
 import typing
 
 import tensorflow as tf
+
+from sinkhorn_tf.warm_start import warm_duals
+
+# Examples whose duals are moved at a time: enough work for one step, and their
+# distances stay in the cache.
+CHUNK = 8
 
 
 class _Search(typing.NamedTuple):
@@ -18,9 +29,10 @@ class _Search(typing.NamedTuple):
     v: tf.Tensor  # [B, N] column duals of the minimisation
     row_of: tf.Tensor  # [B, N] matched row of each column, or -1
     col_of: tf.Tensor  # [B, N] matched column of each row, or -1
+    kind_of: tf.Tensor  # [B, N] kind of the matched row of each column, or -1
     distance: tf.Tensor  # [B, N] shortest known path to each column
     before: tf.Tensor  # [B, N] the row through which that path comes
-    scanned: tf.Tensor  # [B, N] columns whose distance is final
+    closed: tf.Tensor  # [B, N] columns whose distance is final
     row: tf.Tensor  # [B] the row to scan next
     offset: tf.Tensor  # [B] length of the path to that row, less its dual
     col: tf.Tensor  # [B] the column to flip next, or -1 while searching
@@ -40,18 +52,27 @@ def assign(x):
     """
     poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
     x = tf.where(poisoned[:, None, None], tf.zeros_like(x), x)
-    forbidden = x == -math.inf
     # Differences of numbers near the end of the range would overflow.
-    size = tf.reduce_max(tf.where(forbidden, tf.zeros_like(x), tf.abs(x)), axis=[1, 2])
+    size = tf.reduce_max(tf.where(x > -math.inf, tf.abs(x), 0), axis=[1, 2])
     one = tf.ones_like(size)
     scale = tf.where(size > 1e300, one * 2.0**-40, one)
-    cost = -x * scale[:, None, None]
+    x *= scale[:, None, None]
+    state = _first_state(x, warm_duals(x), poisoned)
+    # No kinds to look for where nothing is left to search for.
+    kind = tf.cond(
+        tf.reduce_all(state.done),
+        lambda: tf.zeros_like(state.col_of),
+        lambda: _equal_rows(x),
+    )
+    state = state._replace(
+        kind_of=tf.where(state.row_of < 0, -1, _at(kind, tf.maximum(state.row_of, 0)))
+    )
     n = tf.shape(x)[-1]
-    state = _greedy(cost, poisoned)
+    cost = -x
     # A row needs at most n scans and n flips.
     state = tf.while_loop(
         lambda state: ~tf.reduce_all(state.done),
-        lambda state: (_advance(cost, state),),
+        lambda state: (_advance(cost, kind, state),),
         (state,),
         maximum_iterations=2 * n * n + 1,
     )[0]
@@ -59,7 +80,7 @@ def assign(x):
     return tf.where(solved[:, None], state.col_of, -1), -state.v / scale[:, None]
 
 
-def interior_duals(x, perm, g):
+def interior_duals(x, perm, g, needed):
     """Moves optimal duals into the interior of the optimal face.
 
     The duals that a search ends with are tight on many pairs besides the matched
@@ -71,10 +92,29 @@ def interior_duals(x, perm, g):
         x: float64 `[B, N, N]`, no NaN or +inf.
         perm: int32 `[B, N]`, optimal permutations.
         g: float64 `[B, N]`, optimal column duals.
+        needed: bool `[B]`, the examples to do it for; the work is N^3 for each.
 
     Returns:
-        float64 `[B, N]`.
+        float64 `[B, N]`, `g` in the other examples.
     """
+    batch = tf.shape(x)[0]
+    order = tf.argsort(tf.cast(~needed, tf.int32), stable=True)
+    count = tf.reduce_sum(tf.cast(needed, tf.int32))
+    chunk = tf.range(tf.minimum(CHUNK, batch))
+
+    def move_chunk(start, moved):
+        # The last chunk may repeat an example, or hold some that need nothing.
+        index = tf.gather(order, tf.minimum(start + chunk, batch - 1))
+        part = _interior_duals(*(tf.gather(each, index) for each in (x, perm, g)))
+        part = tf.where(tf.gather(needed, index)[:, None], part, tf.gather(g, index))
+        moved = tf.tensor_scatter_nd_update(moved, index[:, None], part)
+        return start + CHUNK, moved
+
+    return tf.while_loop(lambda start, _: start < count, move_chunk, (0, g))[1]
+
+
+def _interior_duals(x, perm, g):
+    """`interior_duals` of every example."""
     # Node k is row k with its column perm[k]; edge k -> l is row k in l's column.
     reduced = tf.gather(x - g[:, None, :], perm, axis=2, batch_dims=1)
     slack = tf.linalg.diag_part(reduced)[:, :, None] - reduced
@@ -85,6 +125,7 @@ def interior_duals(x, perm, g):
             distance, distance[:, :, k, None] + distance[:, k, None, :]
         )
 
+    # Floyd and Warshall.
     _, distance = tf.while_loop(
         lambda k, _: k < n,
         through,
@@ -99,102 +140,124 @@ def interior_duals(x, perm, g):
     return g + tf.gather(average, tf.argsort(perm, axis=1), batch_dims=1)
 
 
-def _greedy(cost, poisoned):
-    """Duals from column and row minima, and the matching of what is tight there."""
-    finite_or_0 = lambda x: tf.where(tf.math.is_finite(x), x, tf.zeros_like(x))
-    v = finite_or_0(tf.reduce_min(cost, axis=1))
-    reduced = cost - v[:, None, :]
-    n = tf.shape(cost)[-1]
-    choice = tf.one_hot(tf.argmin(reduced, axis=2), n, True, False, dtype=tf.bool)
-    choice &= tf.math.is_finite(cost)
+def _first_state(x, g, poisoned):
+    """The matching of what is tight at the duals, and the first row to search for."""
+    n = tf.shape(x)[-1]
+    index = tf.range(n)
+    reduced = x - g[:, None, :]
+    best = tf.reduce_max(reduced, axis=2, keepdims=True)
+    tight = (reduced == best) & (best > -math.inf)
+    choice = tf.reduce_min(tf.where(tight, index, n), axis=2)
     # A column goes to the first row that wants it.
-    taken = tf.reduce_any(choice, axis=1)
-    row_of = tf.argmax(tf.cast(choice, tf.int32), axis=1, output_type=tf.int32)
-    won = choice & (tf.range(n)[:, None] == row_of[:, None, :])
-    col_of = tf.argmax(tf.cast(won, tf.int32), axis=2, output_type=tf.int32)
-    state = _Search(
-        v=v,
-        row_of=tf.where(taken, row_of, -1),
-        col_of=tf.where(tf.reduce_any(won, axis=2), col_of, -1),
-        distance=tf.zeros_like(v),
-        before=tf.zeros_like(row_of),
-        scanned=tf.zeros_like(taken),
-        row=tf.zeros_like(row_of[:, 0]),
-        offset=tf.zeros_like(v[:, 0]),
-        col=tf.zeros_like(row_of[:, 0]),
-        done=poisoned,
-    )
-    return _start_search(state, tf.ones_like(poisoned))
-
-
-def _start_search(state, where):
-    """Starts from the first unmatched row in the examples `where`, if there is one."""
-    free = state.col_of < 0
-    row = tf.argmax(tf.cast(free, tf.int32), axis=1, output_type=tf.int32)
-    each = where[:, None]
-    return state._replace(
-        distance=tf.where(each, tf.constant(math.inf, tf.float64), state.distance),
-        scanned=state.scanned & ~each,
-        row=tf.where(where, row, state.row),
-        offset=tf.where(where, tf.zeros_like(state.offset), state.offset),
-        col=tf.where(where, -1, state.col),
-        done=state.done | (where & ~tf.reduce_any(free, axis=1)),
+    wants = choice[:, :, None] == index
+    row_of = tf.reduce_min(tf.where(wants, index[:, None], n), axis=1)
+    won = _at(row_of, tf.minimum(choice, n - 1)) == index
+    col_of = tf.where(won & (choice < n), choice, -1)
+    row, complete = _next_row(col_of)
+    return _Search(
+        v=-g,
+        row_of=tf.where(row_of < n, row_of, -1),
+        col_of=col_of,
+        kind_of=tf.zeros_like(col_of),
+        distance=tf.fill(tf.shape(g), tf.constant(math.inf, tf.float64)),
+        before=tf.zeros_like(col_of),
+        closed=tf.zeros_like(won),
+        row=row,
+        offset=tf.zeros_like(g[:, 0]),
+        col=tf.fill(tf.shape(row), -1),
+        done=poisoned | complete,
     )
 
 
-def _advance(cost, state):
+def _equal_rows(x):
+    """For each row the first one equal to it, or itself: int32 `[B, N]`.
+
+    Equal rows have equal checksums; what other rows share one, the comparison tells.
+    """
+    n = tf.shape(x)[-1]
+    index = tf.range(n)
+    weights = tf.cos(1.7 * tf.cast(index, tf.float64))
+    checksum = tf.reduce_sum(tf.where(x > -math.inf, x, 0) * weights, axis=2)
+    same = checksum[:, :, None] == checksum[:, None, :]
+    first = tf.reduce_min(tf.where(same, index, n - 1), axis=2)
+    equal = tf.reduce_all(x == tf.gather(x, first, batch_dims=1), axis=2)
+    return tf.where(equal, first, index)
+
+
+def _advance(cost, kind, state):
     """One step of every example."""
     searching = ~state.done & (state.col < 0)
     flipping = ~state.done & (state.col >= 0)
-    return _flip(_scan(cost, state, searching), flipping)
+    return _flip(_scan(cost, kind, state, searching), kind, flipping)
 
 
-def _scan(cost, state, where):
+def _scan(cost, kind, state, where):
     """Relaxes the paths through `row`, then fixes the nearest column."""
-    row_cost = tf.gather(cost, state.row, batch_dims=1)
-    reach = row_cost - state.v + state.offset[:, None]
-    nearer = where[:, None] & ~state.scanned & (reach < state.distance)
+    reach = _at(cost, state.row) - state.v + state.offset[:, None]
+    nearer = where[:, None] & ~state.closed & (reach < state.distance)
     distance = tf.where(nearer, reach, state.distance)
-    before = tf.where(nearer, state.row[:, None], state.before)
-    open_distance = tf.where(state.scanned, tf.constant(math.inf, tf.float64), distance)
-    col = tf.argmin(open_distance, axis=1, output_type=tf.int32)
-    nearest = _at(open_distance, col)
+    # The column of an equal row is as near as this row's own, and leads nowhere new.
+    same_kind = state.kind_of == _at(kind, state.row)[:, None]
+    closed = state.closed | (where[:, None] & same_kind)
+    open_distance = tf.where(closed, tf.constant(math.inf, tf.float64), distance)
+    nearest = tf.reduce_min(open_distance, axis=1)
+    # argmin is slower than two plain minima.
+    n = tf.shape(kind)[1]
+    at_nearest = open_distance == nearest[:, None]
+    col = tf.reduce_min(tf.where(at_nearest, tf.range(n), n - 1), axis=1)
     stuck = where & (nearest == math.inf)
-    where &= ~stuck
     row = _at(state.row_of, col)
-    found = where & (row < 0)
-    # The duals of the columns scanned so far, when the search is over.
-    closer = distance - nearest[:, None]
-    ends = found[:, None] & state.scanned
-    v = state.v + tf.where(ends, closer, tf.zeros_like(closer))
-    on = where & ~found
-    row = tf.where(on, row, state.row)
-    matched_cost = tf.gather(_at(cost, row), col, batch_dims=1)
+    found = where & ~stuck & (row < 0)
+    on = where & ~stuck & (row >= 0)
+    # The duals of the columns nearer than the last, when the search is over.
+    closer = tf.minimum(distance - nearest[:, None], 0)
+    row = tf.maximum(row, 0)
+    matched_cost = tf.gather_nd(cost, tf.stack([row, col], 1), batch_dims=1)
     offset = nearest - (matched_cost - _at(state.v, col))
     return state._replace(
-        v=v,
+        v=state.v + tf.where(found[:, None], closer, 0),
         distance=distance,
-        before=before,
-        scanned=state.scanned | (on[:, None] & _one_hot(col, state.scanned)),
-        row=row,
+        before=tf.where(nearer, state.row[:, None], state.before),
+        closed=closed | (on[:, None] & _one_hot(col, closed)),
+        row=tf.where(on, row, state.row),
         offset=tf.where(on, offset, state.offset),
         col=tf.where(found, col, state.col),
         done=state.done | stuck,
     )
 
 
-def _flip(state, where):
-    """Matches `col` to the row before it, and goes on to that row's old column."""
+def _flip(state, kind, where):
+    """Matches `col` to the row before it, and goes on to that row's old column.
+
+    Where that row had none, a new search starts, if there is a row to start from.
+    """
     col = tf.maximum(state.col, 0)
     row = _at(state.before, col)
     old_col = _at(state.col_of, row)
-    each = where[:, None]
-    row_of = tf.where(each & _one_hot(col, state.scanned), row[:, None], state.row_of)
-    col_of = tf.where(each & _one_hot(row, state.scanned), col[:, None], state.col_of)
-    state = state._replace(
-        row_of=row_of, col_of=col_of, col=tf.where(where, old_col, state.col)
+    turned = where[:, None] & _one_hot(col, state.closed)
+    placed = where[:, None] & _one_hot(row, state.closed)
+    col_of = tf.where(placed, col[:, None], state.col_of)
+    starts = where & (old_col < 0)
+    next_row, complete = _next_row(col_of)
+    infinity = tf.constant(math.inf, tf.float64)
+    return state._replace(
+        row_of=tf.where(turned, row[:, None], state.row_of),
+        col_of=col_of,
+        kind_of=tf.where(turned, _at(kind, row)[:, None], state.kind_of),
+        distance=tf.where(starts[:, None], infinity, state.distance),
+        closed=state.closed & ~starts[:, None],
+        row=tf.where(starts, next_row, state.row),
+        offset=tf.where(starts, tf.zeros_like(state.offset), state.offset),
+        col=tf.where(where, old_col, state.col),
+        done=state.done | (starts & complete),
     )
-    return _start_search(state, where & (old_col < 0))
+
+
+def _next_row(col_of):
+    """The first unmatched row, and whether there is none."""
+    n = tf.shape(col_of)[1]
+    row = tf.reduce_min(tf.where(col_of < 0, tf.range(n), n), axis=1)
+    return tf.minimum(row, n - 1), row == n
 
 
 def _at(values, index):

@@ -2,44 +2,59 @@
 
 import tensorflow as tf
 
-# Added to a matrix whose eigenvalues lie in [0, 1]. Directions below it belong to
-# plans that are permutations to within rounding, where the gradient vanishes.
-_JITTER = {tf.float32: 1e-7, tf.float64: 1e-13}
+from sinkhorn_tf.laplacian import solve_laplacian
 
 
-def implicit_gradient(plan, upstream):
+def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
     """Gradient with respect to the scaled logits at a doubly stochastic plan.
 
     Differentiating `plan = exp(z + a + b)` with fixed marginals `r, c` gives
     `z_bar = plan * (upstream - x - y)` where `x` and `y` solve
 
-        diag(r) x + P y = (upstream * P) 1,    P^T x + diag(c) y = (upstream * P)^T 1.
+        diag(r) x + P y = (upstream * P) 1 + a_bar,
+        P^T x + diag(c) y = (upstream * P)^T 1 + b_bar.
 
-    Eliminating x leaves one symmetric positive semidefinite system for y, whose null
-    direction (a constant moved between x and y) is fixed by adding `1 1^T / N`. It is
-    solved by Cholesky in float64, which gives up on one example alone, not the batch.
+    Eliminating x leaves the Laplacian of the weights `P^T diag(1/r) P` for y. Close
+    to a permutation these weights vanish, and what is left of the differences in the
+    formulas is all of the result. So a row's gradients and its `y` are taken
+    relative to those at the largest entry of the row, which changes nothing else.
 
     Args:
         plan: `[B, N, N]`, float32 or float64.
         upstream: Gradient with respect to the plan, `[B, N, N]`.
+        row_upstream: Gradient with respect to the log scalings `a` `[B, N]` of the
+            rows; their free constant is such that `a` and `b` have the same sum.
+        col_upstream: The same for the columns and `b`.
 
     Returns:
         `[B, N, N]`; 0 for an example whose system could not be factorised.
     """
-    dtype = plan.dtype
     p, g = tf.cast(plan, tf.float64), tf.cast(upstream, tf.float64)
-    weighted = g * p
-    rows, cols = tf.reduce_sum(p, 2), tf.reduce_sum(p, 1)
-    # A row or column without mass takes no part.
-    rows, cols = (tf.where(x > 0, x, tf.ones_like(x)) for x in (rows, cols))
+    rows = tf.reduce_sum(p, 2)
+    # A row without mass takes no part.
+    rows = tf.where(rows > 0, rows, tf.ones_like(rows))
     scaled = p / rows[:, :, None]
-    n = tf.shape(p)[-1]
-    schur = tf.linalg.diag(cols) - tf.matmul(p, scaled, transpose_a=True)
-    schur += 1 / tf.cast(n, tf.float64) + _JITTER[dtype] * tf.eye(n, dtype=tf.float64)
+    largest = tf.argmax(p, 2, output_type=tf.int32)
+    g -= tf.gather(g, largest[:, :, None], axis=2, batch_dims=2)
+    weighted = g * p
     row_part, col_part = tf.reduce_sum(weighted, 2), tf.reduce_sum(weighted, 1)
+    if row_upstream is not None:
+        a_bar, b_bar = _with_equal_sums(row_upstream, col_upstream)
+        row_part += a_bar
+        col_part += b_bar
+
     right = col_part - tf.linalg.matvec(scaled, row_part, transpose_a=True)
-    y = tf.linalg.cholesky_solve(tf.linalg.cholesky(schur), right[:, :, None])[:, :, 0]
-    x = (row_part - tf.linalg.matvec(p, y)) / rows
-    z_bar = weighted - p * (x[:, :, None] + y[:, None, :])
+    weights = tf.matmul(p, scaled, transpose_a=True)
+    y = solve_laplacian(weights, right[:, :, None])[:, :, 0]
+    y = y[:, None, :] - tf.gather(y, largest, batch_dims=1)[:, :, None]
+    x = row_part / rows - tf.reduce_sum(scaled * y, 2)
+    z_bar = weighted - p * (x[:, :, None] + y)
     finite = tf.reduce_all(tf.math.is_finite(z_bar), axis=[1, 2], keepdims=True)
-    return tf.cast(tf.where(finite, z_bar, tf.zeros_like(z_bar)), dtype)
+    return tf.cast(tf.where(finite, z_bar, tf.zeros_like(z_bar)), plan.dtype)
+
+
+def _with_equal_sums(row_upstream, col_upstream):
+    """The part of the gradients that does not move the free constant."""
+    a, b = tf.cast(row_upstream, tf.float64), tf.cast(col_upstream, tf.float64)
+    constant = tf.reduce_mean(a - b, 1, keepdims=True) / 2
+    return a - constant, b + constant

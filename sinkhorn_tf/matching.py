@@ -100,12 +100,8 @@ def _certified_matching(logits):
     x = tf.where(matched[:, None, None], x, tf.zeros_like(x))
     safe = tf.where(matched[:, None], perm, tf.range(tf.shape(perm)[1]))
     proven = _proves(x, safe, g)
-    g = tf.cond(
-        tf.reduce_all(proven),
-        lambda: g,
-        lambda: tf.where(proven[:, None], g, interior_duals(x, safe, g)),
-    )
-    proven = _proves(x, safe, g)
+    g = interior_duals(x, safe, g, ~proven)
+    proven |= _proves(x, safe, g)
     f = tf.reduce_max(x - g[:, None, :], axis=2)
     terms = tf.gather(x, safe, batch_dims=2)
     value = tf.reduce_sum(terms, axis=1)

@@ -1,0 +1,212 @@
+"""What is measured: cases, their inputs, and the float64 references."""
+
+import dataclasses
+import math
+import types
+
+import numpy as np
+import scipy.optimize
+
+# What is further off than this is wrong, however fast.
+WRONG = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One thing to compute by every peer that can.
+
+    Attributes:
+        section: `operator`, `scaling`, `accuracy`, `solver` or `matching`.
+        kind: `forward`, `backward`, `solve` or `match`.
+        batch, n: Problems, and items of each.
+        iterations: L, where it is fixed.
+        temperature: Of the operator.
+        source: Of the logits: `normal`, `tight` (EP theorem 2) or the name of trained
+            ones.
+    """
+
+    section: str
+    kind: str
+    batch: int
+    n: int
+    iterations: int | None = None
+    temperature: float | None = None
+    source: str = "normal"
+
+    @property
+    def key(self):
+        parts = [self.section, self.kind, f"{self.batch}x{self.n}"]
+        if self.iterations is not None:
+            parts.append(f"L{self.iterations}")
+        if self.temperature is not None:
+            parts.append(f"t{self.temperature:g}")
+        return "/".join([*parts, self.source])
+
+    @property
+    def size(self):
+        """The heading of its column."""
+        if self.section == "operator":
+            return f"{self.batch}x{self.n} L{self.iterations}"
+        if self.section == "accuracy":
+            return f"t = {self.temperature:g}"
+        if self.section == "solver":
+            factor = 1 / (self.temperature * self.n * math.log(self.n))
+            return f"eta = {factor:.3g} n log n"
+        if self.section == "matching" and self.source != "normal":
+            return self.source
+        return f"N = {self.n}"
+
+
+def tight_temperature(n, factor):
+    """The temperature of `eta = factor * n log n`."""
+    return 1 / (factor * n * math.log(n))
+
+
+def inputs(case, seed, trained=None):
+    """The arrays of a case, a dict.
+
+    Args:
+        case: A `Case`.
+        seed: Of the random numbers.
+        trained: Dict of a source's name to logits `[B, N, N]`.
+    """
+    shape = (case.batch, case.n, case.n)
+    rng = np.random.default_rng([seed, *shape])
+    values = {}
+    if case.source == "tight":
+        # Zero cost on two diagonals, one elsewhere.
+        free = np.eye(case.n) + np.eye(case.n, k=1)
+        values["logits"] = np.broadcast_to(free - 1, shape).copy()
+        values |= {"tolerance": 1e-6, "iteration_tolerance": 1e-3}
+    elif case.source == "normal":
+        values["logits"] = rng.standard_normal(shape, np.float32)
+    else:
+        values["logits"] = np.resize(trained[case.source], shape)
+    if case.kind == "backward":
+        values["weights"] = rng.standard_normal(shape, np.float32)
+    for name in ("iterations", "temperature"):
+        if getattr(case, name) is not None:
+            values[name] = getattr(case, name)
+    return values
+
+
+class Operator:
+    """The judge of plans and of gradients: the log-domain loop in float64."""
+
+    def __init__(self, case, values):
+        self._is_gradient = case.kind == "backward"
+        z = values["logits"].astype(np.float64) / case.temperature
+        # Parts that fit the caches.
+        size = max(1, 2**16 // case.n**2)
+        parts = [slice(k, k + size) for k in range(0, case.batch, size)]
+        scalings = [_scalings(z[part], case.iterations) for part in parts]
+        plans = [
+            np.exp(z[part] + a[-1] + b[-1])
+            for part, (a, b) in zip(parts, scalings, strict=True)
+        ]
+        self.plan = np.concatenate(plans)
+        self._expected = self.plan
+        if self._is_gradient:
+            gradients = [
+                _gradient(z[part], a, b, values["weights"][part])
+                for part, (a, b) in zip(parts, scalings, strict=True)
+            ]
+            self._expected = np.concatenate(gradients) / case.temperature
+        self.facts = {"reference_residual": residual(self.plan)}
+
+    def judge(self, result):
+        """`error`: the largest of the plan, or of the gradient relative to its largest
+        entry; `residual`: the largest marginal error of the plan; None where they are
+        not finite.
+        """
+        result = result["result"].astype(np.float64)
+        if not np.isfinite(result).all():
+            broken = ~np.isfinite(result).all(axis=(1, 2))
+            return {"error": None, "broken_examples": int(broken.sum())}
+        error = np.abs(result - self._expected).max()
+        if self._is_gradient:
+            return {"error": float(error / np.abs(self._expected).max())}
+        return {"error": float(error), "residual": residual(result)}
+
+
+class Solver:
+    """The judge of plans to a tolerance."""
+
+    facts = types.MappingProxyType({})
+
+    def __init__(self, case, values):
+        del case, values
+
+    def judge(self, result):
+        plan = result["result"].astype(np.float64)
+        found = {"residual": residual(plan) if np.isfinite(plan).all() else None}
+        if "iterations" in result:
+            found["iterations"] = int(result["iterations"].max())
+        return found
+
+
+class Matching:
+    """The judge of permutations: SciPy in float64."""
+
+    facts = types.MappingProxyType({})
+
+    def __init__(self, case, values):
+        del case
+        self._logits = values["logits"].astype(np.float64)
+        best = [
+            scipy.optimize.linear_sum_assignment(x, maximize=True)[1]
+            for x in self._logits
+        ]
+        self._best = self._value(np.stack(best))
+
+    def judge(self, result):
+        """`error`: the largest loss of value; `proven`: the share of gaps of 0."""
+        perm = result["result"]
+        identity = np.arange(perm.shape[-1])
+        if not (np.sort(perm, axis=1) == identity).all():
+            return {"error": None}
+        loss = self._best - self._value(perm)
+        # The sums of another order differ by rounding.
+        found = {"error": float(max(loss.max(), 0.0))}
+        if "gap" in result:
+            found["proven"] = float((result["gap"] == 0).mean())
+        return found
+
+    def _value(self, perm):
+        return np.take_along_axis(self._logits, perm[:, :, None], 2).sum((1, 2))
+
+
+JUDGES = {
+    "forward": Operator,
+    "backward": Operator,
+    "solve": Solver,
+    "match": Matching,
+}
+
+
+def residual(plan):
+    """The largest difference of a row or column sum from 1."""
+    return float(max(np.abs(plan.sum(axis) - 1).max() for axis in (1, 2)))
+
+
+def _scalings(z, iterations):
+    """The log scalings after each iteration, `a` `[B, N, 1]` and `b` `[B, 1, N]`."""
+    a, b = [], [np.zeros_like(z[:, :1])]
+    for _ in range(iterations):
+        a.append(-_logsumexp(z + b[-1], 2))
+        b.append(-_logsumexp(z + a[-1], 1))
+    return a, b
+
+
+def _gradient(z, a, b, weights):
+    """Gradient to `z` of `sum(plan * weights)`, through each half step."""
+    bar = weights * np.exp(z + a[-1] + b[-1])
+    for k in reversed(range(len(a))):
+        bar = bar - np.exp(z + a[k] + b[k + 1]) * bar.sum(1, keepdims=True)
+        bar = bar - np.exp(z + a[k] + b[k]) * bar.sum(2, keepdims=True)
+    return bar
+
+
+def _logsumexp(x, axis):
+    highest = x.max(axis, keepdims=True)
+    return highest + np.log(np.exp(x - highest).sum(axis, keepdims=True))

@@ -1,0 +1,90 @@
+"""The peers: who is measured, and in what.
+
+A module holds one family. Its `PEERS` maps a name to a function without arguments
+that returns the peer: an object with a method for each of its kinds,
+
+    forward(inputs), backward(inputs), solve(inputs), match(inputs) -> run
+
+where `inputs` has `logits` `[B, N, N]` (and `weights`, `temperature`, `iterations`,
+`tolerance`, ...), and `run()` computes once and returns when the result is ready, and
+`arrays(result)`, the result as a dict of NumPy arrays. What can be done once, such as
+compiling or bringing the inputs into the peer's own arrays, is done before `run`.
+
+This file imports none of them.
+"""
+
+import importlib.util
+import typing
+
+
+class Peer(typing.NamedTuple):
+    """What is known of a peer without importing it.
+
+    Attributes:
+        label: Name in tables and pictures.
+        module: The module of this package that has it.
+        kinds: What it computes: `forward`, `backward` (forward and gradient to the
+            logits), `solve` (to a tolerance), `match`, `bound` (matrix-vector
+            products alone, which take part in `forward`).
+        needs: Distribution to import name, all that must be there.
+    """
+
+    label: str
+    module: str
+    kinds: tuple
+    needs: dict
+
+    def missing(self):
+        """The distributions that are not installed."""
+        return [
+            distribution
+            for distribution, module in self.needs.items()
+            if importlib.util.find_spec(module) is None
+        ]
+
+
+_TF = {"tensorflow": "tensorflow"}
+_OTT = {"ott-jax": "ott", "jax": "jax"}
+_TORCH = {"torch": "torch"}
+_POT = {"POT": "ot"}
+_PYGMTOOLS = {"pygmtools": "pygmtools"}
+_LAPX = {"lapx": "lap"}
+_BOTH = ("forward", "backward")
+
+PEERS = {
+    "ours_xla": Peer("ours, XLA", "tensorflow_peers", (*_BOTH, "solve", "match"), _TF),
+    "ours_graph": Peer(
+        "ours, graph", "tensorflow_peers", (*_BOTH, "solve", "match"), _TF
+    ),
+    "log_xla": Peer("log loop, XLA", "tensorflow_peers", (*_BOTH, "solve"), _TF),
+    "log_graph": Peer("log loop, graph", "tensorflow_peers", _BOTH, _TF),
+    "iterations_xla": Peer(
+        "S^L to tolerance, XLA", "tensorflow_peers", ("solve",), _TF
+    ),
+    "certified_xla": Peer("certified, XLA", "tensorflow_peers", ("match",), _TF),
+    "certified_graph": Peer("certified, graph", "tensorflow_peers", ("match",), _TF),
+    "bound": Peer("2L mat-vecs, XLA", "tensorflow_peers", ("bound",), _TF),
+    "ott_log": Peer("OTT, lse_mode", "jax_peers", _BOTH, _OTT),
+    "ott_kernel": Peer("OTT, kernel", "jax_peers", _BOTH, _OTT),
+    "pot": Peer("POT, loop", "numpy_peers", ("forward",), _POT),
+    "pot_batch": Peer("POT, batch", "numpy_peers", ("forward",), _POT),
+    "pot_batch_log": Peer("POT, batch log", "numpy_peers", ("forward",), _POT),
+    "pot_torch": Peer("POT, batch, torch", "torch_peers", _BOTH, _POT | _TORCH),
+    "pot_torch_log": Peer("POT, batch log, torch", "torch_peers", _BOTH, _POT | _TORCH),
+    "pygmtools": Peer("pygmtools", "numpy_peers", ("forward",), _PYGMTOOLS),
+    "pygmtools_torch": Peer(
+        "pygmtools, torch", "torch_peers", _BOTH, _PYGMTOOLS | _TORCH
+    ),
+    "torch": Peer("PyTorch log loop", "torch_peers", _BOTH, _TORCH),
+    "torch_compiled": Peer("PyTorch, compiled", "torch_peers", _BOTH, _TORCH),
+    "scipy": Peer("SciPy, loop", "numpy_peers", ("match",), {"scipy": "scipy"}),
+    "lapx": Peer("lapx, loop", "numpy_peers", ("match",), _LAPX),
+    "lapx_batch": Peer("lapx, batch", "numpy_peers", ("match",), _LAPX),
+    "optax": Peer(
+        "optax, vmap", "jax_peers", ("match",), {"optax": "optax", "jax": "jax"}
+    ),
+}
+
+
+class Unsupported(Exception):
+    """What the installed version of a peer cannot do; the message says why."""

@@ -1,0 +1,115 @@
+"""NumPy: POT and pygmtools without a gradient, SciPy and lapx for matching."""
+
+import numpy as np
+import scipy.optimize
+
+
+class _Arrays:
+    def arrays(self, result):
+        return {"result": np.asarray(result)}
+
+
+class Pot(_Arrays):
+    """POT's own function, one example at a time: it knows no batch."""
+
+    def forward(self, inputs):
+        from ot.bregman import sinkhorn_knopp
+
+        # Transposed: it updates the columns first.
+        costs = np.ascontiguousarray(-inputs.logits.transpose(0, 2, 1))
+        ones = np.ones(costs.shape[1], np.float32)
+
+        def run():
+            return [
+                sinkhorn_knopp(
+                    ones,
+                    ones,
+                    cost,
+                    inputs.temperature,
+                    numItermax=inputs.iterations,
+                    stopThr=0.0,
+                    warn=False,
+                )
+                for cost in costs
+            ]
+
+        return run
+
+    def arrays(self, result):
+        return {"result": np.stack(result).transpose(0, 2, 1)}
+
+
+class PotBatch(_Arrays):
+    """POT's batched projections; rows first, a tolerance that is never met."""
+
+    def __init__(self, log):
+        self._log = log
+
+    def forward(self, inputs):
+        import ot.batch
+
+        ones = np.ones(inputs.logits.shape[:2], np.float32)
+        options = {"max_iter": inputs.iterations, "tol": -1.0}
+
+        def run():
+            z = inputs.logits / np.float32(inputs.temperature)
+            if self._log:
+                project = ot.batch.bregman_log_projection_batch
+            else:
+                project, z = ot.batch.bregman_projection_batch, np.exp(z)
+            return project(z, ones, ones, **options)["T"]
+
+        return run
+
+
+class Pygmtools(_Arrays):
+    def forward(self, inputs):
+        import pygmtools
+
+        # It counts half steps.
+        return lambda: pygmtools.sinkhorn(
+            inputs.logits,
+            max_iter=2 * inputs.iterations,
+            tau=inputs.temperature,
+            batched_operation=True,
+            backend="numpy",
+        )
+
+
+class _Matching(_Arrays):
+    """Least cost, in the float64 that these solvers work in."""
+
+    def match(self, inputs):
+        costs = -inputs.logits.astype(np.float64)
+        return lambda: self._match(costs)
+
+
+class Scipy(_Matching):
+    def _match(self, costs):
+        return [scipy.optimize.linear_sum_assignment(cost)[1] for cost in costs]
+
+
+class Lapx(_Matching):
+    def _match(self, costs):
+        import lap
+
+        return [lap.lapjv(cost, return_cost=False)[0] for cost in costs]
+
+
+class LapxBatch(_Matching):
+    def _match(self, costs):
+        import lap
+
+        # 0 threads: one for each core.
+        return lap.lapjvs_batch(costs, return_cost=False, n_threads=0)[1]
+
+
+PEERS = {
+    "pot": Pot,
+    "pot_batch": lambda: PotBatch(False),
+    "pot_batch_log": lambda: PotBatch(True),
+    "pygmtools": Pygmtools,
+    "scipy": Scipy,
+    "lapx": Lapx,
+    "lapx_batch": LapxBatch,
+}

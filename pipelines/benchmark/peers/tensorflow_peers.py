@@ -1,0 +1,180 @@
+"""TensorFlow: ours, the naive log-domain loop, and the bound of both."""
+
+import functools
+
+import tensorflow as tf
+
+import sinkhorn_tf as st
+from pipelines.benchmark.peers import Unsupported
+
+# The most plain iterations on the way to a tolerance.
+MOST_ITERATIONS = 2**17
+
+
+class _TensorFlow:
+    """A function of the scaled problem, as a graph or compiled by XLA."""
+
+    def __init__(self, jit_compile):
+        self._compiled = functools.partial(
+            tf.function, jit_compile=jit_compile, autograph=False
+        )
+        self._jit_compile = jit_compile
+
+    def forward(self, inputs):
+        return self._ready(lambda x: self._plan(x, inputs), inputs.logits)
+
+    def backward(self, inputs):
+        def gradient(x, weights):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = tf.reduce_sum(self._plan(x, inputs) * weights)
+            return tape.gradient(loss, x)
+
+        return self._ready(gradient, inputs.logits, inputs.weights)
+
+    def arrays(self, result):
+        if isinstance(result, dict):
+            return {name: x.numpy() for name, x in result.items()}
+        return {"result": result.numpy()}
+
+    def _ready(self, function, *arrays):
+        """`function` on these arrays, to be called without arguments."""
+        function = self._compiled(function)
+        tensors = [tf.constant(x) for x in arrays]
+
+        def run():
+            result = function(*tensors)
+            # On a CPU a view, once the result is there.
+            tf.nest.map_structure(lambda x: x.numpy(), result)
+            return result
+
+        return run
+
+
+class Ours(_TensorFlow):
+    def _plan(self, x, inputs):
+        return st.sinkhorn(x, inputs.temperature, inputs.iterations)
+
+    def solve(self, inputs):
+        if not hasattr(st, "sinkhorn_solve"):
+            raise Unsupported("this sinkhorn_tf has no sinkhorn_solve")
+
+        def solve(x):
+            solution = st.sinkhorn_solve(
+                x, inputs.temperature, tolerance=inputs.tolerance
+            )
+            return {"result": solution.plan, "iterations": solution.n_iters}
+
+        return self._ready(solve, inputs.logits)
+
+    def match(self, inputs):
+        return self._ready(st.matching, inputs.logits)
+
+
+class Iterations(_TensorFlow):
+    """`st.sinkhorn`, iterating until it meets the tolerance."""
+
+    def solve(self, inputs):
+        def plan(x):
+            return st.sinkhorn(
+                x,
+                inputs.temperature,
+                MOST_ITERATIONS,
+                tolerance=inputs.iteration_tolerance,
+            )
+
+        return self._ready(plan, inputs.logits)
+
+
+class Certified(_TensorFlow):
+    def match(self, inputs):
+        def match(x):
+            found = st.certified_matching(x)
+            return {"result": found.perm, "gap": found.gap}
+
+        return self._ready(match, inputs.logits)
+
+
+class LogLoop(_TensorFlow):
+    """The textbook: a logsumexp per half step, differentiated by TensorFlow."""
+
+    def _plan(self, x, inputs):
+        def step(x):
+            x = x - tf.reduce_logsumexp(x, axis=2, keepdims=True)
+            return x - tf.reduce_logsumexp(x, axis=1, keepdims=True)
+
+        x = x / inputs.temperature
+        if not self._jit_compile:
+            for _ in range(inputs.iterations):
+                x = step(x)
+            return tf.exp(x)
+        # Unrolled, XLA takes minutes to compile and the result is slower.
+        _, x = tf.while_loop(
+            lambda index, x: index < inputs.iterations,
+            lambda index, x: (index + 1, step(x)),
+            (0, x),
+            maximum_iterations=inputs.iterations,
+        )
+        return tf.exp(x)
+
+    def solve(self, inputs):
+        """Blocks of 1, 2, 4, ... iterations until the residual is small enough."""
+        z = tf.constant(inputs.logits) / inputs.temperature
+
+        @self._compiled
+        def block(z, b, length):
+            def step(index, b, _):
+                a = -tf.reduce_logsumexp(z + b, axis=2, keepdims=True)
+                return index + 1, -tf.reduce_logsumexp(z + a, axis=1, keepdims=True), a
+
+            a = tf.zeros_like(tf.linalg.matrix_transpose(b))
+            _, b, a = tf.while_loop(lambda index, *_: index < length, step, (0, b, a))
+            plan = tf.exp(z + a + b)
+            return b, plan, tf.reduce_max(tf.abs(tf.reduce_sum(plan, 2) - 1))
+
+        def run():
+            b, length, total = tf.zeros_like(z[:, :1]), 1, 0
+            while total < MOST_ITERATIONS:
+                b, plan, residual = block(z, b, tf.constant(length))
+                total += length
+                length *= 2
+                if residual.numpy() <= inputs.iteration_tolerance:
+                    break
+            return {"result": plan, "iterations": tf.constant([total])}
+
+        return run
+
+
+class Bound(_TensorFlow):
+    """L times `v = K^T (K v)`: what the iterations cost at the very least.
+
+    The kernel is the plan, whose powers neither grow nor vanish.
+    """
+
+    def bound(self, inputs):
+        def products(kernel, v):
+            def body(index, v):
+                u = tf.einsum("bij,bj->bi", kernel, v)
+                return index + 1, tf.einsum("bij,bi->bj", kernel, u)
+
+            return tf.while_loop(
+                lambda index, v: index < inputs.iterations,
+                body,
+                (0, v),
+                maximum_iterations=inputs.iterations,
+            )[1]
+
+        ones = tf.ones(inputs.kernel.shape[:2])
+        return self._ready(products, inputs.kernel, ones)
+
+
+PEERS = {
+    "ours_xla": lambda: Ours(True),
+    "ours_graph": lambda: Ours(False),
+    "log_xla": lambda: LogLoop(True),
+    "log_graph": lambda: LogLoop(False),
+    "iterations_xla": lambda: Iterations(True),
+    "certified_xla": lambda: Certified(True),
+    "certified_graph": lambda: Certified(False),
+    "bound": lambda: Bound(True),
+}

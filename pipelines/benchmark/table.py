@@ -1,0 +1,234 @@
+"""The results as plain text, and the ratios that they come down to."""
+
+from pipelines.benchmark.cases import WRONG
+from pipelines.benchmark.peers import PEERS
+
+_TITLES = {
+    ("operator", "forward"): "Operator, forward",
+    ("operator", "backward"): "Operator, forward + backward",
+    ("scaling", "forward"): "As N grows, forward",
+    ("scaling", "backward"): "As N grows, forward + backward",
+    ("accuracy", "forward"): "Accuracy of the plan over temperatures",
+    ("accuracy", "backward"): "Accuracy of the gradient over temperatures",
+    ("solver", "solve"): "Solver on the tight instance",
+    ("matching", "match"): "Matching",
+}
+
+
+def median(measured, name):
+    """The median seconds of a peer, or None if it has none or is wrong."""
+    found = measured.get(name, {})
+    if "seconds" not in found or is_wrong(found):
+        return None
+    return found["seconds"]["median"]
+
+
+def is_wrong(found):
+    """Whether a result is not finite or too far from the reference."""
+    return "error" in found and (found["error"] is None or found["error"] > WRONG)
+
+
+def ratios(case, measured):
+    """Seconds over seconds, name to number; only of what is there and right.
+
+    `<peer> / ours_xla` for every peer; for the operator also `log loop / ours_xla`
+    and `log loop / ours_graph`, with the better of the two loops, and
+    `ours_xla / bound`, `ours_graph / bound`; for the solver `plain / ours_xla` with
+    the better of the plain iterations, which stop at 1e-3.
+    """
+    seconds = {name: median(measured, name) for name in measured}
+    seconds = {name: value for name, value in seconds.items() if value is not None}
+    best = lambda *names: min((seconds[n] for n in names if n in seconds), default=None)
+    pairs = {
+        f"{name} / ours_xla": (value, seconds.get("ours_xla"))
+        for name, value in seconds.items()
+        if name not in ("ours_xla", "bound")
+    }
+    for ours in ("ours_xla", "ours_graph"):
+        own = seconds.get(ours)
+        if case.kind in ("forward", "backward"):
+            loop = best("log_xla", "log_graph")
+            pairs[f"log loop / {ours}"] = (loop, own)
+            pairs[f"{ours} / bound"] = (own, seconds.get("bound"))
+        if case.kind == "solve":
+            pairs[f"plain / {ours}"] = (best("log_xla", "iterations_xla"), own)
+    return {name: a / b for name, (a, b) in pairs.items() if a and b}
+
+
+def report(found):
+    """All tables.
+
+    Args:
+        found: List of pairs of a `Case` and its part of `benchmark.json`.
+    """
+    parts = []
+    for group, title in _TITLES.items():
+        chosen = [(c, r) for c, r in found if (c.section, c.kind) == group]
+        if chosen:
+            parts.append(_SECTIONS[chosen[0][0].section](title, chosen))
+    return "\n\n".join(parts)
+
+
+def _operator(title, found):
+    return "\n\n".join(
+        [
+            _matrix(f"{title}: milliseconds (! wrong)", found, _milliseconds),
+            _matrix(f"{title}: times ours, XLA", found, _relative),
+            _matrix(f"{title}: times the bound of 2L mat-vecs", found, _of_bound),
+            _matrix(f"{title}: largest error", found, _error),
+            *(
+                [_matrix(f"{title}: residual", found, _scientific("residual"))]
+                if found[0][0].kind == "forward"
+                else []
+            ),
+            _matrix(f"{title}: peak memory with compiling, MiB", found, _memory),
+            _summary(title, found),
+        ]
+    )
+
+
+def _accuracy(title, found):
+    text = _matrix(f"{title}: largest error (NaN: not finite)", found, _error)
+    if found[0][0].kind == "forward":
+        # That of S^L itself: few iterations are far from the limit when it is cold.
+        reference = [f"{record['reference_residual']:.0e}" for _, record in found]
+        text += "\n\n" + _matrix(
+            f"{title}: residual",
+            found,
+            _scientific("residual"),
+            [("float64 reference", reference)],
+        )
+    return text
+
+
+def _solver(title, found):
+    return "\n\n".join(
+        [
+            _matrix(f"{title}: milliseconds", found, _milliseconds),
+            _matrix(f"{title}: residual reached", found, _scientific("residual")),
+            _matrix(f"{title}: iterations", found, _whole("iterations")),
+            _summary(title, found),
+        ]
+    )
+
+
+def _matching(title, found):
+    batch = found[0][0].batch
+    return "\n\n".join(
+        [
+            _matrix(f"{title}, batch {batch}: milliseconds", found, _milliseconds),
+            _matrix(f"{title}: times ours, XLA", found, _relative),
+            _matrix(f"{title}: largest loss of value", found, _error),
+            _matrix(f"{title}: share proven", found, _share("proven")),
+        ]
+    )
+
+
+_SECTIONS = {
+    "operator": _operator,
+    "scaling": _operator,
+    "accuracy": _accuracy,
+    "solver": _solver,
+    "matching": _matching,
+}
+
+
+def _matrix(title, found, cell, extra=()):
+    """Peers down, cases across; peers without any entry are left out."""
+    rows = list(extra)
+    for name, peer in PEERS.items():
+        cells = [cell(record, name) for _, record in found]
+        if any(cells):
+            rows.append((peer.label, [text or "-" for text in cells]))
+    return _aligned(title, [case.size for case, _ in found], rows)
+
+
+def _summary(title, found):
+    """The ratios between ours, the loop and the bound."""
+    names = [n for _, record in found for n in record["ratios"]]
+    chosen = [
+        n
+        for n in dict.fromkeys(names)
+        if n.startswith(("log loop /", "plain /")) or n.endswith("/ bound")
+    ]
+    rows = []
+    for name in sorted(chosen):
+        cells = [record["ratios"].get(name) for _, record in found]
+        label = " / ".join(
+            PEERS[part].label if part in PEERS else part for part in name.split(" / ")
+        )
+        rows.append((label, [f"{x:.2f}" if x else "-" for x in cells]))
+    return _aligned(f"{title}: ratios", [case.size for case, _ in found], rows)
+
+
+def _aligned(title, columns, rows):
+    if not rows:
+        return f"{title}: none"
+    first = max([len(label) for label, _ in rows], default=0) + 2
+    widths = [
+        max([len(column)] + [len(cells[k]) for _, cells in rows]) + 2
+        for k, column in enumerate(columns)
+    ]
+    line = lambda label, cells: (
+        f"{label:{first}}"
+        + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    )
+    return "\n".join([title, line("", columns), *(line(*row) for row in rows)])
+
+
+def _milliseconds(record, name):
+    found = record["peers"].get(name, {})
+    if "seconds" not in found:
+        return _absent(found)
+    value = found["seconds"]["median"] * 1e3
+    return f"{value:.3g}" + ("!" if is_wrong(found) else "")
+
+
+def _relative(record, name):
+    ratio = record["ratios"].get(f"{name} / ours_xla")
+    return f"{ratio:.2f}" if ratio else ""
+
+
+def _of_bound(record, name):
+    value, bound = median(record["peers"], name), median(record["peers"], "bound")
+    return f"{value / bound:.2f}" if value and bound and name != "bound" else ""
+
+
+def _error(record, name):
+    found = record["peers"].get(name, {})
+    if "error" not in found:
+        return _absent(found)
+    return "NaN" if found["error"] is None else f"{found['error']:.0e}"
+
+
+def _memory(record, name):
+    value = record["peers"].get(name, {}).get("memory_mib")
+    return "" if value is None else f"{value:.0f}"
+
+
+def _scientific(key):
+    def cell(record, name):
+        value = record["peers"].get(name, {}).get(key)
+        return "" if value is None else f"{value:.0e}"
+
+    return cell
+
+
+def _whole(key):
+    def cell(record, name):
+        value = record["peers"].get(name, {}).get(key)
+        return "" if value is None else f"{value:,}"
+
+    return cell
+
+
+def _share(key):
+    def cell(record, name):
+        value = record["peers"].get(name, {}).get(key)
+        return "" if value is None else f"{value:.2f}"
+
+    return cell
+
+
+def _absent(found):
+    return "failed" if "failed" in found else ""

@@ -1,0 +1,34 @@
+"""Linear systems of the Sinkhorn problem: those of a weighted graph's Laplacian."""
+
+import tensorflow as tf
+
+# Added to a vertex's total weight. Weights below it can change no marginal by more.
+_WEIGHT_FLOOR = 1e-13
+
+
+def solve_laplacian(weights, right):
+    """Solves `(diag(W 1) - W) y = right` for symmetric non-negative weights W.
+
+    Only what lies off the diagonal of `weights` counts, so that weights far below 1
+    (a plan close to a permutation) lose no digits to a difference from 1. The system
+    is scaled to a unit diagonal; its null direction, the constant, gets a weight of
+    its own. Cholesky gives NaN for a singular example alone, where `tf.linalg.solve`
+    would raise for the whole batch.
+
+    Args:
+        weights: float64 `[B, N, N]`.
+        right: float64 `[B, N, K]`, each column with the sum 0.
+
+    Returns:
+        float64 `[B, N, K]`.
+    """
+    weights = tf.linalg.set_diag(weights, tf.zeros_like(weights[:, :, 0]))
+    degree = tf.reduce_sum(weights, 2) + _WEIGHT_FLOOR
+    null = degree / tf.reduce_sum(degree, 1, keepdims=True)
+    # The null direction of the scaled system is sqrt(degree).
+    inverse = tf.math.rsqrt(degree)
+    matrix = null[:, :, None] * degree[:, None, :] - weights
+    matrix *= inverse[:, :, None] * inverse[:, None, :]
+    factor = tf.linalg.cholesky(tf.linalg.set_diag(matrix, 1 + null))
+    inverse = inverse[:, :, None]
+    return tf.linalg.cholesky_solve(factor, right * inverse) * inverse

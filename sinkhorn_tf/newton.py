@@ -1,0 +1,237 @@
+"""Newton's method for the Sinkhorn limit, along a path of falling temperatures.
+
+With a potential `f` for the rows, in units of the scores, and columns that sum to 1,
+
+    P_ij = exp((x_ij + f_i) / t) / sum_k exp((x_kj + f_k) / t),
+
+the limit is where the row sums `r` are 1: the maximum over `f / t` of the concave
+semi-dual `sum_i f_i / t - sum_j logsumexp_i((x_ij + f_i) / t)`. Its gradient is
+`1 - r`, minus its Hessian is `diag(r) - P P^T`, a Laplacian.
+
+At a low temperature the steps are good only close to the solution. So an example
+starts at a temperature of the order of its scores. One factorisation gives both the
+Newton step and the tangent of the path `f(t)`; an example that is centred follows
+them to a temperature as low as keeps it near its path, any other takes a Newton step
+where it is. All examples step together and share the waiting, never numbers.
+"""
+
+import typing
+
+import tensorflow as tf
+
+from sinkhorn_tf.laplacian import solve_laplacian
+
+_INF = float("inf")
+# Largest error of a row sum from which the temperature is lowered, and the largest
+# that it may lead to.
+_CENTRED, _NEAR = 0.4, 0.5
+# The log of the first factor of the temperature that is tried, and of the smallest.
+_FIRST_FALL, _SMALLEST_FALL = 3.0, 0.3
+# In units of the temperature, no step moves a potential further.
+_LONGEST_STEP = 30.0
+_MOST_TRIALS = 40
+
+
+class NewtonResult(typing.NamedTuple):
+    """The plan at the temperature asked for; potentials as in `exp((x + f + g) / t)`."""
+
+    plan: tf.Tensor  # [B, N, N]
+    row_dual: tf.Tensor  # [B, N], f
+    col_dual: tf.Tensor  # [B, N], g
+    n_iters: tf.Tensor  # int32 [B]
+    infeasible: tf.Tensor  # [B], proven to have no permutation
+
+
+class _Problem(typing.NamedTuple):
+    x: tf.Tensor  # [B, N, N], largest entry of each row and column 0 or -inf
+    temperature: tf.Tensor  # [B]
+    tolerance: float
+    forbids: tf.Tensor  # [], whether any example forbids a pair
+
+
+class _Point(typing.NamedTuple):
+    """A plan on the path and what it is made of."""
+
+    dual: tf.Tensor  # [B, N]
+    temperature: tf.Tensor  # [B]
+    plan: tf.Tensor  # [B, N, N]
+    exponent: tf.Tensor  # [B, N, N], log plan, but for a constant of each column
+    col_dual: tf.Tensor  # [B, N]
+    gradient: tf.Tensor  # [B, N], 1 - row sums
+    error: tf.Tensor  # [B], the largest of its magnitudes
+
+
+class _State(typing.NamedTuple):
+    point: _Point
+    fall: tf.Tensor  # [B], log of the factor of the temperature to try next
+    length: tf.Tensor  # [B], of the Newton step to try next
+    n_iters: tf.Tensor  # [B]
+    infeasible: tf.Tensor  # [B]
+    active: tf.Tensor  # [B]
+
+
+def solve(x, temperature, tolerance, max_iters):
+    """The Sinkhorn limit of `x / temperature`, as a `NewtonResult`.
+
+    Args:
+        x: Scores without NaN or +inf, float64 `[B, N, N]`; `-inf` forbids a pair.
+        temperature: float64 `[B]`.
+        tolerance: Python float, the largest error of a row sum.
+        max_iters: Python int, the most steps of an example.
+    """
+    row_max = _finite_max(x, 2)
+    x -= row_max[:, :, None]
+    col_max = _finite_max(x, 1)
+    x -= col_max[:, None, :]
+    forbidden = x == -_INF
+    problem = _Problem(x, temperature, tolerance, tf.reduce_any(forbidden))
+    spread = -tf.reduce_min(tf.where(forbidden, tf.zeros_like(x), x), [1, 2])
+    start = tf.maximum(temperature, spread / 2)
+    point = _point(x, tf.zeros_like(row_max), start)
+    infeasible = _is_infeasible(problem, point.dual)
+    state = _State(
+        point=point,
+        fall=tf.fill(tf.shape(start), tf.constant(_FIRST_FALL, x.dtype)),
+        length=tf.ones_like(start),
+        n_iters=tf.zeros_like(start, tf.int32),
+        infeasible=infeasible,
+        active=~infeasible & ~_is_done(problem, point),
+    )
+    (state,) = tf.while_loop(
+        lambda state: tf.reduce_any(state.active),
+        lambda state: (_step(problem, state),),
+        (state,),
+        maximum_iterations=max_iters,
+    )
+    # Whoever ran out of steps jumps to the temperature that was asked for.
+    point = _point(x, state.point.dual, temperature)
+    return NewtonResult(
+        plan=point.plan,
+        row_dual=point.dual - row_max,
+        col_dual=point.col_dual - col_max,
+        n_iters=state.n_iters,
+        infeasible=state.infeasible,
+    )
+
+
+def _finite_max(x, axis):
+    """The maximum, 0 where all is forbidden."""
+    top = tf.reduce_max(x, axis)
+    return tf.where(top == -_INF, tf.zeros_like(top), top)
+
+
+def _point(x, dual, temperature):
+    scores = x + dual[:, :, None]
+    top = _finite_max(scores, 1)
+    exponent = (scores - top[:, None, :]) * (1 / temperature)[:, None, None]
+    plan = tf.exp(exponent)
+    total = tf.reduce_sum(plan, 1)
+    total = tf.where(total > 0, total, tf.ones_like(total))
+    plan *= (1 / total)[:, None, :]
+    gradient = 1 - tf.reduce_sum(plan, 2)
+    return _Point(
+        dual=dual,
+        temperature=temperature,
+        plan=plan,
+        exponent=exponent,
+        col_dual=-top - temperature[:, None] * tf.math.log(total),
+        gradient=gradient,
+        error=tf.reduce_max(tf.abs(gradient), 1),
+    )
+
+
+def _is_done(problem, point):
+    arrived = point.temperature == problem.temperature
+    return arrived & (point.error <= problem.tolerance)
+
+
+def _is_infeasible(problem, dual):
+    """Whether the duals prove that no permutation exists (Hall's theorem).
+
+    If any, the k rows of the largest duals have fewer than k columns between them:
+    exactly then the k-th largest of the duals that the columns can reach is smaller.
+    Without a permutation, ascent of the semi-dual raises the duals of such rows.
+    """
+    x = problem.x
+
+    def test():
+        allowed = x > -_INF
+        reached = tf.reduce_max(tf.where(allowed, dual[:, :, None], -_INF), 1)
+        rows = tf.where(tf.reduce_any(allowed, 2), dual, _INF)
+        return tf.reduce_any(tf.sort(reached) < tf.sort(rows), 1)
+
+    nothing = tf.zeros_like(dual[:, 0], tf.bool)
+    return tf.cond(problem.forbids, test, lambda: nothing)
+
+
+def _step(problem, state):
+    """One factorisation: down the path if that keeps near it, or a Newton step."""
+    point = state.point
+    newton, tangent = _directions(point)
+    slope = tf.reduce_sum(point.gradient * newton, 1)
+    longest = _LONGEST_STEP / tf.maximum(tf.reduce_max(tf.abs(newton), 1), 1e-300)
+    whole_fall = tf.math.log(point.temperature / problem.temperature)
+    smallest_fall = tf.minimum(whole_fall, _SMALLEST_FALL)
+    falls = state.active & (point.temperature > problem.temperature)
+    falls &= point.error <= _CENTRED
+
+    def trial(_, fall, length, last):
+        falling = falls & (fall >= smallest_fall)
+        lower = point.temperature * tf.exp(-fall)
+        lower = tf.where(fall >= whole_fall, problem.temperature, lower)
+        temperature = tf.where(falling, lower, point.temperature)
+        # An example at rest moves by 0 exactly: its plan is the same bit for bit.
+        step = tf.where(falling, tf.ones_like(length), length) * temperature
+        dual = point.dual + step[:, None] * newton
+        dual += (temperature - point.temperature)[:, None] * tangent
+        # Their free constant must not swallow the digits of their differences.
+        dual -= tf.where(state.active[:, None], tf.reduce_mean(dual, 1, True), 0)
+        last = _point(problem.x, dual, temperature)
+        # The slope falls along the line, below 0 beyond the maximum. NaN is refused.
+        last_slope = tf.reduce_sum(last.gradient * newton, 1)
+        accepted = tf.where(falling, last.error <= _NEAR, last_slope >= -slope / 2)
+        refused = state.active & ~accepted
+        fall = tf.where(falling & refused, fall / 2, fall)
+        length = tf.where(~falling & refused, length / 2, length)
+        return refused, fall, length, last
+
+    _, fall, length, last = tf.while_loop(
+        lambda refused, *_: tf.reduce_any(refused),
+        trial,
+        (
+            tf.ones_like(state.active),
+            tf.minimum(tf.maximum(state.fall, smallest_fall), whole_fall),
+            tf.where(state.active, tf.minimum(state.length, longest), 0),
+            point,
+        ),
+        maximum_iterations=_MOST_TRIALS,
+    )
+    # Where entries of the plan decay to 0 a whole step leaves 1/e of the slope.
+    fell = last.temperature < point.temperature
+    remains = tf.reduce_sum(last.gradient * newton, 1) > slope / 4
+    longer = tf.where(remains & ~fell, tf.maximum(2 * length, 1), 1)
+    infeasible = state.infeasible | _is_infeasible(problem, last.dual)
+    return _State(
+        point=last,
+        fall=tf.where(fell, 2 * fall, 2 * _SMALLEST_FALL),
+        length=longer,
+        n_iters=state.n_iters + tf.cast(state.active, tf.int32),
+        infeasible=infeasible,
+        active=state.active & ~infeasible & ~_is_done(problem, last),
+    )
+
+
+def _directions(point):
+    """The Newton step of `f / t`, and the derivative of `f` by t along the path."""
+    by_log = tf.math.multiply_no_nan(point.exponent, point.plan)
+    means = tf.reduce_sum(by_log, 1)
+    drift = tf.reduce_sum(by_log - point.plan * means[:, None, :], 2)
+    steps = solve_laplacian(
+        tf.matmul(point.plan, point.plan, transpose_b=True),
+        tf.stack([point.gradient, drift], 2),
+    )
+    finite = tf.reduce_all(tf.math.is_finite(steps), [1, 2])[:, None]
+    # A plain Sinkhorn step of the rows where the system could not be factorised.
+    rows = tf.maximum(1 - point.gradient, 1e-300)
+    newton = tf.where(finite, steps[:, :, 0], -tf.math.log(rows))
+    return newton, tf.where(finite, steps[:, :, 1], tf.zeros_like(newton))
