@@ -96,7 +96,7 @@ class _Point(typing.NamedTuple):
     left: tf.Tensor  # int32 [B], iterations not taken yet
 
 
-def iterate(z, n_iters, tolerance=None):
+def iterate(z, n_iters, tolerance=None, keeps=True):
     """Runs the iterations.
 
     Args:
@@ -105,10 +105,12 @@ def iterate(z, n_iters, tolerance=None):
         n_iters: Python int >= 1.
         tolerance: If given, an example stops after the first iteration whose row
             sums are within `tolerance` of 1.
+        keeps: Whether to keep what `unrolled_gradient` needs, memory of the order of
+            `n_iters B N`.
 
     Returns:
-        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, N]`, and what
-        `unrolled_gradient` needs.
+        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, N]`, and the `Trajectory`
+        if it was to be kept.
     """
     # With a tolerance every single step after the first may be an example's last.
     length = 1 if tolerance is not None else _block_length(z, n_iters)
@@ -120,12 +122,14 @@ def iterate(z, n_iters, tolerance=None):
     point, block = _block(z, _start(z, n_iters), first, None, settles, is_first=True)
     head, loop = [block], None
     if in_loop:
-        point, loop = _loop(z, point, in_loop, length, tolerance)
+        point, loop = _loop(z, point, in_loop, length, tolerance, keeps)
     elif blocks:
         point, block = _block(z, point, length, None, settles)
         head.append(block)
     plan = point.u * point.kernel * point.v
     settled = point.left if settles else None
+    if not keeps:
+        return plan, None
     return plan, Trajectory(head, loop, point.kernel, settled, blocks, length)
 
 
@@ -166,18 +170,16 @@ def _start(z, n_iters):
     )
 
 
-def _loop(z, point, count, steps, tolerance):
+def _loop(z, point, count, steps, tolerance, keeps):
     """At most `count` blocks: the point after them, the parts of the `Block`s stacked."""
 
     def body(index, point, arrays):
         point, block = _block(z, point, steps, tolerance, tolerance is None)
-        arrays = tf.nest.map_structure(lambda a, x: a.write(index, x), arrays, block)
+        arrays = [a.write(index, x) for a, x in zip(arrays, block, strict=False)]
         return index + 1, point, arrays
 
-    arrays = Block(
-        *(tf.TensorArray(z.dtype, size=count) for _ in range(5)),
-        *(tf.TensorArray(tf.bool, size=count) for _ in range(2)),
-    )
+    dtypes = [z.dtype] * 5 + [tf.bool] * 2 if keeps else []
+    arrays = [tf.TensorArray(dtype, size=count) for dtype in dtypes]
     # The first block is always taken, so that the arrays know their shape.
     _, point, arrays = tf.while_loop(
         lambda index, point, _: (index == 0) | tf.reduce_any(point.active),
@@ -185,7 +187,7 @@ def _loop(z, point, count, steps, tolerance):
         (tf.constant(0), point, arrays),
         maximum_iterations=count,
     )
-    return point, tf.nest.map_structure(lambda array: array.stack(), arrays)
+    return point, Block(*(a.stack() for a in arrays)) if keeps else None
 
 
 def _block(z, point, steps, tolerance, settles, is_first=False):

@@ -121,13 +121,14 @@ def _iterated(x, t, n_iters, tolerance, gradient):
         # NaN and +inf make a row of NaN, which the first iteration spreads over the
         # example; no comparison below is true for it.
         z = tf.where(z < lowest, tf.minimum(x, lowest), z)
-        plan, trajectory = scaling.iterate(z, n_iters, tolerance)
+        unrolls = gradient == "unrolled"
+        plan, trajectory = scaling.iterate(z, n_iters, tolerance, keeps=unrolls)
 
         def grad(upstream):
-            if gradient == "implicit":
-                z_bar = implicit_gradient(plan, upstream)
-            else:
+            if unrolls:
                 z_bar = unrolled_gradient(z, plan, trajectory, upstream)
+            else:
+                z_bar = implicit_gradient(plan, upstream)
             # 0 for NaN, and for forbidden pairs.
             poisoned = tf.math.is_nan(plan[:, :1, :1])
             rate = tf.where(

@@ -16,6 +16,7 @@ OPERATORS = {
     "gumbel_sinkhorn": lambda x, p, items, t: st.gumbel_sinkhorn(
         x, t, 2, n_iters=2, seed=5
     ),
+    "sinkhorn_solve": lambda x, p, items, t: st.sinkhorn_solve(x, t),
     "matching": lambda x, p, items, t: st.matching(x),
     "certified_matching": lambda x, p, items, t: st.certified_matching(x),
     "permutations.to_matrix": lambda x, p, items, t: st.permutations.to_matrix(p),
@@ -51,6 +52,7 @@ LAYERS = {
 OTHERS = {
     "AnnealTemperature",
     "CertifiedMatching",
+    "SinkhornSolution",
     "__version__",
     "export_solver",
     "metrics.KendallTau",

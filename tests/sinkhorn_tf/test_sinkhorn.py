@@ -311,7 +311,9 @@ def test_a_new_temperature_does_not_retrace(rng, monkeypatch):
     calls = []
     iterate = scaling.iterate
     monkeypatch.setattr(
-        scaling, "iterate", lambda *args: calls.append(None) or iterate(*args)
+        scaling,
+        "iterate",
+        lambda *args, **options: calls.append(None) or iterate(*args, **options),
     )
     x = rng.normal(size=(2, 3, 3))
     for t in (0.5, 0.4, 0.3):

@@ -77,29 +77,31 @@ class Pygmtools(_Arrays):
 
 
 class _Matching(_Arrays):
-    """Least cost, in the float64 that these solvers work in."""
+    """From float32 logits, as a network gives them."""
 
     def match(self, inputs):
-        costs = -inputs.logits.astype(np.float64)
-        return lambda: self._match(costs)
+        return lambda: self._match(inputs.logits)
 
 
 class Scipy(_Matching):
-    def _match(self, costs):
-        return [scipy.optimize.linear_sum_assignment(cost)[1] for cost in costs]
+    def _match(self, logits):
+        solve = scipy.optimize.linear_sum_assignment
+        return [solve(x, maximize=True)[1] for x in logits]
 
 
 class Lapx(_Matching):
-    def _match(self, costs):
+    def _match(self, logits):
         import lap
 
+        costs = -logits.astype(np.float64)
         return [lap.lapjv(cost, return_cost=False)[0] for cost in costs]
 
 
 class LapxBatch(_Matching):
-    def _match(self, costs):
+    def _match(self, logits):
         import lap
 
+        costs = -logits.astype(np.float64)
         # 0 threads: one for each core.
         return lap.lapjvs_batch(costs, return_cost=False, n_threads=0)[1]
 
