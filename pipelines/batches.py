@@ -26,6 +26,38 @@ def replica_batches(examples, context, *, batch_size, first_step, last_step, see
         each replica that the pipeline feeds.
 
     Raises:
+        UserError: As `replica_positions`.
+    """
+    positions = replica_positions(context, batch_size)
+
+    def generate():
+        for step, index in _index_batches(
+            len(examples), batch_size, first_step, last_step, seed
+        ):
+            for position in positions:
+                yield step, position, examples[index[position]]
+
+    return tf.data.Dataset.from_generator(
+        generate,
+        output_signature=(
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec(positions.shape[1:], tf.int64),
+            tf.TensorSpec([positions.shape[1], *examples.shape[1:]], examples.dtype),
+        ),
+    )
+
+
+def replica_positions(context, batch_size):
+    """The positions in the global batch that belong to one input pipeline.
+
+    Args:
+        context: The `tf.distribute.InputContext` of the input pipeline.
+        batch_size: Examples of a step, over all replicas.
+
+    Returns:
+        int64 array `[replicas, b]`, a row for each replica that the pipeline feeds.
+
+    Raises:
         UserError: If the batch size does not divide among the replicas.
     """
     replicas = context.num_replicas_in_sync
@@ -34,26 +66,10 @@ def replica_batches(examples, context, *, batch_size, first_step, last_step, see
             "The batch size must be a multiple of the number of replicas. "
             f"Received: --batch_size={batch_size}, {replicas} replicas"
         )
-    part = batch_size // replicas
     parts_here = replicas // context.num_input_pipelines
     first = context.input_pipeline_id * parts_here
-
-    def generate():
-        for step, index in _index_batches(
-            len(examples), batch_size, first_step, last_step, seed
-        ):
-            for i in range(first, first + parts_here):
-                position = np.arange(i * part, (i + 1) * part)
-                yield step, position, examples[index[position]]
-
-    return tf.data.Dataset.from_generator(
-        generate,
-        output_signature=(
-            tf.TensorSpec([], tf.int64),
-            tf.TensorSpec([part], tf.int64),
-            tf.TensorSpec([part, *examples.shape[1:]], examples.dtype),
-        ),
-    )
+    positions = np.arange(batch_size).reshape(replicas, -1)
+    return positions[first : first + parts_here]
 
 
 def _index_batches(n_examples, batch_size, first_step, last_step, seed):

@@ -129,3 +129,69 @@ def table(scores):
         lines.append(f"{name:12}" + "".join(cells))
     lines.append(f"{scores['n_examples']:,} examples")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def evaluate_lists(logits, held_out, batch_size=100):
+    """Measures a network that sorts, with hard permutations and no noise.
+
+    By content a number is wrong if another one than the sorted list's stands in its
+    place: equal numbers may come in any order.
+
+    Args:
+        logits: Function of float32 values `[B, N]` to logits `[B, N, N]`.
+        held_out: A batch of lists, see `pipelines.lists`.
+        batch_size: Lists at a time.
+
+    Returns:
+        Dict with the scores of an interval in `metrics.json`.
+    """
+    find = tf.function(lambda values: st.matching(logits(values)), jit_compile=True)
+    sums, ties = {}, 0
+    count = len(held_out["values"])
+    for start in range(0, count, batch_size):
+        values, ordered = (
+            held_out[k][start : start + batch_size] for k in ("values", "sorted")
+        )
+        found = find(values)
+        true = st.permutations.inverse(tf.argsort(values, axis=1, stable=True))
+        wrong = st.permutations.apply(found, values) != ordered
+        parts = {
+            "proportion_wrong": st.metrics.proportion_wrong(true, found),
+            "proportion_any_wrong": st.metrics.proportion_any_wrong(true, found),
+            "kendall_tau": st.metrics.kendall_tau(true, found),
+            "content/proportion_wrong": tf.reduce_mean(tf.cast(wrong, tf.float32), 1),
+            "content/proportion_any_wrong": tf.reduce_any(wrong, axis=1),
+            "ties": tf.reduce_any(ordered[:, 1:] == ordered[:, :-1], axis=1),
+        }
+        for name, part in parts.items():
+            sums[name] = sums.get(name, 0.0) + part.numpy().sum(dtype=np.float64)
+    means = {name: float(total / count) for name, total in sums.items()}
+    by_content = {
+        name: means.pop(f"content/{name}")
+        for name in ("proportion_wrong", "proportion_any_wrong")
+    }
+    ties = round(means.pop("ties") * count)
+    return {
+        **means,
+        "by_content": by_content,
+        "n_examples": count,
+        "n_examples_with_ties": ties,
+    }
+
+
+def lists_table(intervals):
+    """The scores of `evaluate_lists` by interval, as lines of text."""
+    heads = ("P.W.", "P.A.W.", "by index", "by index", "Kendall tau", "with ties")
+    lines = [f"{'':12}" + "".join(f"{head:>12}" for head in heads)]
+    for name, found in intervals.items():
+        content = found["by_content"]
+        numbers = (
+            content["proportion_wrong"],
+            content["proportion_any_wrong"],
+            found["proportion_wrong"],
+            found["proportion_any_wrong"],
+            found["kendall_tau"],
+        )
+        cells = "".join(f"{number:12.4f}" for number in numbers)
+        lines.append(f"{name:12}{cells}{found['n_examples_with_ties']:12}")
+    return "\n".join(lines)

@@ -56,3 +56,47 @@ def _frame(axis, side, grid, wrong):
                 linewidth=1.5,
             )
         )
+
+
+def sorting(path, soft, errors, slopes, inversions, kink):
+    """Draws what is known of a network that sorts.
+
+    Args:
+        path: PNG file to write.
+        soft: Soft permutations `[N, N]` of a sorted list, early to late in training.
+        errors: Dict of an interval to `(proportion_wrong, proportion_any_wrong)`.
+        slopes: `[N]`, the slopes of the logits beyond the last kink.
+        inversions: Places j where `slopes[j + 1]` is not above `slopes[j]`.
+        kink: The last kink.
+    """
+    columns = max(len(soft), 2)
+    figure = plt.figure(figsize=(2.6 * columns, 5.4), layout="constrained")
+    grid = figure.add_gridspec(2, 2 * columns)
+    for column, plan in enumerate(soft):
+        axis = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
+        axis.imshow(plan, cmap="viridis", vmin=0, vmax=plan.max())
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(f"soft permutation {column + 1} of {len(soft)}", fontsize=9)
+    axis = figure.add_subplot(grid[1, :columns])
+    place = range(len(errors))
+    for shift, label, part in ((-0.2, "P.W.", 0), (0.2, "P.A.W.", 1)):
+        bars = axis.bar(
+            [p + shift for p in place], [e[part] for e in errors.values()], 0.4
+        )
+        axis.bar_label(bars, fmt="%.3g", fontsize=6)
+        bars.set_label(label)
+    axis.set_xticks(place, errors, rotation=30, ha="right", fontsize=7)
+    axis.set_ylim(0, max(0.01, 1.15 * max(max(e) for e in errors.values())))
+    axis.set_title("errors by content", fontsize=9)
+    axis.legend(fontsize=7)
+    axis = figure.add_subplot(grid[1, columns:])
+    axis.plot(slopes, ".", markersize=3)
+    axis.plot(inversions, slopes[inversions], "rx", label="not below the next")
+    axis.set_title(
+        f"slopes beyond the last kink at {kink:.3g}: {len(inversions)} inversions",
+        fontsize=9,
+    )
+    axis.set_xlabel("position", fontsize=8)
+    axis.legend(fontsize=7)
+    write_whole(path, lambda name: figure.savefig(name, dpi=110))
+    plt.close(figure)

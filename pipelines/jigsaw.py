@@ -26,8 +26,8 @@ from pipelines import (
     evaluation,
     figures,
     puzzles,
+    reconstruction,
     runs,
-    seeds,
     training,
 )
 from pipelines.errors import UserError
@@ -154,6 +154,7 @@ def train(images, source, size, workdir):
         steps=FLAGS.steps,
         batch_size=FLAGS.batch_size,
         learning_rate=FLAGS.learning_rate,
+        schedule=FLAGS.schedule,
         warmup_steps=FLAGS.warmup_steps,
         averaging=FLAGS.averaging,
         validate_every=FLAGS.validate_every,
@@ -166,26 +167,7 @@ def train(images, source, size, workdir):
 def reconstruction_losses(network, batch):
     """The reconstruction error of SN eq. 5, as a mean over pixels: `[b]`."""
     logits = network(batch["pieces"], training=True)
-    n = logits.shape[-1]
-    noise = tf.zeros([1, 1, 1])
-    if FLAGS.noise_scale:
-        # For the global batch, then picked: the same for any number of replicas.
-        noise = st.gumbel.gumbel_noise(
-            [FLAGS.batch_size, FLAGS.n_samples, n, n],
-            seeds.stream(FLAGS.seed, "noise", batch["step"]),
-        )
-        noise = tf.gather(noise, batch["position"])
-    soft, _ = st.gumbel.perturbed_sinkhorn(
-        logits,
-        noise,
-        FLAGS.temperature,
-        FLAGS.noise_scale,
-        FLAGS.n_iters,
-        jit_compile=True if FLAGS.jit_compile != "none" else None,
-    )
-    restored = st.Restore()([soft, batch["pieces"][:, None]])
-    error = tf.square(restored - batch["target"][:, None])
-    return tf.reduce_mean(error, axis=list(range(1, error.shape.rank)))
+    return reconstruction.losses(logits, batch["pieces"], batch["target"], batch)
 
 
 def load(source, split, size):

@@ -42,6 +42,11 @@ def define_training_flags(**defaults):
         )
         flags.register_validator(name, math.isfinite, f"--{name} must be finite.")
 
+    def last(name, text, lower):
+        flags.DEFINE_float(
+            f"final_{name}", None, text, lower_bound=lower, upper_bound=1e6
+        )
+
     def count(name, text, lower=1, upper=None):
         flags.DEFINE_integer(
             name, defaults[name], text, lower_bound=lower, upper_bound=upper
@@ -49,14 +54,22 @@ def define_training_flags(**defaults):
 
     count("steps", "Training steps.")
     count("batch_size", "Examples of a step, over all replicas.")
-    number("learning_rate", "Highest rate of Adam; warmed up, then a cosine to 0.")
+    number("learning_rate", "Highest rate of Adam; warmed up, then as --schedule.")
+    flags.DEFINE_enum(
+        "schedule",
+        "cosine",
+        ["cosine", "constant"],
+        "Of the rate: a cosine down to 0, or constant.",
+    )
     count("warmup_steps", "Steps until the highest rate is reached.", 0)
     number("averaging", "Decay of the average of the weights; 0: none.", 0, 0.999999)
     count("validate_every", "Steps between validations.")
     count("checkpoint_every", "Steps between checkpoints.")
     number("temperature", "Temperature of the Sinkhorn operator.", 1e-6)
+    last("temperature", "Temperature at the end, reached geometrically.", 1e-6)
     count("n_iters", "Iterations of the Sinkhorn operator.")
     number("noise_scale", "Scale of the Gumbel noise in training.")
+    last("noise_scale", "Its scale at the end, reached geometrically.", 1e-6)
     count("n_samples", "Samples of Gumbel noise for each example.")
     count("seed", "Seed of everything random in training.", 0, 2**32 - 1)
     flags.DEFINE_string("workdir", None, "Directory of the run (default: runs/...).")

@@ -31,7 +31,8 @@ class Training:
         strategy: A `tf.distribute.Strategy`.
         steps: Number of steps.
         batch_size: Examples of a step, over all replicas.
-        learning_rate: The highest; warmed up linearly, then a cosine down to 0.
+        learning_rate: The highest; warmed up linearly.
+        schedule: What follows: "cosine", down to 0, or "constant".
         warmup_steps: Steps until it is reached.
         averaging: Decay of the exponential average of the weights, 0 for none. It is
             the average that is validated and kept.
@@ -53,6 +54,7 @@ class Training:
         steps,
         batch_size,
         learning_rate,
+        schedule="cosine",
         warmup_steps=100,
         averaging=0.99,
         validate_every=500,
@@ -73,6 +75,8 @@ class Training:
         self._schedule = keras.optimizers.schedules.CosineDecay(
             0.0,
             max(steps - warmup_steps, 1),
+            # The share of the highest rate that is left at the end.
+            alpha=1.0 if schedule == "constant" else 0.0,
             warmup_target=learning_rate,
             warmup_steps=warmup_steps,
         )

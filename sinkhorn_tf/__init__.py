@@ -24,6 +24,7 @@ from sinkhorn_tf.gumbel import gumbel_sinkhorn
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
 from sinkhorn_tf.matching import CertifiedMatching, certified_matching, matching
 from sinkhorn_tf.sinkhorn import sinkhorn
+from sinkhorn_tf.soft_sort import soft_rank, soft_sort
 from sinkhorn_tf.solver import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.version import __version__
 
@@ -45,4 +46,6 @@ __all__ = [
     "permutations",
     "sinkhorn",
     "sinkhorn_solve",
+    "soft_rank",
+    "soft_sort",
 ]

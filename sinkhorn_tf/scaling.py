@@ -178,11 +178,19 @@ def _loop(z, point, count, steps, tolerance, keeps):
         arrays = [a.write(index, x) for a, x in zip(arrays, block, strict=False)]
         return index + 1, point, arrays
 
-    dtypes = [z.dtype] * 5 + [tf.bool] * 2 if keeps else []
-    arrays = [tf.TensorArray(dtype, size=count) for dtype in dtypes]
-    # The first block is always taken, so that the arrays know their shape.
+    parts = []
+    if keeps:
+        rows, columns = point.row_base, point.col_base
+        stack = lambda x: tf.repeat(x[None], steps, axis=0)
+        parts = [rows, columns, columns, stack(rows), stack(columns)]
+        parts += [point.active, point.active]
+    # Filled, since whoever reads them asks for blocks that were not taken, too.
+    arrays = [
+        tf.TensorArray(part.dtype, size=count).unstack(tf.repeat(part[None], count, 0))
+        for part in map(tf.zeros_like, parts)
+    ]
     _, point, arrays = tf.while_loop(
-        lambda index, point, _: (index == 0) | tf.reduce_any(point.active),
+        lambda index, point, _: tf.reduce_any(point.active),
         body,
         (tf.constant(0), point, arrays),
         maximum_iterations=count,

@@ -17,6 +17,8 @@ OPERATORS = {
         x, t, 2, n_iters=2, seed=5
     ),
     "sinkhorn_solve": lambda x, p, items, t: st.sinkhorn_solve(x, t),
+    "soft_sort": lambda x, p, items, t: st.soft_sort(x[..., 0]),
+    "soft_rank": lambda x, p, items, t: st.soft_rank(x[..., 0]),
     "matching": lambda x, p, items, t: st.matching(x),
     "certified_matching": lambda x, p, items, t: st.certified_matching(x),
     "permutations.to_matrix": lambda x, p, items, t: st.permutations.to_matrix(p),
@@ -59,6 +61,7 @@ OTHERS = {
     "metrics.ProportionAnyWrong",
     "metrics.ProportionWrong",
     "networks.jigsaw_network",
+    "networks.sorting_network",
 }
 
 

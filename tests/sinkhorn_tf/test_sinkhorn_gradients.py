@@ -1,6 +1,10 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sinkhorn_reference import assert_relatively_close, gradients, naive, operator
+
+import sinkhorn_tf as st
 
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float32, 5e-4), (np.float64, 1e-10)])
@@ -97,3 +101,148 @@ def test_implicit_gradient_is_finite_for_permutations_and_forbidden_pairs(rng):
     weights = rng.normal(size=x.shape)
     for g in gradients(function, x, np.full(4, 0.1, np.float32), weights):
         assert np.isfinite(g).all()
+
+
+@pytest.mark.parametrize("n, n_iters, dtype", [(30, 60, np.float64), (7, 60, float)])
+def test_gradients_of_settled_iterations_equal_naive_autodiff(rng, n, n_iters, dtype):
+    x = rng.normal(size=(3, n, n)).astype(dtype)
+    # The first settles after a few iterations, the last not at all.
+    t = np.array([2, 0.5, 0.05], dtype)
+    weights = rng.normal(size=x.shape)
+    actual = gradients(operator(n_iters), x, t, weights)
+    expected = gradients(lambda x, t: naive(x, t, n_iters), x, t, weights)
+    for b in range(3):
+        for a, e in zip(actual, expected, strict=True):
+            assert_relatively_close(a[b], e[b], 1e-9)
+
+
+def test_an_example_does_not_depend_on_when_its_neighbours_settle(rng):
+    x = rng.normal(size=(2, 30, 30)).astype(np.float32)
+    weights = rng.normal(size=x.shape)
+    function = operator(100)
+    for other in (2, 0.3, 0.01):
+        t = np.array([1, other], np.float32)
+        found = [function(x, t).numpy(), *gradients(function, x, t, weights)]
+        if other == 2:
+            first = found
+        for a, b in zip(found, first, strict=True):
+            np.testing.assert_array_equal(a[0], b[0])
+
+
+def second_derivatives(function, x, t, directions):
+    """Gradient of `<gradient of sum(plan^2), directions> + d / dt`."""
+    x, t = tf.convert_to_tensor(x), tf.convert_to_tensor(t)
+    with tf.GradientTape() as outer:
+        outer.watch([x, t])
+        with tf.GradientTape() as inner:
+            inner.watch([x, t])
+            loss = tf.reduce_sum(function(x, t) ** 2)
+        to_x, to_t = inner.gradient(loss, [x, t])
+        total = tf.reduce_sum(to_x * directions) + tf.reduce_sum(to_t)
+    return outer.gradient(total, [x, t])
+
+
+@pytest.mark.parametrize(
+    "mode, n, n_iters",
+    [
+        ("eager", 4, 20),
+        ("graph", 4, 45),
+        ("graph", 26, 12),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("eager", 4, 45), ("xla", 4, 45), ("xla", 26, 12))
+        ),
+    ],
+)
+def test_second_derivatives_equal_naive_autodiff(rng, mode, n, n_iters):
+    x = rng.normal(size=(2, n, n))
+    t = np.array([1, 0.2])
+    directions = rng.normal(size=x.shape)
+    wrap = {"eager": lambda f: f, "graph": tf.function}.get(
+        mode, lambda f: tf.function(f, jit_compile=True)
+    )
+    function = lambda x, t: st.sinkhorn(x, t, n_iters)
+    actual = wrap(lambda x, t: second_derivatives(function, x, t, directions))(x, t)
+    expected = second_derivatives(lambda x, t: naive(x, t, n_iters), x, t, directions)
+    for a, e in zip(actual, expected, strict=True):
+        assert_relatively_close(a, e, 1e-9)
+
+
+def test_second_derivatives_that_xla_refuses_say_so(rng):
+    x, t = rng.normal(size=(2, 4, 4)), np.ones(2)
+    function = lambda x, t: st.sinkhorn(x, t, 45, jit_compile=True)
+    with pytest.raises(NotImplementedError, match="inside a tf.function"):
+        second_derivatives(function, x, t, np.ones_like(x))
+
+
+@pytest.mark.parametrize("options", [{}, {"tolerance": 1e-3}])
+@pytest.mark.parametrize("gradient", ["unrolled", "implicit"])
+def test_vectorized_map_equals_the_batch(rng, gradient, options):
+    x = tf.constant(rng.normal(size=(3, 30, 30)))
+
+    def plan_and_gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            plan = st.sinkhorn(
+                x, 0.5, 40, gradient=gradient, jit_compile=False, **options
+            )
+            loss = tf.reduce_sum(plan**2)
+        return plan, tape.gradient(loss, x)
+
+    mapped = tf.function(lambda x: tf.vectorized_map(plan_and_gradient, x))(x)
+    for a, e in zip(mapped, plan_and_gradient(x), strict=True):
+        assert_relatively_close(a, e, 1e-10)
+
+
+def test_jacobian_equals_that_of_naive_iterations(rng):
+    x, t = tf.constant(rng.normal(size=(2, 26, 26))), tf.ones(2, tf.float64)
+
+    def jacobian(function):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            row = function(x, t)[:, 0]
+        return tape.batch_jacobian(row, x)
+
+    actual = tf.function(jacobian)(lambda x, t: st.sinkhorn(x, t, 12))
+    expected = tf.function(jacobian)(lambda x, t: naive(x, t, 12))
+    assert_relatively_close(actual, expected, 1e-10)
+
+
+def test_training_stays_finite_where_a_plain_kernel_overflows(rng):
+    """Sorting 120 numbers with 100 iterations at the paper's rate (SN section 4.1)."""
+    n = 120
+    x = tf.constant(rng.uniform(size=(10, n, 1)).astype(np.float32))
+
+    def plain(z):
+        kernel, v = tf.exp(z), tf.ones_like(z[:, :1])
+        for _ in range(100):
+            u = 1 / tf.matmul(kernel, v, transpose_b=True)
+            v = 1 / tf.matmul(u, kernel, transpose_a=True)
+        return u * kernel * v
+
+    def train(operator, steps=25):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential(
+            [keras.layers.Dense(32, "relu"), keras.layers.Dense(n)]
+        )
+        network.build(x.shape)
+        optimizer = keras.optimizers.Adam(0.1)
+        optimizer.build(network.trainable_variables)
+
+        @tf.function
+        def step():
+            with tf.GradientTape() as tape:
+                # As cold as training ends.
+                soft = operator(network(x) * 20)
+                restored = tf.matmul(soft, x, transpose_a=True)
+                loss = tf.reduce_mean((restored - tf.sort(x, axis=1)) ** 2)
+            variables = network.trainable_variables
+            optimizer.apply(tape.gradient(loss, variables), variables)
+            return loss
+
+        return [float(step()) for _ in range(steps)]
+
+    losses = train(lambda z: st.sinkhorn(z, 1.0, 100))
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+    assert np.isnan(train(plain)).any()

@@ -1,0 +1,90 @@
+"""Lists of numbers to sort (SN section 4.1).
+
+A batch of lists is a dict of tensors: `values` float32 `[B, N]`, in random order, and
+`sorted` float32 `[B, N]`.
+"""
+
+import tensorflow as tf
+
+from pipelines import batches, seeds
+
+# The intervals of SN table 1; a network is trained on the first alone.
+INTERVALS = {
+    f"U({low},{high})": (low, high)
+    for low, high in (
+        (0, 1),
+        (0, 10),
+        (0, 1000),
+        (1, 2),
+        (10, 11),
+        (100, 101),
+        (1000, 1001),
+    )
+}
+
+
+def draw(count, n, interval, seed):
+    """Uniform numbers, rounded to float32: far from 0 many of them are equal.
+
+    Args:
+        count, n: Lists, and numbers of each.
+        interval: `(low, high)`.
+        seed: int32 tensor `[2]`.
+
+    Returns:
+        A batch of lists.
+    """
+    low, high = interval
+    uniform = tf.random.stateless_uniform([count, n], seed, dtype=tf.float64)
+    values = tf.cast(low + (high - low) * uniform, tf.float32)
+    return {"values": values, "sorted": tf.sort(values, axis=1)}
+
+
+def training_lists(n, *, batch_size, first_step, last_step, seed):
+    """Fresh lists for each step, keyed by the seed and the step.
+
+    Returns:
+        Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the lists
+        of one replica, with the entries `step` and `position` of `batches`.
+    """
+
+    def dataset(context):
+        positions = tf.constant(batches.replica_positions(context, batch_size))
+
+        def parts(step):
+            found = draw(
+                batch_size,
+                n,
+                INTERVALS["U(0,1)"],
+                seeds.stream(seed, "lists", step),
+            )
+            each = tf.data.Dataset.from_tensor_slices(positions)
+            return each.map(
+                lambda position: {
+                    **{k: tf.gather(x, position) for k, x in found.items()},
+                    "step": step,
+                    "position": position,
+                }
+            )
+
+        steps = tf.data.Dataset.range(first_step, last_step)
+        return steps.flat_map(parts).prefetch(tf.data.AUTOTUNE)
+
+    return dataset
+
+
+def evaluation_lists(n, interval, purpose, count=1000):
+    """Lists to measure on, the same whatever the flags.
+
+    Args:
+        n: Numbers of a list.
+        interval: A key of `INTERVALS`.
+        purpose: "test" or "validation".
+        count: Lists.
+
+    Returns:
+        A batch of lists.
+    """
+    name = f"{purpose} {interval}"
+    seed = seeds.stream(seeds.EVALUATION, name, n)
+    return draw(count, n, INTERVALS[interval], seed)

@@ -1,0 +1,252 @@
+"""Sorting numbers (SN section 4.1, table 1).
+
+    python -m pipelines.sorting                              # 50 numbers
+    python -m pipelines.sorting --flagfile=configs/sorting_n120.cfg
+    python -m pipelines.sorting --evaluate=WORKDIR
+
+Trains a network on lists of uniform numbers from [0, 1), measures its hard matchings
+on lists from the seven intervals of the table, and leaves in the run directory
+`metrics.json`, `sorting.png`, `network.keras` and the SavedModel `solver/1`.
+"""
+
+import os
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+import sinkhorn_tf as st
+from pipelines import evaluation, figures, lists, reconstruction, runs, training
+from pipelines.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_integer("n", 50, "Numbers of a list.", lower_bound=2, upper_bound=10_000)
+flags.DEFINE_integer("hidden", 32, "Units of the hidden layer.", lower_bound=1)
+flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
+flags.DEFINE_enum(
+    "precision", "float64", ["float32", "float64"], "Of the logits in evaluation."
+)
+flags.DEFINE_bool(
+    "center", False, "Subtract each list's mean before the network, in evaluation."
+)
+runs.define_training_flags(
+    steps=3000,
+    batch_size=50,
+    learning_rate=0.1,
+    warmup_steps=0,
+    averaging=0.999,
+    validate_every=500,
+    checkpoint_every=500,
+    temperature=1.0,
+    n_iters=50,
+    noise_scale=0.0,
+    n_samples=1,
+    seed=0,
+    jit_compile="step",
+)
+flags.adopt_module_key_flags(runs)
+
+
+def main():
+    if FLAGS.evaluate is not None:
+        return evaluate_run(FLAGS.evaluate)
+    values = runs.key_flags(sys.modules[__name__], runs)
+    workdir = runs.start(values, f"runs/sorting_n{FLAGS.n}")
+    network, seconds = train(workdir)
+    runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
+    report(network, workdir, "", values, seconds)
+    if FLAGS.export:
+        print(f"SavedModel: {export(network, workdir)}")
+
+
+def train(workdir):
+    """Trains a network, or goes on with the training in `workdir`.
+
+    Returns:
+        The network, and the seconds that its training took.
+    """
+    held_out = {
+        name: lists.evaluation_lists(FLAGS.n, name, "validation", 100)
+        for name in lists.INTERVALS
+    }
+
+    def validate(network):
+        """The mean over the intervals of P.A.W., and a little for each wrong number."""
+        keep_soft_permutation(network, held_out["U(0,1)"], workdir)
+        logits = Logits(network)
+        scores = [
+            evaluation.evaluate_lists(logits, held)["by_content"]
+            for held in held_out.values()
+        ]
+        return float(
+            np.mean([s["proportion_any_wrong"] + s["proportion_wrong"] for s in scores])
+        )
+
+    trainer = training.Training(
+        lambda: st.networks.sorting_network(FLAGS.n, FLAGS.hidden),
+        reconstruction_losses,
+        lambda first, last: lists.training_lists(
+            FLAGS.n,
+            batch_size=FLAGS.batch_size,
+            first_step=first,
+            last_step=last,
+            seed=FLAGS.seed,
+        ),
+        validate,
+        workdir=workdir,
+        strategy=runs.strategy(FLAGS.distribute),
+        steps=FLAGS.steps,
+        batch_size=FLAGS.batch_size,
+        learning_rate=FLAGS.learning_rate,
+        schedule=FLAGS.schedule,
+        warmup_steps=FLAGS.warmup_steps,
+        averaging=FLAGS.averaging,
+        validate_every=FLAGS.validate_every,
+        checkpoint_every=FLAGS.checkpoint_every,
+        jit_compile=FLAGS.jit_compile == "step",
+    )
+    return trainer.run(), trainer.seconds
+
+
+def reconstruction_losses(network, batch):
+    """The reconstruction error of SN eq. 5, as a mean over numbers: `[b]`."""
+    logits = network(batch["values"], training=True)
+    return reconstruction.losses(logits, batch["values"], batch["sorted"], batch)
+
+
+class Logits:
+    """The logits of a network as evaluation takes them: values `[B, N]` -> `[B, N, N]`.
+
+    Far from 0 float32 loses the differences between numbers: the logits are computed
+    in the precision of `--precision`, with the same weights.
+    """
+
+    def __init__(self, network):
+        n, hidden = network.outputs[0].shape[-1], network.get_layer("hidden").units
+        self.n = n
+        self.network = st.networks.sorting_network(n, hidden, dtype=FLAGS.precision)
+        self.network.set_weights(network.get_weights())
+
+    def __call__(self, values):
+        if FLAGS.center:
+            values -= tf.reduce_mean(values, axis=1, keepdims=True)
+        return self.network(values, training=False)
+
+
+def evaluate_run(workdir):
+    """Measures the network of a finished run again."""
+    path = os.path.join(workdir, "network.keras")
+    if not os.path.exists(path):
+        raise UserError(f"No finished run here. Received: --evaluate={workdir}")
+    try:
+        network = keras.saving.load_model(path)
+    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
+    values = runs.read_json(os.path.join(workdir, "flags.json"))
+    for name in ("precision", "center", "evaluate"):
+        values[name] = FLAGS[name].value
+    report(network, workdir, f"_{FLAGS.precision}{'_center' * FLAGS.center}", values)
+
+
+def report(network, workdir, suffix, values, seconds=None):
+    """Measures, prints and draws: `metrics<suffix>.json`, `sorting<suffix>.png`."""
+    started = time.monotonic()
+    logits = Logits(network)
+    scores = {
+        "intervals": {
+            name: evaluation.evaluate_lists(
+                logits, lists.evaluation_lists(logits.n, name, "test")
+            )
+            for name in lists.INTERVALS
+        },
+        "chance": evaluation.chance(logits.n),
+        "slopes": {"inversions": len(inversions(slopes(network)[0]))},
+    }
+    scores["seconds"] = {"evaluation": time.monotonic() - started}
+    if seconds is not None:
+        scores["seconds"]["training"] = seconds
+    scores["flags"] = values
+    scores["versions"] = runs.versions()
+    metrics = os.path.join(workdir, f"metrics{suffix}.json")
+    runs.write_json(metrics, scores)
+    picture = os.path.join(workdir, f"sorting{suffix}.png")
+    draw(network, scores, workdir, picture)
+    print(f"\nSorting {logits.n} numbers")
+    print(evaluation.lists_table(scores["intervals"]))
+    print(f"Metrics: {metrics}\nPicture: {picture}")
+
+
+def slopes(network):
+    """The slopes `a_j` of the logits beyond the last kink, and that kink.
+
+    There the rows are `a_j x + c_j`, whose matching sorts exactly if `a_j` increases.
+    """
+    w, b, v, _ = (x.astype(np.float64) for x in network.get_weights())
+    w = w[0]
+    kinks = -b[w != 0] / w[w != 0]
+    return np.maximum(w, 0) @ v, kinks.max(initial=0.0)
+
+
+def inversions(a):
+    """The places j where `a[j + 1]` is not above `a[j]`."""
+    return np.flatnonzero(np.diff(a) <= 0)
+
+
+def keep_soft_permutation(network, held_out, workdir, n_iters=200):
+    """Writes how soft the first held-out list is sorted now, for the picture."""
+    folder = os.path.join(workdir, "soft")
+    os.makedirs(folder, exist_ok=True)
+    values = held_out["sorted"][:1]
+    soft = st.sinkhorn(network(values), FLAGS.temperature, n_iters, jit_compile=False)
+    number = len(os.listdir(folder))
+    runs.write_whole(
+        os.path.join(folder, f"{number:04}.npy"), lambda name: np.save(name, soft[0])
+    )
+
+
+def draw(network, scores, workdir, path):
+    """Draws the soft permutation over training, the errors, and the slopes."""
+    folder = os.path.join(workdir, "soft")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    # Four, evenly spread over the training.
+    places = np.unique(np.linspace(0, len(names) - 1, 4).astype(int)) if names else []
+    soft = [np.load(os.path.join(folder, names[place])) for place in places]
+    a, kink = slopes(network)
+    errors = {
+        name: (
+            s["by_content"]["proportion_wrong"],
+            s["by_content"]["proportion_any_wrong"],
+        )
+        for name, s in scores["intervals"].items()
+    }
+    figures.sorting(path, soft, errors, a, inversions(a), kink)
+
+
+def export(network, workdir):
+    """Writes the SavedModel, whose logits are computed in float64.
+
+    Returns:
+        Its path. One that is there already, when a finished run is resumed, is kept.
+    """
+    path = os.path.join(workdir, "solver")
+    if os.path.exists(os.path.join(path, "1")):
+        return os.path.join(path, "1")
+    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
+        metrics = file.read()
+    return st.export_solver(
+        Logits(network).network,
+        path,
+        temperature=FLAGS.temperature,
+        n_iters=FLAGS.n_iters,
+        assets_extra={"metrics.json": metrics},
+        version=1,
+    )
+
+
+if __name__ == "__main__":
+    runs.main(main)

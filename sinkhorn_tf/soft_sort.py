@@ -1,0 +1,117 @@
+"""Soft sorting and ranking: the Sinkhorn operator without a network."""
+
+import tensorflow as tf
+
+from sinkhorn_tf import _arguments
+from sinkhorn_tf._arguments import TensorLike
+from sinkhorn_tf.sinkhorn import sinkhorn
+
+
+def soft_sort(
+    values: TensorLike,
+    temperature: TensorLike = 0.01,
+    n_iters: int = 200,
+    *,
+    top_k: int | None = None,
+    jit_compile: bool | None = None,
+) -> tf.Tensor:
+    """Sorts the last axis, ascending, differentiably.
+
+    The logits are minus the squared distances of the values, scaled to [0, 1], from N
+    evenly spaced anchors; the plan moves the values to the anchors' places. As the
+    temperature goes to 0 the result goes to `tf.sort(values)`.
+
+    Args:
+        values: `[..., N]`, floating point, finite.
+        temperature: As in `sinkhorn`, for values that span [0, 1]: it does not depend
+            on their scale.
+        n_iters: Python int >= 1, the most iterations of the Sinkhorn operator.
+        top_k: If given, only the `top_k` largest are returned, still ascending:
+            `[..., top_k]`.
+        jit_compile: As in `sinkhorn`.
+
+    Returns:
+        `[..., N]` or `[..., top_k]`, dtype of `values`.
+
+    Raises:
+        TypeError, ValueError: If dtype, shape or a number are out of range.
+
+    Reference:
+        Cuturi, Teboul & Vert 2019, Differentiable ranking and sorting using optimal
+        transport, section 3.
+    """
+    values, n, top_k = _checked(values, top_k)
+    plan = _plan(values, n, temperature, n_iters, jit_compile)
+    moved = tf.linalg.matvec(plan, tf.cast(values, plan.dtype), transpose_a=True)
+    return tf.cast(moved[..., n - top_k :], values.dtype)
+
+
+def soft_rank(
+    values: TensorLike,
+    temperature: TensorLike = 0.01,
+    n_iters: int = 200,
+    *,
+    top_k: int | None = None,
+    jit_compile: bool | None = None,
+) -> tf.Tensor:
+    """Ranks along the last axis, ascending from 0, differentiably.
+
+    As the temperature goes to 0 the result goes to `argsort(argsort(values))` for
+    values that differ; equal values share the mean of their ranks.
+
+    Args:
+        values, temperature, n_iters, jit_compile: As in `soft_sort`.
+        top_k: If given, ranks are counted among the `top_k` largest: the smallest of
+            these has rank 0, and all below it too.
+
+    Returns:
+        `[..., N]`, dtype of `values`.
+
+    Raises:
+        TypeError, ValueError: As `soft_sort`.
+
+    Reference:
+        As `soft_sort`.
+    """
+    values, n, top_k = _checked(values, top_k)
+    plan = _plan(values, n, temperature, n_iters, jit_compile)
+    ranks = tf.maximum(tf.range(n) - (n - top_k), 0)
+    # At a low temperature, after few iterations, a row may not have its whole mass yet.
+    mass = tf.reduce_sum(plan, axis=-1)
+    return tf.cast(
+        tf.linalg.matvec(plan, tf.cast(ranks, plan.dtype)) / mass, values.dtype
+    )
+
+
+def _checked(values, top_k):
+    values = _arguments.to_tensor(values, "values")
+    if not values.dtype.is_floating:
+        raise TypeError(
+            f"values must be floating point. Received: dtype={values.dtype.name}"
+        )
+    if values.shape.rank is None or values.shape.rank < 1 or not values.shape[-1]:
+        raise ValueError(
+            "values must have shape [..., N] with a known N >= 1. "
+            f"Received: shape={values.shape}"
+        )
+    n = values.shape[-1]
+    top_k = n if top_k is None else _arguments.to_count(top_k, "top_k", 1)
+    if top_k > n:
+        raise ValueError(f"top_k must be at most N = {n}. Received: top_k={top_k}")
+    return values, n, top_k
+
+
+def _plan(values, n, temperature, n_iters, jit_compile):
+    """The soft permutation `[..., N, N]` that sorts the values."""
+    dtype = _arguments.compute_dtype(values.dtype)
+    x = tf.cast(values, dtype)
+    low = tf.reduce_min(x, axis=-1, keepdims=True)
+    span = tf.reduce_max(x, axis=-1, keepdims=True) - low
+    # A change of scale or offset changes no rank; no gradient needs it.
+    low, span = tf.stop_gradient(low), tf.stop_gradient(span)
+    x = (x - low) / tf.where(span > 0, span, tf.ones_like(span))
+    anchors = tf.cast(tf.linspace(0.0, 1.0, n), dtype)
+    # Of the square only the product matters: the rest is the same for a whole row or
+    # a whole column. Times N, so that neighbours stay apart at the same temperature.
+    logits = 2 * n * x[..., :, None] * anchors
+    return sinkhorn(logits, temperature, n_iters, jit_compile=jit_compile)

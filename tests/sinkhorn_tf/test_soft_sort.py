@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import sinkhorn_tf as st
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (3, 20), (2, 2, 5)])
+def test_low_temperatures_sort_and_rank(rng, shape):
+    # Apart by a margin: at any temperature closer values blur.
+    values = rng.permuted(np.broadcast_to(np.arange(shape[-1]) ** 1.5, shape), axis=-1)
+    values = (values * 3 - 50).astype(np.float32)
+    np.testing.assert_allclose(
+        st.soft_sort(values, 1e-3), np.sort(values), rtol=1e-3, atol=1e-2
+    )
+    ranks = np.argsort(np.argsort(values))
+    np.testing.assert_allclose(st.soft_rank(values, 1e-3), ranks, atol=1e-2)
+
+
+def test_top_k(rng):
+    values = rng.permutation(8).astype(np.float64)
+    np.testing.assert_allclose(
+        st.soft_sort(values, 1e-3, top_k=3), [5, 6, 7], atol=1e-3
+    )
+    np.testing.assert_allclose(
+        st.soft_rank(values, 1e-3, top_k=3), np.maximum(values - 5, 0), atol=1e-3
+    )
+
+
+def test_scale_and_offset_change_no_rank(rng):
+    values = rng.normal(size=(4, 9))
+    ranks = st.soft_rank(values, 0.1)
+    np.testing.assert_allclose(st.soft_rank(1e3 * values + 7, 0.1), ranks, rtol=1e-6)
+    np.testing.assert_allclose(
+        st.soft_sort(1e3 * values + 7, 0.1),
+        1e3 * st.soft_sort(values, 0.1) + 7,
+        rtol=1e-6,
+    )
+
+
+def test_permuting_the_values_permutes_the_ranks(rng):
+    values = rng.normal(size=(3, 9))
+    order = rng.permutation(9)
+    np.testing.assert_allclose(
+        st.soft_rank(values[:, order], 0.1), st.soft_rank(values, 0.1).numpy()[:, order]
+    )
+
+
+def test_equal_values_share_the_mean_of_their_ranks():
+    ranks = st.soft_rank(np.float64([2, 1, 2, 5]), 1e-3)
+    np.testing.assert_allclose(ranks, [1.5, 0, 1.5, 3], atol=1e-3)
+    constant = st.soft_rank(np.ones(4, np.float32))
+    np.testing.assert_allclose(constant, np.full(4, 1.5), atol=1e-5)
+
+
+def test_gradients_are_finite_and_those_of_differences(rng):
+    values = rng.normal(size=6)
+    weights = rng.normal(size=6)
+    for function in (st.soft_sort, st.soft_rank):
+        loss = lambda v, f=function: tf.reduce_sum(weights * f(v, 0.3, 500))
+        x = tf.constant(values)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = loss(x)
+        found = tape.gradient(y, x)
+        assert np.isfinite(found).all() and np.abs(found).max() > 0
+        inside = np.argsort(values)[1:-1]
+        for i in inside:
+            moved = np.zeros(6)
+            moved[i] = 1e-6
+            slope = (loss(values + moved) - loss(values - moved)) / 2e-6
+            np.testing.assert_allclose(found[i], slope, rtol=1e-4, atol=1e-6)
+
+
+def test_dtype_and_graphs(rng):
+    values = tf.cast(rng.normal(size=(2, 5)), tf.float16)
+    assert st.soft_sort(values).dtype == tf.float16
+    graph = tf.function(lambda v: st.soft_rank(v, 0.1), jit_compile=True)
+    np.testing.assert_allclose(graph(values), st.soft_rank(values, 0.1), atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ((np.arange(3),), TypeError),
+        ((np.float32(1),), ValueError),
+        (([1.0, 2.0], -1.0), ValueError),
+        (([1.0, 2.0], 1.0, 0), ValueError),
+    ],
+)
+def test_errors_name_the_value_received(arguments, error):
+    for function in (st.soft_sort, st.soft_rank):
+        with pytest.raises(error, match="Received"):
+            function(*arguments)
+
+
+@pytest.mark.parametrize("top_k", [0, 4, 1.5])
+def test_top_k_out_of_range(top_k):
+    with pytest.raises((TypeError, ValueError), match="top_k"):
+        st.soft_sort([1.0, 2.0, 3.0], top_k=top_k)
