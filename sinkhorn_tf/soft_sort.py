@@ -4,13 +4,12 @@ import tensorflow as tf
 
 from sinkhorn_tf import _arguments
 from sinkhorn_tf._arguments import TensorLike
-from sinkhorn_tf.sinkhorn import sinkhorn
+from sinkhorn_tf.solver import sinkhorn_solve
 
 
 def soft_sort(
     values: TensorLike,
     temperature: TensorLike = 0.01,
-    n_iters: int = 200,
     *,
     top_k: int | None = None,
     jit_compile: bool | None = None,
@@ -25,10 +24,9 @@ def soft_sort(
         values: `[..., N]`, floating point, finite.
         temperature: As in `sinkhorn`, for values that span [0, 1]: it does not depend
             on their scale.
-        n_iters: Python int >= 1, the most iterations of the Sinkhorn operator.
         top_k: If given, only the `top_k` largest are returned, still ascending:
             `[..., top_k]`.
-        jit_compile: As in `sinkhorn`.
+        jit_compile: As in `sinkhorn_solve`.
 
     Returns:
         `[..., N]` or `[..., top_k]`, dtype of `values`.
@@ -41,7 +39,7 @@ def soft_sort(
         transport, section 3.
     """
     values, n, top_k = _checked(values, top_k)
-    plan = _plan(values, n, temperature, n_iters, jit_compile)
+    plan = _plan(values, n, temperature, jit_compile)
     moved = tf.linalg.matvec(plan, tf.cast(values, plan.dtype), transpose_a=True)
     return tf.cast(moved[..., n - top_k :], values.dtype)
 
@@ -49,7 +47,6 @@ def soft_sort(
 def soft_rank(
     values: TensorLike,
     temperature: TensorLike = 0.01,
-    n_iters: int = 200,
     *,
     top_k: int | None = None,
     jit_compile: bool | None = None,
@@ -60,7 +57,7 @@ def soft_rank(
     values that differ; equal values share the mean of their ranks.
 
     Args:
-        values, temperature, n_iters, jit_compile: As in `soft_sort`.
+        values, temperature, jit_compile: As in `soft_sort`.
         top_k: If given, ranks are counted among the `top_k` largest: the smallest of
             these has rank 0, and all below it too.
 
@@ -74,13 +71,9 @@ def soft_rank(
         As `soft_sort`.
     """
     values, n, top_k = _checked(values, top_k)
-    plan = _plan(values, n, temperature, n_iters, jit_compile)
+    plan = _plan(values, n, temperature, jit_compile)
     ranks = tf.maximum(tf.range(n) - (n - top_k), 0)
-    # At a low temperature, after few iterations, a row may not have its whole mass yet.
-    mass = tf.reduce_sum(plan, axis=-1)
-    return tf.cast(
-        tf.linalg.matvec(plan, tf.cast(ranks, plan.dtype)) / mass, values.dtype
-    )
+    return tf.cast(tf.linalg.matvec(plan, tf.cast(ranks, plan.dtype)), values.dtype)
 
 
 def _checked(values, top_k):
@@ -101,7 +94,7 @@ def _checked(values, top_k):
     return values, n, top_k
 
 
-def _plan(values, n, temperature, n_iters, jit_compile):
+def _plan(values, n, temperature, jit_compile):
     """The soft permutation `[..., N, N]` that sorts the values."""
     dtype = _arguments.compute_dtype(values.dtype)
     x = tf.cast(values, dtype)
@@ -114,4 +107,5 @@ def _plan(values, n, temperature, n_iters, jit_compile):
     # Of the square only the product matters: the rest is the same for a whole row or
     # a whole column. Times N, so that neighbours stay apart at the same temperature.
     logits = 2 * n * x[..., :, None] * anchors
-    return sinkhorn(logits, temperature, n_iters, jit_compile=jit_compile)
+    # The limit: plain iterations are far from it at temperatures that sort.
+    return sinkhorn_solve(logits, temperature, jit_compile=jit_compile).plan

@@ -57,7 +57,7 @@ def test_evaluation_lists_lie_in_their_interval_and_never_change(interval):
     again = lists.evaluation_lists(6, interval, "test", 50)
     np.testing.assert_array_equal(values, again["values"])
     other = lists.evaluation_lists(6, interval, "validation", 50)
-    assert not (values == other["values"]).all()
+    assert not (values == other["values"].numpy()).all()
 
 
 def logits_of(order):

@@ -57,7 +57,7 @@ def test_gradients_are_finite_and_those_of_differences(rng):
     values = rng.normal(size=6)
     weights = rng.normal(size=6)
     for function in (st.soft_sort, st.soft_rank):
-        loss = lambda v, f=function: tf.reduce_sum(weights * f(v, 0.3, 500))
+        loss = lambda v, f=function: tf.reduce_sum(weights * f(v, 0.3))
         x = tf.constant(values)
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -85,7 +85,6 @@ def test_dtype_and_graphs(rng):
         ((np.arange(3),), TypeError),
         ((np.float32(1),), ValueError),
         (([1.0, 2.0], -1.0), ValueError),
-        (([1.0, 2.0], 1.0, 0), ValueError),
     ],
 )
 def test_errors_name_the_value_received(arguments, error):
