@@ -113,9 +113,13 @@ def train(workdir):
 
 
 def reconstruction_losses(network, batch):
-    """The reconstruction error of SN eq. 5, as a mean over numbers: `[b]`."""
+    """The reconstruction error of SN eq. 5, a sum over numbers: `[b]`.
+
+    As a mean its gradients come down to the size of Adam's epsilon.
+    """
     logits = network(batch["values"], training=True)
-    return reconstruction.losses(logits, batch["values"], batch["sorted"], batch)
+    means = reconstruction.losses(logits, batch["values"], batch["sorted"], batch)
+    return FLAGS.n * means
 
 
 class Logits:

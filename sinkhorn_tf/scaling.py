@@ -10,11 +10,13 @@ products with the fixed kernel `K = exp(z + a + b)`: `u = 1 / (K v)`,
 
 *Nothing that matters underflows.* An entry of K that was flushed to zero adds less
 than `tiny * max(u) * max(v)` to the plan. The first base makes the largest entry of
-every row and column 1, so the first step moves no potential by more than `log N`; no
-later step moves one by more than the step before (the half steps are non-expansive in
-the largest difference of the logarithms). So the steps go in short blocks: an example
-whose scalings have grown absorbs them into its base after a block, and within a block
-they cannot grow beyond what the format holds.
+every row and column 1, which puts the first u and v between 1/N and N. A second u
+differs from the first by the row sums, weighted means of inverse column sums of a
+matrix whose rows sum to 1: again a factor between 1/N and N. No later step changes a
+scaling by more than the step before, since the half steps are non-expansive in the
+largest difference of the logarithms. So the steps go in short blocks: an example whose
+scalings have grown absorbs them into its base, and within a block they cannot outgrow
+what the format holds.
 
 *Nothing is computed twice.* An example whose scalings did not change any more, to
 within rounding, has `S^L` already for every larger L, and takes no further block.
