@@ -147,12 +147,15 @@ def _room(z, length):
     """How far the scalings may have grown before a block of `length` steps.
 
     A block of m steps multiplies each scaling by at most `N^m`. Entries that were
-    flushed to zero stay below rounding while `N tiny max(u) max(v) < eps`.
+    flushed to zero stay below rounding while `N tiny max(u) max(v) < eps`, and the
+    backward pass squares the scalings.
     """
     limits = np.finfo(z.dtype.as_numpy_dtype)
     n = z.shape[-1] or _LARGE
-    bound = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
-    return math.exp(bound - 2 * length * math.log(n))
+    growth = length * math.log(n)
+    flushed = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
+    squared = math.log(float(limits.max)) / 2 - math.log(10)
+    return math.exp(min(flushed - 2 * growth, squared - growth))
 
 
 def _start(z, n_iters):

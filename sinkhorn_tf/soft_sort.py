@@ -98,10 +98,11 @@ def _plan(values, n, temperature, jit_compile):
     """The soft permutation `[..., N, N]` that sorts the values."""
     dtype = _arguments.compute_dtype(values.dtype)
     x = tf.cast(values, dtype)
+    # First to a size whose differences cannot overflow; it changes nothing else.
+    size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
+    x /= tf.where(size > 0, size, tf.ones_like(size))
     low = tf.reduce_min(x, axis=-1, keepdims=True)
     span = tf.reduce_max(x, axis=-1, keepdims=True) - low
-    # A change of scale or offset changes no rank; no gradient needs it.
-    low, span = tf.stop_gradient(low), tf.stop_gradient(span)
     x = (x - low) / tf.where(span > 0, span, tf.ones_like(span))
     anchors = tf.cast(tf.linspace(0.0, 1.0, n), dtype)
     # Of the square only the product matters: the rest is the same for a whole row or

@@ -103,6 +103,18 @@ def test_implicit_gradient_is_finite_for_permutations_and_forbidden_pairs(rng):
         assert np.isfinite(g).all()
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("n_iters", [40, 66, 70, 90])
+def test_gradients_stay_finite_while_infeasible_scalings_grow(rng, n, n_iters):
+    x = rng.normal(size=(2, n, n)).astype(np.float32)
+    # Two rows for one column: their scalings grow with every iteration.
+    x[0, :2, 1:] = -np.inf
+    function = operator(n_iters)
+    t, weights = np.ones(2, np.float32), rng.normal(size=x.shape)
+    for g in (function(x, t), *gradients(function, x, t, weights)):
+        assert np.isfinite(g).all()
+
+
 @pytest.mark.parametrize("n, n_iters, dtype", [(30, 60, np.float64), (7, 60, float)])
 def test_gradients_of_settled_iterations_equal_naive_autodiff(rng, n, n_iters, dtype):
     x = rng.normal(size=(3, n, n)).astype(dtype)
