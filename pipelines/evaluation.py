@@ -145,7 +145,7 @@ def evaluate_lists(logits, held_out, batch_size=100):
     Returns:
         Dict with the scores of an interval in `metrics.json`.
     """
-    find = tf.function(lambda values: st.matching(logits(values)), jit_compile=True)
+    find = _compiled_matching(logits)
     sums, ties = {}, 0
     count = len(held_out["values"])
     for start in range(0, count, batch_size):
@@ -177,6 +177,14 @@ def evaluate_lists(logits, held_out, batch_size=100):
         "n_examples": count,
         "n_examples_with_ties": ties,
     }
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled_matching(logits):
+    """Compiled once for a network, however often it is validated."""
+    return tf.function(
+        lambda values: st.matching(logits(values)), jit_compile=True, autograph=False
+    )
 
 
 def lists_table(intervals):

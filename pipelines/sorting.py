@@ -74,10 +74,12 @@ def train(workdir):
         for name in lists.INTERVALS
     }
 
+    logits = Logits(st.networks.sorting_network(FLAGS.n, FLAGS.hidden))
+
     def validate(network):
         """The mean over the intervals of P.A.W., and a little for each wrong number."""
         keep_soft_permutation(network, held_out["U(0,1)"], workdir)
-        logits = Logits(network)
+        logits.network.set_weights(network.get_weights())
         scores = [
             evaluation.evaluate_lists(logits, held)["by_content"]
             for held in held_out.values()
