@@ -18,6 +18,9 @@ def compiled_when_eager(function):
     operator takes part in the caller's compilation and an exported model carries no
     function that must be compiled. True compiles always, False never. Keyword
     arguments are Python values and part of the cache key.
+
+    Under two gradient tapes XLA refuses loops of an eager call: with None it runs as a
+    plain graph then, with True it raises NotImplementedError.
     """
 
     @functools.cache
