@@ -16,7 +16,6 @@ import os
 import sys
 import time
 
-import keras
 import tensorflow as tf
 from absl import flags
 
@@ -150,16 +149,7 @@ def train(images, source, size, workdir):
         ),
         lambda network: evaluation.evaluate(network, held_out)["proportion_wrong"],
         workdir=workdir,
-        strategy=runs.strategy(FLAGS.distribute),
-        steps=FLAGS.steps,
-        batch_size=FLAGS.batch_size,
-        learning_rate=FLAGS.learning_rate,
-        schedule=FLAGS.schedule,
-        warmup_steps=FLAGS.warmup_steps,
-        averaging=FLAGS.averaging,
-        validate_every=FLAGS.validate_every,
-        checkpoint_every=FLAGS.checkpoint_every,
-        jit_compile=FLAGS.jit_compile == "step",
+        **runs.training_options(),
     )
     return trainer.run(), trainer.seconds
 
@@ -197,14 +187,7 @@ def evaluation_puzzles(source, split, size, grid):
 
 def evaluate_run(workdir):
     """Measures the network of a finished run on `--dataset` and `--split`."""
-    path = os.path.join(workdir, "network.keras")
-    if not os.path.exists(path):
-        raise UserError(f"No finished run here. Received: --evaluate={workdir}")
-    try:
-        network = keras.saving.load_model(path)
-    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
-    except Exception as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
+    network = runs.load_network(workdir)
     values = runs.read_json(os.path.join(workdir, "flags.json"))
     for name in ("dataset", "temperature", "n_iters"):
         if FLAGS[name].using_default_value and name in values:

@@ -90,6 +90,25 @@ def define_training_flags(**defaults):
     )
 
 
+def training_options():
+    """What the training flags say to `training.Training`, a dict."""
+    names = (
+        "steps",
+        "batch_size",
+        "learning_rate",
+        "schedule",
+        "warmup_steps",
+        "averaging",
+        "validate_every",
+        "checkpoint_every",
+    )
+    return {
+        **{name: flags.FLAGS[name].value for name in names},
+        "strategy": strategy(flags.FLAGS.distribute),
+        "jit_compile": flags.FLAGS.jit_compile == "step",
+    }
+
+
 def strategy(name):
     """The `tf.distribute.Strategy` of `--distribute`."""
     if name == "mirrored":
@@ -130,13 +149,7 @@ def start(values, default_workdir):
                     f"--{name}={value}, the run has {earlier.get(name)}"
                 )
     else:
-        try:
-            os.makedirs(workdir, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"The run directory cannot be made: {error.strerror}. "
-                f"Received: --workdir={workdir}"
-            ) from error
+        make_directory(workdir)
         if values["resume"]:
             print(f"no checkpoint in {workdir}: starting anew", file=sys.stderr)
         write_json(record, values)
@@ -146,6 +159,29 @@ def start(values, default_workdir):
             shutil.rmtree(stale, ignore_errors=True)
     keras.utils.set_random_seed(values["seed"])
     return workdir
+
+
+def make_directory(workdir):
+    """Makes the run directory, or raises UserError."""
+    try:
+        os.makedirs(workdir, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The run directory cannot be made: {error.strerror}. "
+            f"Received: --workdir={workdir}"
+        ) from error
+
+
+def load_network(workdir):
+    """The network of a finished run, or raises UserError."""
+    path = os.path.join(workdir, "network.keras")
+    if not os.path.exists(path):
+        raise UserError(f"No finished run here. Received: --evaluate={workdir}")
+    try:
+        return keras.saving.load_model(path)
+    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
 
 
 def key_flags(*modules):

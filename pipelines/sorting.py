@@ -13,14 +13,12 @@ import os
 import sys
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
 import sinkhorn_tf as st
 from pipelines import evaluation, figures, lists, reconstruction, runs, training
-from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -100,16 +98,7 @@ def train(workdir):
         ),
         validate,
         workdir=workdir,
-        strategy=runs.strategy(FLAGS.distribute),
-        steps=FLAGS.steps,
-        batch_size=FLAGS.batch_size,
-        learning_rate=FLAGS.learning_rate,
-        schedule=FLAGS.schedule,
-        warmup_steps=FLAGS.warmup_steps,
-        averaging=FLAGS.averaging,
-        validate_every=FLAGS.validate_every,
-        checkpoint_every=FLAGS.checkpoint_every,
-        jit_compile=FLAGS.jit_compile == "step",
+        **runs.training_options(),
     )
     return trainer.run(), trainer.seconds
 
@@ -145,14 +134,7 @@ class Logits:
 
 def evaluate_run(workdir):
     """Measures the network of a finished run again."""
-    path = os.path.join(workdir, "network.keras")
-    if not os.path.exists(path):
-        raise UserError(f"No finished run here. Received: --evaluate={workdir}")
-    try:
-        network = keras.saving.load_model(path)
-    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
-    except Exception as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
+    network = runs.load_network(workdir)
     values = runs.read_json(os.path.join(workdir, "flags.json"))
     for name in ("precision", "center", "evaluate"):
         values[name] = FLAGS[name].value

@@ -40,8 +40,10 @@ def compiled_when_eager(function):
             )
         if not jit_compile and not tf.executing_eagerly():
             return function(*tensors, **static)
+        if jit_compile is False:
+            return traced(False, **static)(*tensors)
         try:
-            return traced(jit_compile is not False, **static)(*tensors)
+            return traced(True, **static)(*tensors)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             # What XLA refuses is the forward pass of a second derivative.
             if jit_compile:

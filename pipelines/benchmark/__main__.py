@@ -242,13 +242,7 @@ class Record:
                         f"{earlier['flags'][name]}"
                     )
             self.cases, peers = earlier["cases"], earlier["peers"]
-        try:
-            os.makedirs(workdir, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"The run directory cannot be made: {error.strerror}. "
-                f"Received: --workdir={workdir}"
-            ) from error
+        runs.make_directory(workdir)
         self._content = {
             "flags": values,
             "machine": machine.description(),
