@@ -77,11 +77,15 @@ def _operator(title, found):
             _matrix(f"{title}: times the bound of 2L mat-vecs", found, _of_bound),
             _matrix(f"{title}: largest error", found, _error),
             *(
-                [_matrix(f"{title}: residual", found, _scientific("residual"))]
+                [_matrix(f"{title}: residual", found, _number("residual", ".0e"))]
                 if found[0][0].kind == "forward"
                 else []
             ),
-            _matrix(f"{title}: peak memory with compiling, MiB", found, _memory),
+            _matrix(
+                f"{title}: peak memory with compiling, MiB",
+                found,
+                _number("memory_mib", ".0f"),
+            ),
             _summary(title, found),
         ]
     )
@@ -95,7 +99,7 @@ def _accuracy(title, found):
         text += "\n\n" + _matrix(
             f"{title}: residual",
             found,
-            _scientific("residual"),
+            _number("residual", ".0e"),
             [("float64 reference", reference)],
         )
     return text
@@ -105,8 +109,8 @@ def _solver(title, found):
     return "\n\n".join(
         [
             _matrix(f"{title}: milliseconds", found, _milliseconds),
-            _matrix(f"{title}: residual reached", found, _scientific("residual")),
-            _matrix(f"{title}: iterations", found, _whole("iterations")),
+            _matrix(f"{title}: residual reached", found, _number("residual", ".0e")),
+            _matrix(f"{title}: iterations", found, _number("iterations", ",")),
             _summary(title, found),
         ]
     )
@@ -119,7 +123,7 @@ def _matching(title, found):
             _matrix(f"{title}, batch {batch}: milliseconds", found, _milliseconds),
             _matrix(f"{title}: times ours, XLA", found, _relative),
             _matrix(f"{title}: largest loss of value", found, _error),
-            _matrix(f"{title}: share proven", found, _share("proven")),
+            _matrix(f"{title}: share proven", found, _number("proven", ".2f")),
         ]
     )
 
@@ -201,31 +205,12 @@ def _error(record, name):
     return "NaN" if found["error"] is None else f"{found['error']:.0e}"
 
 
-def _memory(record, name):
-    value = record["peers"].get(name, {}).get("memory_mib")
-    return "" if value is None else f"{value:.0f}"
+def _number(key, form):
+    """Cells of what was found under a key, by a format."""
 
-
-def _scientific(key):
     def cell(record, name):
         value = record["peers"].get(name, {}).get(key)
-        return "" if value is None else f"{value:.0e}"
-
-    return cell
-
-
-def _whole(key):
-    def cell(record, name):
-        value = record["peers"].get(name, {}).get(key)
-        return "" if value is None else f"{value:,}"
-
-    return cell
-
-
-def _share(key):
-    def cell(record, name):
-        value = record["peers"].get(name, {}).get(key)
-        return "" if value is None else f"{value:.2f}"
+        return "" if value is None else format(value, form)
 
     return cell
 
