@@ -46,7 +46,8 @@ class Case:
     def size(self):
         """The heading of its column."""
         if self.section == "operator":
-            return f"{self.batch}x{self.n} L{self.iterations}"
+            at = "" if self.temperature == 1 else f" t={self.temperature:g}"
+            return f"{self.batch}x{self.n} L{self.iterations}{at}"
         if self.section == "accuracy":
             return f"t = {self.temperature:g}"
         if self.section == "solver":
