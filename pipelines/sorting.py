@@ -32,7 +32,7 @@ flags.DEFINE_bool(
     "center", False, "Subtract each list's mean before the network, in evaluation."
 )
 runs.define_training_flags(
-    steps=3000,
+    steps=1000,
     batch_size=50,
     learning_rate=0.1,
     warmup_steps=0,
@@ -40,7 +40,7 @@ runs.define_training_flags(
     validate_every=500,
     checkpoint_every=500,
     temperature=1.0,
-    n_iters=50,
+    n_iters=100,
     noise_scale=0.0,
     n_samples=1,
     seed=0,
