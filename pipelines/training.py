@@ -186,7 +186,8 @@ class Training:
 
     def _keep_if_best(self, step):
         score = self._validate(self.average)
-        if score < float(self._best_score.numpy()):
+        # Of equals the later, which has been trained for longer.
+        if score <= float(self._best_score.numpy()):
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
             self._best_weights.save(checkpoint_number=step)
