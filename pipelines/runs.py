@@ -213,7 +213,12 @@ def read_json(path):
 
 def write_json(path, value):
     """Writes a JSON file, whole or not at all."""
-    write_whole(path, lambda name: _dump(name, value))
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path, text):
+    """Writes a text file, whole or not at all."""
+    write_whole(path, lambda name: _write(name, text))
 
 
 def write_whole(path, write):
@@ -254,10 +259,9 @@ def main(program):
     app.run(guarded)
 
 
-def _dump(path, value):
+def _write(path, text):
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(text)
 
 
 def _fail(message):

@@ -1,0 +1,1 @@
+"""From the metrics of runs to the tables of RESULTS.md and the heads of configs."""
