@@ -24,8 +24,8 @@ from pipelines import (
     datasets,
     evaluation,
     figures,
+    losses,
     puzzles,
-    reconstruction,
     runs,
     training,
 )
@@ -40,10 +40,25 @@ flags.DEFINE_integer("grid", 2, "Pieces along a side.", lower_bound=1, upper_bou
 flags.DEFINE_integer(
     "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
 )
-flags.DEFINE_enum("network", "paper", ["paper"], "Kind of network.")
-flags.DEFINE_integer("filters", 64, "Filters of the convolution.", lower_bound=1)
+flags.DEFINE_enum(
+    "network",
+    "paper",
+    ["paper", "context"],
+    "paper: of each piece alone; context: the pieces see each other.",
+)
+flags.DEFINE_integer("filters", 64, "paper: filters of the convolution.", lower_bound=1)
 flags.DEFINE_integer(
-    "kernel_size", 7, "Side of the convolution's kernel.", lower_bound=1
+    "kernel_size", 7, "paper: side of the convolution's kernel.", lower_bound=1
+)
+flags.DEFINE_integer("width", 128, "context: size of a piece's vector.", lower_bound=1)
+flags.DEFINE_integer("depth", 4, "context: blocks of attention.", lower_bound=0)
+flags.DEFINE_integer("heads", 8, "context: heads of attention.", lower_bound=1)
+flags.DEFINE_enum(
+    "loss",
+    "reconstruction",
+    ["reconstruction", "cross_entropy"],
+    "Of the softly restored image (SN eq. 5), or of the soft permutation with the true "
+    "one.",
 )
 flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
 flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
@@ -135,8 +150,11 @@ def train(images, source, size, workdir):
             FLAGS.network,
             filters=FLAGS.filters,
             kernel_size=FLAGS.kernel_size,
+            width=FLAGS.width,
+            depth=FLAGS.depth,
+            heads=FLAGS.heads,
         ),
-        reconstruction_losses,
+        example_losses,
         lambda first, last: puzzles.training_puzzles(
             images,
             grid=FLAGS.grid,
@@ -154,10 +172,13 @@ def train(images, source, size, workdir):
     return trainer.run(), trainer.seconds
 
 
-def reconstruction_losses(network, batch):
-    """The reconstruction error of SN eq. 5, as a mean over pixels: `[b]`."""
+def example_losses(network, batch):
+    """The loss of `--loss`: `[b]`."""
     logits = network(batch["pieces"], training=True)
-    return reconstruction.losses(logits, batch["pieces"], batch["target"], batch)
+    soft = losses.soft_permutations(logits, batch)
+    if FLAGS.loss == "cross_entropy":
+        return losses.cross_entropy(soft, batch["perm"])
+    return losses.reconstruction(soft, batch["pieces"], batch["target"])
 
 
 def load(source, split, size):

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import flags
 
 import sinkhorn_tf as st
-from pipelines import evaluation, figures, lists, reconstruction, runs, training
+from pipelines import evaluation, figures, lists, losses, runs, training
 
 FLAGS = flags.FLAGS
 
@@ -109,8 +109,8 @@ def reconstruction_losses(network, batch):
     As a mean its gradients come down to the size of Adam's epsilon.
     """
     logits = network(batch["values"], training=True)
-    means = reconstruction.losses(logits, batch["values"], batch["sorted"], batch)
-    return FLAGS.n * means
+    soft = losses.soft_permutations(logits, batch)
+    return FLAGS.n * losses.reconstruction(soft, batch["values"], batch["sorted"])
 
 
 class Logits:

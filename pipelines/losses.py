@@ -1,4 +1,4 @@
-"""The loss of the experiments: the reconstruction error of SN eq. 5."""
+"""The losses of the experiments, on soft permutations of noisy logits."""
 
 import tensorflow as tf
 from absl import flags
@@ -8,20 +8,20 @@ from pipelines import seeds
 
 FLAGS = flags.FLAGS
 
+# Below this a probability's logarithm counts as if it were this: an item that cannot
+# be told from another one must not outweigh all the rest.
+_LEAST = 1e-6
 
-def losses(logits, items, target, batch):
-    """Squared error of the softly restored items, over samples of Gumbel noise.
 
-    Noise, temperature and iterations are those of the training flags.
+def soft_permutations(logits, batch):
+    """Gumbel-Sinkhorn of the logits, by the training flags.
 
     Args:
         logits: `[b, N, N]`.
-        items: `[b, N, ...]`, scrambled.
-        target: `[b, N, ...]`, in their places.
         batch: Dict with `step` and `position`, see `batches`.
 
     Returns:
-        `[b]`, means over samples and items.
+        `[b, S, N, N]`, a soft permutation for each sample of noise.
     """
     n = logits.shape[-1]
     noise, scale = tf.zeros([1, 1, 1]), 0.0
@@ -41,9 +41,37 @@ def losses(logits, items, target, batch):
         FLAGS.n_iters,
         jit_compile=True if FLAGS.jit_compile != "none" else None,
     )
-    restored = st.Restore()([soft, items[:, None]])
-    error = tf.square(restored - target[:, None])
+    return soft
+
+
+def reconstruction(soft, items, target):
+    """Squared error of the softly restored items (SN eq. 5).
+
+    Args:
+        soft: `[b, S, N, N]`.
+        items: `[b, N, ...]`, scrambled.
+        target: `[b, N, ...]`, in their places.
+
+    Returns:
+        `[b]`, means over samples and items.
+    """
+    error = tf.square(st.Restore()([soft, items[:, None]]) - target[:, None])
     return tf.reduce_mean(error, axis=list(range(1, error.shape.rank)))
+
+
+def cross_entropy(soft, perm):
+    """Minus the logarithm of what the soft permutation gives to the true places.
+
+    Args:
+        soft: `[b, S, N, N]`.
+        perm: int32 `[b, N]`, the true permutation.
+
+    Returns:
+        `[b]`, means over samples and items.
+    """
+    true = st.permutations.to_matrix(perm, soft.dtype)[:, None]
+    found = tf.reduce_sum(soft * true, axis=-1)
+    return -tf.reduce_mean(tf.math.log(found + _LEAST), axis=[1, 2])
 
 
 def _falling(name, step):
