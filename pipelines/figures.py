@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib import colors
 
 from pipelines.runs import write_whole
 
@@ -63,7 +64,8 @@ def sorting(path, soft, errors, slopes, inversions, kink):
 
     Args:
         path: PNG file to write.
-        soft: Soft permutations `[N, N]` of a sorted list, early to late in training.
+        soft: Dict of a title to the soft permutation `[N, N]` of a sorted list, early
+            to late in training.
         errors: Dict of an interval to `(proportion_wrong, proportion_any_wrong)`.
         slopes: `[N]`, the slopes of the logits beyond the last kink.
         inversions: Places j where `slopes[j + 1]` is not above `slopes[j]`.
@@ -72,11 +74,12 @@ def sorting(path, soft, errors, slopes, inversions, kink):
     columns = max(len(soft), 2)
     figure = plt.figure(figsize=(2.6 * columns, 5.4), layout="constrained")
     grid = figure.add_gridspec(2, 2 * columns)
-    for column, plan in enumerate(soft):
+    most = max((plan.max() for plan in soft.values()), default=1.0)
+    for column, (title, plan) in enumerate(soft.items()):
         axis = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
-        axis.imshow(plan, cmap="viridis", vmin=0, vmax=plan.max())
+        axis.imshow(plan, cmap="viridis", norm=colors.PowerNorm(0.5, 0, most))
         axis.set(xticks=[], yticks=[])
-        axis.set_title(f"soft permutation {column + 1} of {len(soft)}", fontsize=9)
+        axis.set_title(f"soft permutation, {title}", fontsize=9)
     axis = figure.add_subplot(grid[1, :columns])
     place = range(len(errors))
     for shift, label, part in ((-0.2, "P.W.", 0), (0.2, "P.A.W.", 1)):
@@ -91,12 +94,13 @@ def sorting(path, soft, errors, slopes, inversions, kink):
     axis.legend(fontsize=7)
     axis = figure.add_subplot(grid[1, columns:])
     axis.plot(slopes, ".", markersize=3)
-    axis.plot(inversions, slopes[inversions], "rx", label="not below the next")
+    if len(inversions):
+        axis.plot(inversions, slopes[inversions], "rx", label="not below the next")
+        axis.legend(fontsize=7)
     axis.set_title(
-        f"slopes beyond the last kink at {kink:.3g}: {len(inversions)} inversions",
+        f"slopes beyond {kink:.3g}, the last kink: {len(inversions)} inversions",
         fontsize=9,
     )
     axis.set_xlabel("position", fontsize=8)
-    axis.legend(fontsize=7)
     write_whole(path, lambda name: figure.savefig(name, dpi=110))
     plt.close(figure)

@@ -9,6 +9,7 @@ on lists from the seven intervals of the table, and leaves in the run directory
 `metrics.json`, `sorting.png`, `network.keras` and the SavedModel `solver/1`.
 """
 
+import glob
 import os
 import sys
 import time
@@ -29,7 +30,7 @@ flags.DEFINE_enum(
     "precision", "float64", ["float32", "float64"], "Of the logits in evaluation."
 )
 flags.DEFINE_bool(
-    "center", False, "Subtract each list's mean before the network, in evaluation."
+    "from_least", False, "Subtract each list's least number first, in evaluation."
 )
 runs.define_training_flags(
     steps=1000,
@@ -76,7 +77,6 @@ def train(workdir):
 
     def validate(network):
         """The mean over the intervals of P.A.W., and a little for each wrong number."""
-        keep_soft_permutation(network, held_out["U(0,1)"], workdir)
         logits.network.set_weights(network.get_weights())
         scores = [
             evaluation.evaluate_lists(logits, held)["by_content"]
@@ -97,6 +97,9 @@ def train(workdir):
             seed=FLAGS.seed,
         ),
         validate,
+        observe=lambda network, step: keep_soft_permutation(
+            network, held_out["U(0,1)"], step, workdir
+        ),
         workdir=workdir,
         **runs.training_options(),
     )
@@ -117,7 +120,9 @@ class Logits:
     """The logits of a network as evaluation takes them: values `[B, N]` -> `[B, N, N]`.
 
     Far from 0 float32 loses the differences between numbers: the logits are computed
-    in the precision of `--precision`, with the same weights.
+    in the precision of `--precision`, with the same weights. `--from_least` does not
+    change the matching where the network is affine: `a_j (x - x_least)` differs from
+    `a_j x` by a constant of each column.
     """
 
     def __init__(self, network):
@@ -127,8 +132,8 @@ class Logits:
         self.network.set_weights(network.get_weights())
 
     def __call__(self, values):
-        if FLAGS.center:
-            values -= tf.reduce_mean(values, axis=1, keepdims=True)
+        if FLAGS.from_least:
+            values -= tf.reduce_min(values, axis=1, keepdims=True)
         return self.network(values, training=False)
 
 
@@ -136,9 +141,9 @@ def evaluate_run(workdir):
     """Measures the network of a finished run again."""
     network = runs.load_network(workdir)
     values = runs.read_json(os.path.join(workdir, "flags.json"))
-    for name in ("precision", "center", "evaluate"):
+    for name in ("precision", "from_least", "evaluate"):
         values[name] = FLAGS[name].value
-    report(network, workdir, f"_{FLAGS.precision}{'_center' * FLAGS.center}", values)
+    report(network, workdir, f"_{FLAGS.precision}{'_from_least' * FLAGS.from_least}", values)
 
 
 def report(network, workdir, suffix, values, seconds=None):
@@ -185,25 +190,26 @@ def inversions(a):
     return np.flatnonzero(np.diff(a) <= 0)
 
 
-def keep_soft_permutation(network, held_out, workdir, n_iters=200):
+def keep_soft_permutation(network, held_out, step, workdir, n_iters=200):
     """Writes how soft the first held-out list is sorted now, for the picture."""
     folder = os.path.join(workdir, "soft")
     os.makedirs(folder, exist_ok=True)
     values = held_out["sorted"][:1]
     soft = st.sinkhorn(network(values), FLAGS.temperature, n_iters, jit_compile=False)
-    number = len(os.listdir(folder))
     runs.write_whole(
-        os.path.join(folder, f"{number:04}.npy"), lambda name: np.save(name, soft[0])
+        os.path.join(folder, f"{step:07}.npy"), lambda name: np.save(name, soft[0])
     )
 
 
 def draw(network, scores, workdir, path):
     """Draws the soft permutation over training, the errors, and the slopes."""
-    folder = os.path.join(workdir, "soft")
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    # Four, evenly spread over the training.
-    places = np.unique(np.linspace(0, len(names) - 1, 4).astype(int)) if names else []
-    soft = [np.load(os.path.join(folder, names[place])) for place in places]
+    files = sorted(glob.glob(os.path.join(workdir, "soft", "*.npy")))
+    names = [os.path.splitext(os.path.basename(file))[0] for file in files]
+    # The last four; early on all look the same.
+    soft = {
+        f"step {int(name):,}": np.load(file)
+        for name, file in list(zip(names, files, strict=True))[-4:]
+    }
     a, kink = slopes(network)
     errors = {
         name: (

@@ -40,6 +40,8 @@ class Training:
         checkpoint_every: Steps between checkpoints of the state.
         jit_compile: Whether XLA compiles the whole step; never done for several
             replicas, where it fails.
+        observe: Function `(network, step)` that is called with the average at the steps
+            1, 3, 10, 30, 100, ... and the last.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class Training:
         validate_every=500,
         checkpoint_every=250,
         jit_compile=True,
+        observe=None,
     ):
         self._losses = losses
         self._datasets = datasets
         self._validate = validate
+        self._observe = observe
         self._strategy = strategy
         self._steps = steps
         self._batch_size = batch_size
@@ -150,6 +154,8 @@ class Training:
                             "--learning_rate or a larger --temperature."
                         )
                     tf.summary.scalar("learning_rate", self._schedule(step), step)
+                if self._observe and (last or f"{step}".rstrip("0") in ("1", "3")):
+                    self._observe(self.average, step)
                 validates = step % self._validate_every == 0 or last
                 if validates:
                     news["validation"] = self._keep_if_best(step)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import datasets, puzzles
+from pipelines import datasets, lists, puzzles
 
 ROOT = pathlib.Path(__file__).parent.parent / "savedmodels"
 
@@ -24,3 +24,14 @@ def test_the_jigsaw_of_digits_scores_what_it_says():
     image = puzzles.join(puzzle["pieces"], 2)
     restored = solver.signatures["solve_image"](image=image)["restored"]
     np.testing.assert_allclose(restored, puzzles.join(answer["restored"], 2), atol=1e-6)
+
+
+def test_the_sorting_solver_scores_what_it_says():
+    solver = tf.saved_model.load(ROOT / "sorting_n120" / "1")
+    record = ROOT / "sorting_n120" / "1" / "assets.extra" / "metrics.json"
+    said = json.loads(record.read_text())["intervals"]
+    for name in lists.INTERVALS:
+        held_out = lists.evaluation_lists(120, name, "test", 100)
+        answer = solver.serving_default(held_out["values"])
+        wrong = (answer["restored"].numpy() != held_out["sorted"].numpy()).mean()
+        assert wrong == said[name]["by_content"]["proportion_wrong"] == 0

@@ -46,7 +46,7 @@ def with_tables(text, configs):
         lines = tables.TABLES[name](configs)
         return "\n".join([f"<!-- table: {name} -->", *lines, "<!-- end -->"])
 
-    return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", renewed, text, flags=re.S)
+    return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", renewed, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ def _sorting(row, found):
         lines += _spread("# Paper: P.W. / P.A.W.", cells)
     if found:
         label = f"# Ours: P.W. / P.A.W., mean of {len(found)} seeds"
-        lines += _spread(label, [f"{c} in" for c in tables.sorting_cells(found, tables.mean)])
+        lines += _spread(
+            label, [f"{c} in" for c in tables.sorting_cells(found, tables.mean)]
+        )
         lines.append(f"#   in {tables.minutes(found)} minutes on two cores.")
     return lines
 

@@ -48,6 +48,8 @@ def test_a_run_leaves_metrics_picture_and_network(finished):
     assert found["flags"]["n"] == 6
     for name in ("sorting.png", "network.keras", "solver/1/saved_model.pb"):
         assert (finished / name).exists()
+    steps = sorted(int(path.stem) for path in (finished / "soft").iterdir())
+    assert steps == [1, 3, 10, 30, 100, 300]
 
 
 def test_the_solver_sorts_without_the_package(finished, run_python, rng):
