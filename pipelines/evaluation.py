@@ -59,25 +59,36 @@ def evaluate(network, puzzles):
         Dict with the scores of `metrics.json`: `proportion_wrong`,
         `proportion_any_wrong`, `kendall_tau`, `l1` (mean absolute difference of the
         hard reconstruction, pixels in [0, 1]), `l2` (root of the mean square of an
-        image, averaged), `n_examples`, and under `by_content` (equal pieces are
-        interchangeable), `chance` and `oracle` the first three or two again.
+        image, averaged), `pieces_right` and `puzzles_right` (shares, 1 minus the first
+        two), `n_examples`, and under `by_content` (equal pieces are interchangeable),
+        `chance` and `oracle` some of these again; under `standard_error` those of the
+        means over the examples.
     """
     measure = _compiled_measure(network)
-    sums, count = None, 0
+    parts, count = {}, 0
     for batch in puzzles:
-        measured = {
-            k: v.numpy().sum(dtype=np.float64) for k, v in measure(batch).items()
-        }
-        sums = {k: v + (sums[k] if sums else 0.0) for k, v in measured.items()}
+        for name, values in measure(batch).items():
+            parts.setdefault(name, []).append(values.numpy().astype(np.float64))
         count += len(batch["perm"])
-    means = {k: float(v / count) for k, v in sums.items()}
+    scores = {name: np.concatenate(values) for name, values in parts.items()}
+    means = {name: float(values.mean()) for name, values in scores.items()}
     under = lambda prefix: {
         k.split("/")[1]: v for k, v in means.items() if k.startswith(prefix + "/")
     }
+    right = lambda found: {
+        "pieces_right": 1 - found["proportion_wrong"],
+        "puzzles_right": 1 - found["proportion_any_wrong"],
+    }
     return {
         **{k: v for k, v in means.items() if "/" not in k},
+        **right(means),
         "n_examples": count,
-        "by_content": under("by_content"),
+        "standard_error": {
+            name: float(values.std() / math.sqrt(count))
+            for name, values in scores.items()
+            if "/" not in name
+        },
+        "by_content": under("by_content") | right(under("by_content")),
         "chance": chance(batch["perm"].shape[-1]),
         "oracle": under("oracle"),
     }

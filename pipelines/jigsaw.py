@@ -4,6 +4,7 @@
     python -m pipelines.jigsaw --dataset=mnist --grid=3
     python -m pipelines.jigsaw --flagfile=configs/NAME.cfg
     python -m pipelines.jigsaw --evaluate=WORKDIR --split=test
+    python -m pipelines.jigsaw --flagfile=configs/NAME.cfg --profile
 
 Trains a network to put scrambled pieces back, measures it with hard matchings on
 held-out images, and leaves in the run directory `metrics.json`, `puzzles.png`,
@@ -14,6 +15,7 @@ import hashlib
 import math
 import os
 import sys
+import tempfile
 import time
 
 import tensorflow as tf
@@ -25,6 +27,7 @@ from pipelines import (
     evaluation,
     figures,
     losses,
+    profiling,
     puzzles,
     runs,
     training,
@@ -42,8 +45,8 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_enum(
     "network",
-    "paper",
-    ["paper", "context"],
+    "context",
+    ["context", "paper"],
     "paper: of each piece alone; context: the pieces see each other.",
 )
 flags.DEFINE_integer("filters", 64, "paper: filters of the convolution.", lower_bound=1)
@@ -55,33 +58,40 @@ flags.DEFINE_integer("depth", 4, "context: blocks of attention.", lower_bound=0)
 flags.DEFINE_integer("heads", 8, "context: heads of attention.", lower_bound=1)
 flags.DEFINE_enum(
     "loss",
-    "reconstruction",
+    None,
     ["reconstruction", "cross_entropy"],
-    "Of the softly restored image (SN eq. 5), or of the soft permutation with the true "
-    "one.",
+    "Of the softly restored image (SN eq. 5; the default of paper), or of the soft "
+    "permutation with the true one (of context).",
 )
 flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
 flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
 flags.DEFINE_integer(
     "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
 )
+flags.DEFINE_bool("profile", False, "Only time the parts of a training step.")
 runs.define_training_flags(
-    steps=2000,
+    steps=1000,
     batch_size=64,
-    learning_rate=0.02,
+    learning_rate=None,
     warmup_steps=100,
     averaging=0.99,
     validate_every=500,
     checkpoint_every=250,
     temperature=1.0,
     n_iters=20,
-    noise_scale=1.0,
+    noise_scale=None,
     n_samples=1,
     seed=0,
     # On a CPU a compiled convolution takes twice the time of a plain one.
     jit_compile="operator",
 )
 flags.adopt_module_key_flags(runs)
+
+# What a flag is if it is not given.
+_OF_NETWORK = {
+    "paper": {"loss": "reconstruction", "learning_rate": 0.02, "noise_scale": 1.0},
+    "context": {"loss": "cross_entropy", "learning_rate": 0.001, "noise_scale": 0.0},
+}
 
 
 def main():
@@ -92,6 +102,7 @@ def main():
             "--split goes with --evaluate; a training is always reported on the test "
             f"split. Received: --split={FLAGS.split}"
         )
+    complete_flags()
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
     # Photographs are kept larger, as room for random crops.
@@ -101,17 +112,30 @@ def main():
         f"{source.name}: {len(images):,} training images, puzzles of {size} x {size} px",
         file=sys.stderr,
     )
+    if FLAGS.profile:
+        with tempfile.TemporaryDirectory() as workdir:
+            trainer = make_trainer(images, source, size, workdir)
+            seconds = profiling.profile(trainer.parts())
+        return print(profiling.table(profiling.rates(seconds, FLAGS.batch_size)))
     values = runs.key_flags(sys.modules[__name__], runs)
     # So that a run is not resumed on other images.
     values["training_images"] = hashlib.sha256(images).hexdigest()
     workdir = runs.start(
         values, f"runs/jigsaw_{source.name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}"
     )
-    network, seconds = train(images, source, size, workdir)
+    trainer = make_trainer(images, source, size, workdir)
+    network, seconds = trainer.run(), trainer.seconds
     runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
     report(network, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
+
+
+def complete_flags():
+    """Gives the flags that were not given the values that suit `--network`."""
+    for name, value in _OF_NETWORK[FLAGS.network].items():
+        if FLAGS[name].value is None:
+            FLAGS[name].value = value
 
 
 def image_size(source, grid, size):
@@ -135,15 +159,11 @@ def image_size(source, grid, size):
     return size
 
 
-def train(images, source, size, workdir):
-    """Trains a network, or goes on with the training in `workdir`.
-
-    Returns:
-        The network, and the seconds that its training took.
-    """
+def make_trainer(images, source, size, workdir):
+    """The `training.Training` of a network, or of what was begun in `workdir`."""
     held_out = evaluation_puzzles(source, "validation", size, FLAGS.grid)
     side = size // FLAGS.grid
-    trainer = training.Training(
+    return training.Training(
         lambda: st.networks.jigsaw_network(
             FLAGS.grid**2,
             (side, side, source.channels),
@@ -169,7 +189,6 @@ def train(images, source, size, workdir):
         workdir=workdir,
         **runs.training_options(),
     )
-    return trainer.run(), trainer.seconds
 
 
 def example_losses(network, batch):

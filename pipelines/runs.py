@@ -34,13 +34,17 @@ _FREE = {
 
 
 def define_training_flags(**defaults):
-    """Defines the flags of a training, with a pipeline's own default values."""
+    """Defines the flags of a training, with a pipeline's own default values.
+
+    A default of None is for the pipeline to replace before the flag is read.
+    """
 
     def number(name, text, lower=0, upper=1e6):
         flags.DEFINE_float(
             name, defaults[name], text, lower_bound=lower, upper_bound=upper
         )
-        flags.register_validator(name, math.isfinite, f"--{name} must be finite.")
+        finite = lambda value: value is None or math.isfinite(value)
+        flags.register_validator(name, finite, f"--{name} must be finite.")
 
     def last(name, text, lower):
         flags.DEFINE_float(

@@ -143,7 +143,12 @@ def evaluate_run(workdir):
     values = runs.read_json(os.path.join(workdir, "flags.json"))
     for name in ("precision", "from_least", "evaluate"):
         values[name] = FLAGS[name].value
-    report(network, workdir, f"_{FLAGS.precision}{'_from_least' * FLAGS.from_least}", values)
+    report(
+        network,
+        workdir,
+        f"_{FLAGS.precision}{'_from_least' * FLAGS.from_least}",
+        values,
+    )
 
 
 def report(network, workdir, suffix, values, seconds=None):

@@ -135,6 +135,43 @@ class Training:
             self._train(first)
         return self.best
 
+    def parts(self, inputs="pieces"):
+        """What a step consists of, as functions without arguments to be timed.
+
+        They train the network on and on: not for a network that is kept.
+
+        Args:
+            inputs: The entry of a batch that the network takes.
+
+        Returns:
+            Dict: `input` makes a batch; `network` does its forward and backward pass;
+            `step` trains on a batch that is there; `training` does `input` and `step`.
+        """
+        dataset = lambda: iter(
+            self._strategy.distribute_datasets_from_function(
+                self._datasets(0, 1_000_000)
+            )
+        )
+        # Of their own: what one prepares ahead is not what the other waits for.
+        alone, feeding = dataset(), dataset()
+        batch = next(alone)
+
+        @tf.function(autograph=False)
+        def network():
+            with tf.GradientTape() as tape:
+                logits = self.network(batch[inputs], training=True)
+                total = tf.reduce_sum(logits * logits)
+            variables = [v.value for v in self.network.trainable_variables]
+            return tape.gradient(total, variables)
+
+        waited = lambda value: tf.nest.flatten(value)[0].numpy()
+        return {
+            "input": lambda: next(alone),
+            "network": lambda: waited(network()),
+            "step": lambda: waited(self._train_step(batch)),
+            "training": lambda: waited(self._train_step(next(feeding))),
+        }
+
     def _train(self, first):
         dataset = self._strategy.distribute_datasets_from_function(
             self._datasets(first, self._steps)

@@ -22,6 +22,7 @@ found = {}
 for row in rows:
     with flagsaver.flagsaver():
         program.FLAGS(["program", f"--flagfile=configs/{row}.cfg"])
+        getattr(program, "complete_flags", lambda: None)()
         found[row] = {name: program.FLAGS[name].value for name in program.FLAGS}
 print(json.dumps(found, default=str))
 """

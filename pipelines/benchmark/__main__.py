@@ -367,6 +367,7 @@ def trained_logits(plan):
                 "data_dir": FLAGS.data_dir,
                 "cache_dir": FLAGS.cache_dir,
                 "grid": grid,
+                "network": "paper",
                 "image_size": size,
                 "steps": FLAGS.training_steps,
                 "evaluation_batch_size": 64,

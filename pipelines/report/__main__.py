@@ -46,7 +46,9 @@ def with_tables(text, configs):
         lines = tables.TABLES[name](configs)
         return "\n".join([f"<!-- table: {name} -->", *lines, "<!-- end -->"])
 
-    return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", renewed, text, flags=re.DOTALL)
+    return re.sub(
+        r"<!-- table: (\w+) -->.*?<!-- end -->", renewed, text, flags=re.DOTALL
+    )
 
 
 if __name__ == "__main__":

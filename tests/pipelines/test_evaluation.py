@@ -104,7 +104,13 @@ def test_all_pieces_in_a_wrong_place_against_numpy():
 def test_equal_pieces_are_interchangeable_by_content_only():
     images = np.zeros((4, 8, 8, 1), np.uint8)
     scores = evaluate_shift(images, 1)
-    assert scores["by_content"] == {"proportion_wrong": 0, "proportion_any_wrong": 0}
+    assert scores["by_content"] == {
+        "proportion_wrong": 0,
+        "proportion_any_wrong": 0,
+        "pieces_right": 1,
+        "puzzles_right": 1,
+    }
+    assert scores["pieces_right"] == 1 - scores["proportion_wrong"] < 1
     assert scores["oracle"]["proportion_wrong"] == pytest.approx(0.75)
     assert scores["oracle"]["proportion_any_wrong"] == pytest.approx(1 - 1 / 24)
     assert scores["l1"] == 0

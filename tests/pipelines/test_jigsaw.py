@@ -21,6 +21,7 @@ from pipelines.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICK = {
+    "network": "paper",
     "steps": 30,
     "validate_every": 20,
     "checkpoint_every": 10,
@@ -64,6 +65,23 @@ def finished(tmp_path_factory):
     return workdir
 
 
+def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
+    run(tmp_path, network="context", steps=150, batch_size=32, width=32, depth=2)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert found["proportion_wrong"] < 0.1
+    assert found["pieces_right"] == 1 - found["proportion_wrong"]
+    assert 0 <= found["standard_error"]["proportion_wrong"] < 0.05
+    flags = found["flags"]
+    assert (flags["loss"], flags["noise_scale"]) == ("cross_entropy", 0)
+    assert flags["learning_rate"] == 0.001
+
+
+def test_profile_times_and_leaves_nothing(tmp_path, capsys):
+    run(tmp_path / "run", profile=True)
+    assert "images per second" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_leaves_metrics_picture_network_and_solver(finished):
     found = json.loads((finished / "metrics.json").read_text())
     assert set(found) == {
@@ -72,6 +90,9 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
         "kendall_tau",
         "l1",
         "l2",
+        "pieces_right",
+        "puzzles_right",
+        "standard_error",
         "n_examples",
         "chance",
         "oracle",

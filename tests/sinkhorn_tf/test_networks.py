@@ -3,11 +3,14 @@ import numpy as np
 import pytest
 
 from sinkhorn_tf import networks
+from sinkhorn_tf.networks.edges import EdgeFeatures
 
 
-@pytest.fixture(scope="module")
-def network():
-    return networks.jigsaw_network(9, (6, 5, 3), filters=8, kernel_size=3)
+@pytest.fixture(scope="module", params=["paper", "context"])
+def network(request):
+    return networks.jigsaw_network(
+        9, (6, 5, 3), request.param, filters=8, kernel_size=3, width=24, depth=2
+    )
 
 
 def draw_pieces(rng, batch=2):
@@ -25,13 +28,69 @@ def test_scrambling_pieces_permutes_rows_of_the_logits_and_nothing_else(rng, net
     pieces, order = draw_pieces(rng), rng.permutation(9)
     logits = network(pieces).numpy()
     scrambled = network(pieces[:, order]).numpy()
-    np.testing.assert_allclose(scrambled, logits[:, order], atol=1e-6)
+    np.testing.assert_allclose(scrambled, logits[:, order], atol=2e-5)
     assert np.abs(scrambled - logits).max() > 1e-3
 
 
-def test_one_convolution_and_one_dense_layer(network):
+def test_paper_is_one_convolution_and_one_dense_layer():
+    network = networks.jigsaw_network(9, (6, 5, 3), filters=8, kernel_size=3)
     parameters = 8 * (3 * 3 * 3 + 1) + 9 * (3 * 3 * 8 + 1)
     assert network.count_params() == parameters
+
+
+def test_paper_sees_a_piece_alone_and_context_all(rng):
+    pieces = draw_pieces(rng)
+    changed = pieces.copy()
+    changed[:, 1:] = draw_pieces(rng)[:, 1:]
+    for kind, alone in (("paper", True), ("context", False)):
+        network = networks.jigsaw_network(9, (6, 5, 3), kind, width=24)
+        first, second = network(pieces)[:, 0], network(changed)[:, 0]
+        assert np.allclose(first, second, atol=1e-6) == alone
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 4, 3), (12, 12, 1), (32, 32, 3)])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_context_takes_pieces_of_any_size(rng, shape, n):
+    network = networks.jigsaw_network(n, shape, "context", width=16, depth=1)
+    pieces = rng.random((2, n, *shape)).astype(np.float32)
+    assert np.isfinite(network(pieces)).all()
+    assert np.isfinite(network(np.zeros_like(pieces))).all()
+
+
+def test_edge_features_against_a_loop(rng):
+    pieces = rng.random((1, 3, 4, 5, 2)).astype(np.float32)
+    found = EdgeFeatures()(pieces).numpy()[0]
+    fit = np.zeros((3, 3, 8))
+    for i, j in np.ndindex(3, 3):
+        a, b = pieces[0, i].astype(np.float64), pieces[0, j].astype(np.float64)
+        # j to the right of i, to its left, below, above.
+        lines = [
+            (a[:, ::-1].swapaxes(0, 1), b.swapaxes(0, 1)),
+            (b[:, ::-1].swapaxes(0, 1), a.swapaxes(0, 1)),
+            (a[::-1], b),
+            (b[::-1], a),
+        ]
+        for direction, (x, y) in enumerate(lines):
+            half = 1.5 * x[0] - 0.5 * x[1], 1.5 * y[0] - 0.5 * y[1]
+            for kind, (u, v) in enumerate(((x[0], y[0]), half)):
+                fit[i, j, 2 * direction + kind] = np.log(np.mean((u - v) ** 2) + 1e-4)
+    for i, j in np.ndindex(3, 3):
+        if i == j:
+            assert not found[i, j].any()
+            continue
+        others = [k for k in range(3) if k != i]
+        rivals = [k for k in range(3) if k != j]
+        expected = [
+            fit[i, j] - fit[i, others].mean(axis=0),
+            fit[i, j] - fit[i, others].min(axis=0),
+            fit[i, j] - fit[rivals, j].min(axis=0),
+        ]
+        np.testing.assert_allclose(found[i, j], np.concatenate(expected), atol=1e-4)
+
+
+def test_a_width_that_the_heads_do_not_divide_is_an_error():
+    with pytest.raises(ValueError, match="heads=8. Received: width=20"):
+        networks.jigsaw_network(4, (4, 4, 1), "context", width=20)
 
 
 def test_unknown_kind_is_an_error():
