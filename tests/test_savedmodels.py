@@ -35,3 +35,21 @@ def test_the_sorting_solver_scores_what_it_says():
         answer = solver.serving_default(held_out["values"])
         wrong = (answer["restored"].numpy() != held_out["sorted"].numpy()).mean()
         assert wrong == said[name]["by_content"]["proportion_wrong"] == 0
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.iterdir()))
+def test_a_solver_runs_without_the_package(name, run_python):
+    code = """
+    import sys, tensorflow as tf
+    solver = tf.saved_model.load(sys.argv[1])
+    signature = solver.signatures["serving_default"]
+    inputs = {
+        key: tf.random.stateless_uniform([2, *spec.shape[1:]], [0, 1])
+        for key, spec in signature.structured_input_signature[1].items()
+    }
+    answer = signature(**inputs)
+    perm = tf.sort(answer["permutation"], axis=1)
+    assert tf.reduce_all(perm == tf.range(perm.shape[1])), perm
+    """
+    ended = run_python(code, ROOT / name / "1", without_package=True)
+    assert ended.returncode == 0, ended.stderr

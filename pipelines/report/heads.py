@@ -45,7 +45,7 @@ def _jigsaw(row, found):
     lines = []
     names = ("P.W.", "P.A.W.", "Kendall tau")
     if paper.jigsaw(row):
-        cells = zip(names, paper.jigsaw(row), strict=True)
+        cells = zip(names, paper.jigsaw(row)[:3], strict=True)
         lines.append("# Paper: " + ", ".join(f"{n} {x}" for n, x in cells) + ".")
     if found:
         keys = ("proportion_wrong", "proportion_any_wrong", "kendall_tau")

@@ -48,5 +48,5 @@ _JIGSAW = {
 
 
 def jigsaw(row):
-    """P.W., P.A.W. and Kendall tau of a row such as "jigsaw_mnist_3x3_paper"."""
-    return _JIGSAW.get("_".join(row.split("_")[1:3]), ())[:3]
+    """P.W., P.A.W., Kendall tau, l1 and l2 of a row like "jigsaw_mnist_3x3_paper"."""
+    return _JIGSAW.get("_".join(row.split("_")[1:3]), ())

@@ -1,5 +1,7 @@
 """The tables: records in, lines of Markdown out."""
 
+import math
+
 from pipelines.lists import INTERVALS
 from pipelines.report import paper, records
 
@@ -118,28 +120,73 @@ def sorting_ablation(configs):
 
 
 def jigsaw(configs):
-    """SN table 2, by index unless said otherwise."""
-    heads = ["row", *(name for _, name in _JIGSAW), "P.W. by content"]
-    heads += ["oracle P.W. / P.A.W. / tau", "paper P.W. / P.A.W. / tau"]
-    heads += ["puzzles", "seconds"]
+    """SN table 2, by index, with 95 % intervals."""
+    heads = ["row", *(name for _, name in _JIGSAW), "oracle", "paper", "loss"]
     lines = []
-    for row in records.rows(configs):
-        found = records.read(configs, row)
-        if not row.startswith("jigsaw_") or not found:
-            continue
-        average = lambda *keys, found=found: short(mean([_at(r, keys) for r in found]))
+    for row, found in _jigsaw_rows(configs):
+        scores = found[0]
         lines.append(
             [
                 f"`{row}`",
-                *(average(key) for key, _ in _JIGSAW),
-                average("by_content", "proportion_wrong"),
-                " / ".join(average("oracle", key) for key, _ in _JIGSAW),
-                " / ".join(paper.jigsaw(row)),
-                f"{found[0]['n_examples']:,}",
-                f"{mean([r['seconds']['training'] for r in found]):.0f}",
+                *(interval(scores, key) for key, _ in _JIGSAW),
+                " / ".join(short(scores["oracle"][key]) for key, _ in _JIGSAW),
+                " / ".join(paper.jigsaw(row)[:3]),
+                scores["flags"]["loss"].replace("_", " "),
             ]
         )
     return _table(heads, lines)
+
+
+def jigsaw_by_content(configs):
+    """The same as shares that are right, by index and by content, and l1, l2."""
+    heads = ["row", "pieces right", "puzzles right", "pieces, by content"]
+    heads += ["puzzles, by content", "l1", "l2", "paper l1 / l2", "puzzles", "minutes"]
+    lines = []
+    for row, found in _jigsaw_rows(configs):
+        scores = found[0]
+        content = scores["by_content"]
+        lines.append(
+            [
+                f"`{row}`",
+                *(short(scores[key]) for key in ("pieces_right", "puzzles_right")),
+                *(short(content[key]) for key in ("pieces_right", "puzzles_right")),
+                *(short(scores[key]) for key in ("l1", "l2")),
+                " / ".join(paper.jigsaw(row)[3:]),
+                f"{scores['n_examples']:,}",
+                minutes(found),
+            ]
+        )
+    return _table(heads, lines)
+
+
+def interval(scores, name):
+    """A score with its 95 % interval, such as `.147 (.144 to .150)`.
+
+    Of the share of puzzles Wilson's interval, which has a width at 0 and 1 too; of the
+    others the mean and 1.96 standard errors.
+    """
+    value, n = scores[name], scores["n_examples"]
+    if name == "proportion_any_wrong":
+        z2 = 1.96**2
+        middle = (value + z2 / (2 * n)) / (1 + z2 / n)
+        half = 1.96 * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
+        half /= 1 + z2 / n
+    else:
+        middle, half = value, 1.96 * scores["standard_error"][name]
+    low, high = max(middle - half, -1.0), min(middle + half, 1.0)
+    return f"{short(value)} ({short(low)} to {short(high)})"
+
+
+def _jigsaw_rows(configs):
+    order = {"mnist": 0, "celeba": 1, "imagenet": 2}
+    rows = [row for row in records.rows(configs) if row.startswith("jigsaw_")]
+
+    def place(row):
+        _, source, grid, network = row.split("_")[:4]
+        return order.get(source, -1), network, grid
+
+    found = [(row, records.read(configs, row)) for row in sorted(rows, key=place)]
+    return [(row, record) for row, record in found if record]
 
 
 def settings(configs, row):
@@ -158,12 +205,6 @@ def _sorting_rows(configs):
     return sorted(found, key=lambda row: ("released" in row, size(row)))
 
 
-def _at(tree, keys):
-    for key in keys:
-        tree = tree[key]
-    return tree
-
-
 def _table(heads, lines):
     rule = ["---"] * len(heads)
     return ["| " + " | ".join(cells) + " |" for cells in (heads, rule, *lines)]
@@ -174,4 +215,5 @@ TABLES = {
     "sorting_by_index": sorting_by_index,
     "sorting_ablation": sorting_ablation,
     "jigsaw": jigsaw,
+    "jigsaw_by_content": jigsaw_by_content,
 }

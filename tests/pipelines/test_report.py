@@ -74,3 +74,45 @@ def test_runs_that_do_not_belong_together_are_refused(configs, tmp_path):
 )
 def test_shares_are_written_as_in_the_papers(value, shown):
     assert tables.share(value) == shown
+
+
+def puzzle_metrics(wrong, n=800):
+    scores = {
+        "proportion_wrong": wrong,
+        "proportion_any_wrong": 4 * wrong,
+        "kendall_tau": 1 - wrong,
+        "pieces_right": 1 - wrong,
+        "puzzles_right": 1 - 4 * wrong,
+    }
+    return {
+        **scores,
+        "by_content": scores,
+        "oracle": scores,
+        "standard_error": dict.fromkeys(scores, 0.01),
+        "l1": 0.25,
+        "l2": 0.5,
+        "n_examples": n,
+        "seconds": {"training": 90.0},
+        "flags": {"seed": 0, "loss": "cross_entropy"},
+    }
+
+
+def test_puzzles_stand_beside_the_paper_with_intervals(configs, tmp_path):
+    row = "jigsaw_mnist_3x3_context"
+    (configs / f"{row}.cfg").write_text("# Nine pieces.\n--grid=3\n")
+    workdir = run(tmp_path, "run", puzzle_metrics(0.1))
+    records.gather(str(configs), row, [workdir])
+    (line,) = tables.jigsaw(str(configs))[2:]
+    assert line.startswith(f"| `{row}` | .100 (.080 to .120) | .400 (.367 to .434) |")
+    assert line.endswith("| .09 / .28 / .83 | cross entropy |")
+    (line,) = tables.jigsaw_by_content(str(configs))[2:]
+    assert line.endswith("| .250 | .500 | .0 / .0 | 800 | 1.5 |")
+    heads.write(str(configs), row)
+    head = (configs / f"{row}.cfg").read_text()
+    assert "# Paper: P.W. .09, P.A.W. .28, Kendall tau .83.\n" in head
+    assert "# Ours: P.W. .100, P.A.W. .400, Kendall tau .900; 1.5 minutes" in head
+
+
+def test_no_wrong_puzzle_among_many_is_not_certainty():
+    found = tables.interval(puzzle_metrics(0.0, n=100), "proportion_any_wrong")
+    assert found == ".000 (.000 to .037)"
