@@ -43,6 +43,14 @@ flags.DEFINE_integer("grid", 2, "Pieces along a side.", lower_bound=1, upper_bou
 flags.DEFINE_integer(
     "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
 )
+flags.DEFINE_integer(
+    "erode", 0, "Pixels taken off each side of a piece: pieces do not meet.", 0
+)
+flags.DEFINE_bool("offset", False, "In training erode more on some sides than others.")
+flags.DEFINE_float("rotation", 0.0, "Largest random rotation, in degrees.", 0, 180)
+flags.DEFINE_float(
+    "color", 0.0, "Largest random change of brightness, contrast, saturation.", 0, 1
+)
 flags.DEFINE_enum(
     "network",
     "context",
@@ -150,11 +158,16 @@ def image_size(source, grid, size):
         UserError: If the size asked for is no multiple.
     """
     if size is None:
-        return max(round(source.native_size / grid), 1) * grid
+        size = max(round(source.native_size / grid), 1) * grid
     if size % grid:
         raise UserError(
             f"--image_size must be a multiple of --grid={grid}, such as "
             f"{max(round(size / grid), 1) * grid}. Received: --image_size={size}"
+        )
+    if size // grid <= 2 * FLAGS.erode:
+        raise UserError(
+            f"--erode leaves nothing of pieces of {size // grid} pixels. "
+            f"Received: --erode={FLAGS.erode}"
         )
     return size
 
@@ -162,7 +175,7 @@ def image_size(source, grid, size):
 def make_trainer(images, source, size, workdir):
     """The `training.Training` of a network, or of what was begun in `workdir`."""
     held_out = evaluation_puzzles(source, "validation", size, FLAGS.grid)
-    side = size // FLAGS.grid
+    side = size // FLAGS.grid - 2 * FLAGS.erode
     return training.Training(
         lambda: st.networks.jigsaw_network(
             FLAGS.grid**2,
@@ -183,7 +196,13 @@ def make_trainer(images, source, size, workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
-            photographs=source.photographs,
+            margin=FLAGS.erode,
+            augment=puzzles.Augmentation(
+                mirror=source.photographs,
+                rotation=FLAGS.rotation,
+                color=FLAGS.color,
+                offset=FLAGS.offset,
+            ),
         ),
         lambda network: evaluation.evaluate(network, held_out)["proportion_wrong"],
         workdir=workdir,
@@ -222,6 +241,7 @@ def evaluation_puzzles(source, split, size, grid):
         found.file_order,
         grid=grid,
         batch_size=FLAGS.evaluation_batch_size,
+        margin=FLAGS.erode,
     )
 
 
@@ -229,7 +249,8 @@ def evaluate_run(workdir):
     """Measures the network of a finished run on `--dataset` and `--split`."""
     network = runs.load_network(workdir)
     values = runs.read_json(os.path.join(workdir, "flags.json"))
-    for name in ("dataset", "temperature", "n_iters"):
+    # What an evaluation takes from the run unless it is given.
+    for name in ("dataset", "erode", "temperature", "n_iters"):
         if FLAGS[name].using_default_value and name in values:
             FLAGS[name].value = values[name]
     for name in ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size"):
@@ -249,7 +270,8 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     """Measures, prints and draws: `metrics<suffix>.json`, `puzzles<suffix>.png`."""
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
-    held_out = evaluation_puzzles(source, split, grid * side, grid)
+    size = grid * (side + 2 * FLAGS.erode)
+    held_out = evaluation_puzzles(source, split, size, grid)
     started = time.monotonic()
     scores = evaluation.evaluate(network, held_out)
     scores["seconds"] = {"evaluation": time.monotonic() - started}
@@ -298,13 +320,16 @@ def export(network, workdir):
     _, n, height, width, channels = network.inputs[0].shape
     grid = math.isqrt(n)
 
-    def solve_image(solve, image):
-        answer = solve(puzzles.cut(image, grid))
-        return {**answer, "restored": puzzles.join(answer["restored"], grid)}
+    margin = FLAGS.erode
 
-    spec = tf.TensorSpec(
-        [None, grid * height, grid * width, channels], tf.float32, name="image"
-    )
+    def solve_image(solve, image):
+        pieces = puzzles.cut(image, grid)
+        answer = solve(puzzles.erode(pieces, margin))
+        restored = st.permutations.apply(answer["permutation"], pieces)
+        return {**answer, "restored": puzzles.join(restored, grid)}
+
+    height, width = (grid * (side + 2 * margin) for side in (height, width))
+    spec = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
     with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
         metrics = file.read()
     return st.export_solver(

@@ -5,11 +5,14 @@ float32 in [0, 1]; `perm` int32 `[B, N]`, piece i belongs at position `perm[i]`
 (positions count row by row); `target` `[B, N, h, w, C]`, the pieces in their places.
 """
 
+import dataclasses
+import math
+
 import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines import batches, seeds
+from pipelines import augmentation, batches, seeds
 
 
 def cut(images, grid):
@@ -47,45 +50,76 @@ def join(pieces, grid):
     )
 
 
-def crop(images, corner, size):
-    """Cuts a square window out of each image.
+def erode(pieces, margin, corners=None):
+    """Takes the borders off pieces, so that they do not meet any more.
 
     Args:
-        images: `[B, S, S, C]`.
-        corner: int32 `[B, 2]`, the windows' top and left.
-        size: Side of the windows.
+        pieces: `[B, N, h, w, C]`.
+        margin: Pixels to take off each side.
+        corners: int32 `[B, N, 2]` from 0 to `2 * margin`, the top and left of what is
+            kept; None for the middle.
 
     Returns:
-        `[B, size, size, C]`.
+        `[B, N, h - 2 * margin, w - 2 * margin, C]`.
     """
-    window = corner[:, :, None] + tf.range(size)
-    rows = tf.gather(images, window[:, 0], axis=1, batch_dims=1)
-    return tf.gather(rows, window[:, 1], axis=2, batch_dims=1)
+    if not margin:
+        return pieces
+    if corners is None:
+        return pieces[:, :, margin:-margin, margin:-margin]
+    _, n, side, _, channels = pieces.shape
+    flat = tf.reshape(pieces, [-1, side, side, channels])
+    kept = side - 2 * margin
+    flat = augmentation.crop(flat, tf.reshape(corners, [-1, 2]), kept)
+    return tf.reshape(flat, [-1, n, kept, kept, channels])
 
 
-def mirror(images, flip):
-    """Mirrors the images left to right where bool `flip` `[B]` says so."""
-    return tf.where(flip[:, None, None, None], images[:, :, ::-1], images)
-
-
-def scramble(images, perm, grid):
+def scramble(images, perm, grid, margin=0, corners=None):
     """Makes puzzles of images, see the head of this module.
 
     Args:
-        images: uint8 `[B, H, W, C]`.
+        images: uint8 `[B, H, W, C]`, or float32 in [0, 1].
         perm: int32 `[B, grid * grid]`.
         grid: Pieces along a side.
+        margin, corners: As in `erode`.
 
     Returns:
         Dict of `pieces`, `perm` and `target`.
     """
-    target = cut(tf.cast(images, tf.float32) / 255, grid)
+    images = tf.image.convert_image_dtype(images, tf.float32)
+    target = erode(cut(images, grid), margin, corners)
     pieces = tf.gather(target, perm, batch_dims=1)
     return {"pieces": pieces, "perm": perm, "target": target}
 
 
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed at random, besides being cropped.
+
+    Attributes:
+        mirror: Whether half of them are mirrored left to right.
+        rotation: The largest angle, in degrees.
+        color: Brightness, contrast and saturation change by factors from 1 - color to
+            1 + color.
+        offset: Whether each piece is cut out of its place at random within the margin.
+    """
+
+    mirror: bool = False
+    rotation: float = 0.0
+    color: float = 0.0
+    offset: bool = False
+
+
 def training_puzzles(
-    images, *, grid, size, batch_size, first_step, last_step, seed, photographs
+    images,
+    *,
+    grid,
+    size,
+    batch_size,
+    first_step,
+    last_step,
+    seed,
+    margin=0,
+    augment=Augmentation(),
 ):
     """Augmented puzzles, one global batch for each step.
 
@@ -100,7 +134,8 @@ def training_puzzles(
         batch_size: Puzzles of a step, over all replicas.
         first_step, last_step: The range of steps.
         seed: Python int >= 0.
-        photographs: Whether to mirror at random.
+        margin: Pixels taken off each side of a piece.
+        augment: `Augmentation`.
 
     Returns:
         Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the
@@ -112,14 +147,26 @@ def training_puzzles(
         # Drawn for the global batch, then picked: the same for any replicas.
         pick = lambda draws: tf.gather(draws, position)
         draw = lambda purpose: seeds.stream(seed, purpose, step)
-        uniform = tf.random.stateless_uniform
+        uniform = lambda purpose, shape, *bounds: pick(
+            tf.random.stateless_uniform([batch_size, *shape], draw(purpose), *bounds)
+        )
+        if augment.rotation:
+            most = math.radians(augment.rotation)
+            batch = augmentation.rotate(batch, uniform("rotate", [], -most, most)) / 255
         if room:
-            corner = uniform([batch_size, 2], draw("crop"), 0, room + 1, tf.int32)
-            batch = crop(batch, pick(corner), size)
-        if photographs:
-            batch = mirror(batch, pick(uniform([batch_size], draw("mirror")) < 0.5))
+            corner = uniform("crop", [2], 0, room + 1, tf.int32)
+            batch = augmentation.crop(batch, corner, size)
+        if augment.mirror:
+            batch = augmentation.mirror(batch, uniform("mirror", []) < 0.5)
+        if augment.color:
+            batch = tf.image.convert_image_dtype(batch, tf.float32)
+            least, most = 1 - augment.color, 1 + augment.color
+            batch = augmentation.recolor(batch, uniform("color", [3], least, most))
+        corners = None
+        if augment.offset:
+            corners = uniform("offset", [grid**2, 2], 0, 2 * margin + 1, tf.int32)
         perm = st.permutations.sample([batch_size], grid**2, draw("scramble"))
-        puzzle = scramble(batch, pick(perm), grid)
+        puzzle = scramble(batch, pick(perm), grid, margin, corners)
         return {**puzzle, "step": step, "position": position}
 
     def dataset(context):
@@ -136,7 +183,7 @@ def training_puzzles(
     return dataset
 
 
-def evaluation_puzzles(images, file_order, *, grid, batch_size):
+def evaluation_puzzles(images, file_order, *, grid, batch_size, margin=0):
     """Puzzles to measure on: the same whatever the flags, batch size or workers.
 
     Args:
@@ -145,6 +192,7 @@ def evaluation_puzzles(images, file_order, *, grid, batch_size):
             example's index in file order.
         grid: Pieces along a side.
         batch_size: Puzzles of a batch; the last one may be smaller.
+        margin: Pixels taken off each side of a piece.
 
     Returns:
         A `tf.data.Dataset` of puzzles.
@@ -160,7 +208,7 @@ def evaluation_puzzles(images, file_order, *, grid, batch_size):
             lambda i: images[i : i + batch_size], [start], tf.uint8, stateful=False
         )
         part.set_shape([None, *images.shape[1:]])
-        return scramble(part, perm, grid)
+        return scramble(part, perm, grid, margin)
 
     starts = tf.data.Dataset.range(0, len(images), batch_size)
     perms = order.map(permutation, tf.data.AUTOTUNE).batch(batch_size)

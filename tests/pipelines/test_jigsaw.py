@@ -76,6 +76,23 @@ def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
     assert flags["learning_rate"] == 0.001
 
 
+def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_path):
+    run(tmp_path, image_size=16, erode=1, offset=True, export=True)
+    with flagsaver.flagsaver(evaluate=str(tmp_path)):
+        jigsaw.main()
+        assert jigsaw.FLAGS.erode == 1
+    first, again = scores(tmp_path), scores(tmp_path, "metrics_digits_test.json")
+    assert first == again
+    image = datasets.load("digits", "test", size=16).images[:5] / np.float32(255)
+    solver = tf.saved_model.load(tmp_path / "solver" / "1")
+    answer = solver.signatures["solve_image"](image=tf.constant(image))
+    assert answer["plan"].shape == (5, 4, 4)
+    restored = st.permutations.apply(answer["permutation"], puzzles.cut(image, 2))
+    np.testing.assert_array_equal(answer["restored"], puzzles.join(restored, 2))
+    with pytest.raises(UserError, match="--erode=8"):
+        run(tmp_path / "none", image_size=16, erode=8)
+
+
 def test_profile_times_and_leaves_nothing(tmp_path, capsys):
     run(tmp_path / "run", profile=True)
     assert "images per second" in capsys.readouterr().out

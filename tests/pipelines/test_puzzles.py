@@ -3,14 +3,15 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines import batches, puzzles
+from pipelines import augmentation, batches, puzzles
 from pipelines.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), np.uint8)
 
 
 def training(first_step, last_step, **changes):
-    options = {"grid": 2, "size": 6, "batch_size": 4, "seed": 3, "photographs": True}
+    options = {"grid": 2, "size": 6, "batch_size": 4, "seed": 3}
+    options["augment"] = puzzles.Augmentation(mirror=True)
     dataset = puzzles.training_puzzles(
         IMAGES, first_step=first_step, last_step=last_step, **(options | changes)
     )
@@ -45,9 +46,9 @@ def test_scrambled_pieces_go_back_by_their_permutation():
 
 def test_crop_and_mirror_against_slices():
     corner = np.random.default_rng(1).integers(0, 3, (23, 2)).astype(np.int32)
-    cropped = puzzles.crop(tf.constant(IMAGES), corner, 6)
+    cropped = augmentation.crop(tf.constant(IMAGES), corner, 6)
     flip = corner[:, 0] == 1
-    mirrored = puzzles.mirror(cropped, tf.constant(flip))
+    mirrored = augmentation.mirror(cropped, tf.constant(flip))
     for k, (y, x) in enumerate(corner):
         window = IMAGES[k, y : y + 6, x : x + 6]
         np.testing.assert_array_equal(cropped[k], window)
