@@ -36,7 +36,9 @@ from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("dataset", "digits", f"One of {', '.join(datasets.SOURCES)}.")
+flags.DEFINE_string(
+    "dataset", "digits", f"One of {', '.join(datasets.SOURCES)}, tfds:NAME."
+)
 flags.DEFINE_string("data_dir", None, "TFDS directory, or the folder of images.")
 flags.DEFINE_string("cache_dir", None, "Keeps decoded images for the next run.")
 flags.DEFINE_integer("grid", 2, "Pieces along a side.", lower_bound=1, upper_bound=32)
@@ -129,7 +131,8 @@ def main():
     # So that a run is not resumed on other images.
     values["training_images"] = hashlib.sha256(images).hexdigest()
     workdir = runs.start(
-        values, f"runs/jigsaw_{source.name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}"
+        values,
+        f"runs/jigsaw_{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
     )
     trainer = make_trainer(images, source, size, workdir)
     network, seconds = trainer.run(), trainer.seconds
@@ -263,7 +266,9 @@ def evaluate_run(workdir):
             f"Received: --dataset={source.name} with {source.channels}"
         )
     suffix = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
-    report(network, source, FLAGS.split, workdir, f"_{source.name}_{suffix}", values)
+    report(
+        network, source, FLAGS.split, workdir, f"_{source.file_name}_{suffix}", values
+    )
 
 
 def report(network, source, split, workdir, suffix, values, seconds=None):

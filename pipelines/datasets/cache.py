@@ -31,7 +31,7 @@ def kept(reader, split, size, cache_dir):
     """
     if cache_dir is None:
         return reader.read(split, size)
-    name = reader.source.name
+    name = reader.source.file_name
     digest = hashlib.sha256(f"{split}\n{reader.identity}".encode()).hexdigest()[:12]
     slug = re.sub(r"\W+", "_", split).strip("_")
     folder = pathlib.Path(cache_dir).expanduser()

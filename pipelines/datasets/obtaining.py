@@ -58,6 +58,14 @@ OFFICIAL = {
 }
 
 
+def by_name(name):
+    """The `Official` of `tfds:NAME`, which has to be prepared already."""
+    roles = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
+    return Official(
+        name.removeprefix("tfds:"), roles, None, "it is never downloaded here"
+    )
+
+
 def tfds_directory(data_dir):
     """Returns `data_dir`, else `TFDS_DATA_DIR`, else TFDS' default, made absolute."""
     data_dir = os.fspath(

@@ -18,6 +18,7 @@ from pipelines.datasets.decoding import (
 from pipelines.datasets.obtaining import (
     OFFICIAL,
     build_command,
+    by_name,
     download,
     newest_version,
     tfds_directory,
@@ -43,7 +44,7 @@ class Prepared:
 
     def __init__(self, source, data_dir):
         self.source = source
-        self.official = OFFICIAL[source.name]
+        self.official = OFFICIAL.get(source.name) or by_name(source.name)
         self.data_dir = tfds_directory(data_dir)
         self.version_dir = newest_version(self.official, self.data_dir)
         if self.version_dir is None:
@@ -60,6 +61,11 @@ class Prepared:
 
     def read(self, split, size):
         builder = self._open()
+        if "image" not in builder.info.features:
+            raise DataError(
+                f"{self.source.name} has no images: its features are "
+                f"{', '.join(builder.info.features)}."
+            )
         expression = self.official.roles.get(split, split).removeprefix("tfds:")
         count = self._count(builder, split, expression)
         try:

@@ -1,6 +1,7 @@
 """What is known about the sources without opening them, and their seeded splits."""
 
 import dataclasses
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,11 @@ class Source:
     native_size: int
     channels: int
     photographs: bool
+
+    @property
+    def file_name(self):
+        """The name as a part of names of files."""
+        return re.sub(r"\W", "_", self.name)
 
 
 class Images(NamedTuple):
@@ -67,7 +73,8 @@ def source(name):
 
     Args:
         name: `digits`, `photos`, `mnist`, `celeba` (or `celeb_a`), `imagenet` (or
-            `imagenet2012`) or `folder`.
+            `imagenet2012`), `folder`, or `tfds:NAME` for any dataset of photographs
+            that is prepared in a TFDS directory.
 
     Returns:
         The `Source`.
@@ -76,9 +83,12 @@ def source(name):
         DataError: If there is no such source.
     """
     known = SOURCES.get(_ALIASES.get(name, name))
+    if known is None and re.fullmatch(r"tfds:\w+(/\w+)?", name):
+        return Source(name, 64, 3, photographs=True)
     if known is None:
         raise DataError(
-            f"Unknown dataset: choose one of {', '.join(SOURCES)}. Received: {name!r}"
+            f"Unknown dataset: choose one of {', '.join(SOURCES)}, or tfds:NAME. "
+            f"Received: {name!r}"
         )
     return known
 

@@ -220,3 +220,17 @@ class TestPrepared:
         monkeypatch.setattr(tfds, "builder", fail)
         with pytest.raises(DataError, match="failed .*quota exceeded\\): prepare it"):
             datasets.load("celeba", "test", size=8, data_dir=tmp_path)
+
+    def test_any_other_dataset_by_its_name(self, tmp_path, offline):
+        write_tfds(tmp_path, "flowers", shape=(None, None, 3), train=20, test=5)
+        for split, expected in {
+            "train": range(18),
+            "validation": (18, 19),
+            "test": range(5),
+            "test[:2]": range(2),
+        }.items():
+            loaded = datasets.load("tfds:flowers", split, size=8, data_dir=tmp_path)
+            assert values(loaded) == list(expected)
+        assert datasets.source("tfds:flowers").file_name == "tfds_flowers"
+        with pytest.raises(DataError, match="tfds build trees.*never downloaded"):
+            datasets.load("tfds:trees", "test", size=8, data_dir=tmp_path)
