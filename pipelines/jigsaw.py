@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import keras
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -77,6 +79,11 @@ flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory."
 flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
 flags.DEFINE_integer(
     "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
+)
+flags.DEFINE_bool(
+    "mirrored",
+    False,
+    "In evaluation average the logits with those of the mirror image.",
 )
 flags.DEFINE_bool("profile", False, "Only time the parts of a training step.")
 runs.define_training_flags(
@@ -256,7 +263,8 @@ def evaluate_run(workdir):
     for name in ("dataset", "erode", "temperature", "n_iters"):
         if FLAGS[name].using_default_value and name in values:
             FLAGS[name].value = values[name]
-    for name in ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size"):
+    given = ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size")
+    for name in (*given, "mirrored"):
         values[name] = FLAGS[name].value
     source = datasets.source(FLAGS.dataset)
     channels = network.inputs[0].shape[-1]
@@ -266,6 +274,7 @@ def evaluate_run(workdir):
             f"Received: --dataset={source.name} with {source.channels}"
         )
     suffix = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
+    suffix += "_mirrored" * FLAGS.mirrored
     report(
         network, source, FLAGS.split, workdir, f"_{source.file_name}_{suffix}", values
     )
@@ -273,6 +282,8 @@ def evaluate_run(workdir):
 
 def report(network, source, split, workdir, suffix, values, seconds=None):
     """Measures, prints and draws: `metrics<suffix>.json`, `puzzles<suffix>.png`."""
+    if FLAGS.mirrored:
+        network = with_mirrored(network)
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
     size = grid * (side + 2 * FLAGS.erode)
@@ -291,6 +302,17 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     print(f"\nJigsaw {grid}x{grid}, {source.name} {split}")
     print(evaluation.table(scores))
     print(f"Metrics: {metrics}\nPicture: {picture}")
+
+
+def with_mirrored(network):
+    """A network whose logits are averaged with those of the mirrored puzzle."""
+    pieces = keras.Input(network.input_shape[1:], name="pieces")
+    grid = math.isqrt(network.output_shape[-1])
+    # Where a position goes when the image is mirrored left to right.
+    columns = np.arange(grid**2).reshape(grid, grid)[:, ::-1].ravel()
+    mirrored = network(keras.ops.flip(pieces, axis=3))
+    logits = (network(pieces) + keras.ops.take(mirrored, columns, axis=2)) / 2
+    return keras.Model(pieces, logits)
 
 
 def draw(network, puzzle, path, count=10):

@@ -22,11 +22,13 @@ class PairAttention(keras.layers.Layer):
         `[B, N, width]`.
 
     Raises:
-        ValueError: If the width is no multiple of `heads`.
+        ValueError: If `heads` is below 1, or the width no multiple of it.
     """
 
     def __init__(self, heads, **kwargs):
         super().__init__(**kwargs)
+        if heads < 1:
+            raise ValueError(f"heads must be at least 1. Received: heads={heads}")
         self.heads = heads
 
     def build(self, input_shape):

@@ -14,7 +14,8 @@ class EdgeFeatures(keras.layers.Layer):
     the other pieces, to the best fit that i has, and to the best fit that j has: what
     counts is whether two pieces suit each other better than they suit the others.
 
-    Has no weights, and knows nothing of positions.
+    Has no weights, and knows nothing of positions. Computed in float32 at least:
+    differences of neighbouring pixels are lost in half precision.
 
     Call arguments:
         pieces: `[B, N, height, width, channels]`, values in [0, 1].
@@ -25,7 +26,12 @@ class EdgeFeatures(keras.layers.Layer):
 
     N_FEATURES = 24
 
+    def __init__(self, **kwargs):
+        super().__init__(**{"autocast": False, **kwargs})
+
     def call(self, pieces):
+        wide = pieces.dtype == tf.float64 and self.compute_dtype == "float64"
+        pieces = tf.cast(pieces, tf.float64 if wide else tf.float32)
         columns = tf.transpose(pieces, [0, 1, 3, 2, 4])
         right = _continuation(columns)
         below = _continuation(pieces)
@@ -42,7 +48,7 @@ class EdgeFeatures(keras.layers.Layer):
             fit - tf.reduce_min(far, axis=1, keepdims=True),
         )
         # A puzzle of one piece has no others to relate to.
-        return tf.concat(relations, axis=-1) * (1 - self_)
+        return tf.cast(tf.concat(relations, axis=-1) * (1 - self_), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         batch, n = input_shape[:2]
@@ -60,19 +66,15 @@ def _continuation(lines):
     before, after = lines[:, :, max(depth - 2, 0)], lines[:, :, min(1, depth - 1)]
     pairs = ((last, first), (1.5 * last - 0.5 * before, 1.5 * first - 0.5 * after))
     found = [_mean_squared_differences(a, b) for a, b in pairs]
-    # Less than the rounding to 8 bits says nothing.
+    # A hundredth of the range, squared: less is noise.
     return tf.math.log(tf.stack(found, axis=-1) + 1e-4)
 
 
 def _mean_squared_differences(a, b):
     """Of all pairs: `[B, N, pixel, channel]` twice to `[B, N, N]`."""
-    n, size = a.shape[1], a.shape[2] * a.shape[3]
-    a, b = (tf.reshape(x, [-1, n, size]) for x in (a, b))
-    squares = lambda x: tf.reduce_sum(x * x, axis=-1)
-    products = tf.matmul(a, b, transpose_b=True)
-    total = squares(a)[:, :, None] + squares(b)[:, None, :] - 2 * products
-    # By rounding equal lines may come out below 0.
-    return tf.maximum(total, 0) / size
+    # Not as |a|^2 + |b|^2 - 2 a.b: what is left of that is rounding.
+    difference = a[:, :, None] - b[:, None, :]
+    return tf.reduce_mean(tf.square(difference), axis=[3, 4])
 
 
 def _transposed(x):

@@ -43,7 +43,7 @@ def jigsaw_network(
         with values in [0, 1] to logits `[B, N, N]`.
 
     Raises:
-        ValueError: If `kind` is unknown.
+        ValueError: If `kind` is unknown, or `width` no multiple of `heads`.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}. Received: kind={kind!r}")
@@ -71,7 +71,8 @@ def _convolution_and_pooling(x, filters, kernel_size):
 def _encoded(x, width):
     """Pieces `[M, height, width, channels]` to vectors `[M, width]`.
 
-    Convolutions of stride 2, each with more filters, down to at most 4 pixels a side.
+    Convolutions of stride 2, of 32 filters and twice as many each time up to `width`,
+    down to at most 4 pixels a side.
     """
     number, filters = 0, 32
     while True:

@@ -93,6 +93,17 @@ def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_pat
         run(tmp_path / "none", image_size=16, erode=8)
 
 
+def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
+    network = st.networks.jigsaw_network(9, (4, 4, 3), "context", width=16, depth=1)
+    image = rng.random((2, 12, 12, 3)).astype(np.float32)
+    averaged = jigsaw.with_mirrored(network)
+    logits = averaged(puzzles.cut(image, 3)).numpy().reshape(2, 3, 3, 3, 3)
+    mirror = averaged(puzzles.cut(image[:, :, ::-1], 3)).numpy()
+    # Piece and position alike go to the other side of their row.
+    mirror = mirror.reshape(2, 3, 3, 3, 3)[:, :, ::-1, :, ::-1]
+    np.testing.assert_allclose(mirror, logits, atol=1e-5)
+
+
 def test_profile_times_and_leaves_nothing(tmp_path, capsys):
     run(tmp_path / "run", profile=True)
     assert "images per second" in capsys.readouterr().out

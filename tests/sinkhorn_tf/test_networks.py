@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sinkhorn_tf import networks
 from sinkhorn_tf.networks.edges import EdgeFeatures
@@ -86,6 +87,21 @@ def test_edge_features_against_a_loop(rng):
             fit[i, j] - fit[rivals, j].min(axis=0),
         ]
         np.testing.assert_allclose(found[i, j], np.concatenate(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_edge_features_do_not_suffer_from_half_precision(rng, policy):
+    # Smooth: all is in small differences.
+    ramp = np.linspace(0, 0.2, 16)[:, None] + np.linspace(0.3, 0.5, 16)
+    pieces = (ramp[..., None] + 0.01 * rng.random((2, 9, 16, 16, 3))).astype(np.float32)
+    expected = EdgeFeatures()(pieces)
+    found = EdgeFeatures(dtype=policy)(pieces)
+    assert found.dtype == keras.DTypePolicy(policy).compute_dtype
+    np.testing.assert_allclose(
+        tf.cast(found, tf.float32), expected, atol=0.05 if "mixed" in policy else 1e-4
+    )
+    network = networks.jigsaw_network(9, (16, 16, 3), "context", width=16)
+    assert np.isfinite(network(pieces)).all()
 
 
 def test_a_width_that_the_heads_do_not_divide_is_an_error():
