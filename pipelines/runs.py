@@ -28,6 +28,8 @@ _FREE = {
     "export",
     "distribute",
     "evaluate",
+    "profile",
+    "mirrored",
     "split",
     "evaluation_batch_size",
 }
@@ -147,10 +149,13 @@ def start(values, default_workdir):
             )
         earlier = read_json(record)
         for name, value in values.items():
-            if name not in _FREE and earlier.get(name) != value:
+            # A run of before there was the flag did what is its default now.
+            default = flags.FLAGS[name].default if name in flags.FLAGS else None
+            before = earlier.get(name, default)
+            if name not in _FREE and before != value:
                 raise UserError(
                     f"--resume needs the flags of the run in {workdir}. Received: "
-                    f"--{name}={value}, the run has {earlier.get(name)}"
+                    f"--{name}={value}, the run has {before}"
                 )
     else:
         make_directory(workdir)
@@ -206,13 +211,16 @@ def versions():
     }
 
 
-def read_json(path):
-    """Reads a JSON file, or raises UserError."""
+def read_json(path, kind=dict):
+    """Reads a JSON file that holds a dict, or a list, or raises UserError."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            value = json.load(file)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise UserError(f"{path} does not hold what it should. Received: {value!r:.80}")
+    return value
 
 
 def write_json(path, value):

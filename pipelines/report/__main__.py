@@ -6,7 +6,6 @@
 `--runs` first makes the record of a row, `configs/<row>.json`, from run directories.
 """
 
-import os
 import re
 
 from absl import flags
@@ -26,29 +25,57 @@ flags.DEFINE_string("results", "RESULTS.md", "The file with the tables.")
 def main():
     if bool(FLAGS.row) != bool(FLAGS.runs):
         raise UserError("--row and --runs need each other.")
+    found = {
+        row: records.read(FLAGS.configs, row) for row in records.rows(FLAGS.configs)
+    }
     if FLAGS.row:
-        records.gather(FLAGS.configs, FLAGS.row, FLAGS.runs)
-    for row in records.rows(FLAGS.configs):
-        heads.write(FLAGS.configs, row)
-    with open(FLAGS.results, encoding="utf-8") as file:
-        text = file.read()
-    runs.write_text(FLAGS.results, with_tables(text, FLAGS.configs))
-    print(f"written: {FLAGS.results}, {os.path.join(FLAGS.configs, '*.cfg')}")
+        found[FLAGS.row] = records.gathered(FLAGS.configs, FLAGS.row, FLAGS.runs)
+    # All that is to be written is made before the first file is touched.
+    texts = {FLAGS.results: with_tables(_read(FLAGS.results), found, FLAGS.results)}
+    for row, record in found.items():
+        path = records.config_path(FLAGS.configs, row)
+        texts[path] = heads.renewed(_read(path), row, record)
+    if FLAGS.row:
+        path = records.record_path(FLAGS.configs, FLAGS.row)
+        runs.write_json(path, found[FLAGS.row])
+    for path, text in texts.items():
+        if text != _read(path):
+            runs.write_text(path, text)
+            print(f"written: {path}")
 
 
-def with_tables(text, configs):
-    """The text with each table between its marks, `<!-- table: name -->`, renewed."""
+def with_tables(text, found, name="the text"):
+    """The text with each table between its marks, `<!-- table: ... -->`, renewed.
+
+    Args:
+        text: Markdown.
+        found: Dict of rows to records.
+        name: What to call the text in errors.
+
+    Raises:
+        UserError: If a table is unknown, or has no end.
+    """
 
     def renewed(match):
-        name = match.group(1)
-        if name not in tables.TABLES:
-            raise UserError(f"{FLAGS.results} asks for an unknown table: {name}")
-        lines = tables.TABLES[name](configs)
-        return "\n".join([f"<!-- table: {name} -->", *lines, "<!-- end -->"])
+        table, body, end = match.groups()
+        if table not in tables.TABLES:
+            raise UserError(f"{name} asks for an unknown table. Received: {table}")
+        if not end or "<!-- table:" in body:
+            raise UserError(f"{name} has no <!-- end --> after the table {table}.")
+        try:
+            lines = tables.TABLES[table](found)
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f"A record of the table {table} lacks {error}.") from error
+        return "\n".join([f"<!-- table: {table} -->", *lines, "<!-- end -->"])
 
     return re.sub(
-        r"<!-- table: (\w+) -->.*?<!-- end -->", renewed, text, flags=re.DOTALL
+        r"<!-- table: (\w+) -->(.*?)(<!-- end -->|\Z)", renewed, text, flags=re.DOTALL
     )
+
+
+def _read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 if __name__ == "__main__":

@@ -1,44 +1,49 @@
 """The heads of configs: what the row is, the paper's numbers, ours, the command."""
 
-from pipelines import runs
 from pipelines.lists import INTERVALS
 from pipelines.report import paper, records, tables
 
-_MADE = ("# Paper:", "# Ours:", "# Command:", "#  ")
+_FIRST = ("# Paper: ", "# Ours: ", "# Command: ")
 
 
-def write(configs, row):
-    """Writes the made part of a head anew; the description above it is kept."""
-    path = records.config_path(configs, row)
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    said = [x for x in lines if x.startswith("#") and not x.startswith(_MADE)]
-    settings = [x for x in lines if x.startswith("--")]
-    found = records.read(configs, row)
-    program = "sorting" if "sorting" in row else "jigsaw"
+def renewed(text, row, found):
+    """The text of a config with its head's numbers made anew; all else is kept.
+
+    Args:
+        text: The text of the config.
+        row: Its name.
+        found: Its record.
+    """
+    kept, in_made = [], False
+    for line in text.splitlines():
+        in_made = line.startswith(_FIRST) or (in_made and line.startswith("#   "))
+        if not in_made:
+            kept.append(line)
+    said = next((k for k, x in enumerate(kept) if not x.startswith("#")), len(kept))
+    program = records.program(row)
     made = {"sorting": _sorting, "jigsaw": _jigsaw}[program](row, found)
-    command = f"# Command: python -m pipelines.{program} --flagfile=configs/{row}.cfg"
-    text = "\n".join([*said, *made, command, *settings]) + "\n"
-    runs.write_text(path, text)
+    # On one line, however long, to be copied.
+    made.append(
+        f"# Command: python -m pipelines.{program} --flagfile=configs/{row}.cfg"
+    )
+    return "\n".join([*kept[:said], *made, *kept[said:]]) + "\n"
 
 
 def _sorting(row, found):
     lines = []
     if row in paper.SORTING:
-        cells = [f"{wrong} / {any_} in" for wrong, any_ in paper.SORTING[row]]
-        lines += _spread("# Paper: P.W. / P.A.W.", cells)
+        cells = [f"{wrong} / {any_}" for wrong, any_ in paper.SORTING[row]]
+        lines += ["# Paper: P.W. / P.A.W.", *_spread(cells)]
     if found:
-        label = f"# Ours: P.W. / P.A.W., mean of {len(found)} seeds"
-        lines += _spread(
-            label, [f"{c} in" for c in tables.sorting_cells(found, tables.mean)]
-        )
-        lines.append(f"#   in {tables.minutes(found)} minutes on two cores.")
+        cells = tables.sorting_cells(found, tables.mean)
+        lines += [f"# Ours: P.W. / P.A.W., {tables.runs_of(found)}", *_spread(cells)]
+        lines.append(f"#   in {tables.minutes(found)} minutes on two cores")
     return lines
 
 
-def _spread(label, cells):
-    parts = [f"{cell} {name}" for cell, name in zip(cells, INTERVALS, strict=True)]
-    return [f"{label}:", f"#   {', '.join(parts[:4])},", f"#   {', '.join(parts[4:])}."]
+def _spread(cells):
+    parts = [f"{cell} in {name}" for cell, name in zip(cells, INTERVALS, strict=True)]
+    return [f"#   {', '.join(parts[k : k + 3])}" for k in range(0, len(parts), 3)]
 
 
 def _jigsaw(row, found):
@@ -46,10 +51,10 @@ def _jigsaw(row, found):
     names = ("P.W.", "P.A.W.", "Kendall tau")
     if paper.jigsaw(row):
         cells = zip(names, paper.jigsaw(row)[:3], strict=True)
-        lines.append("# Paper: " + ", ".join(f"{n} {x}" for n, x in cells) + ".")
+        lines.append("# Paper: " + ", ".join(f"{n} {x}" for n, x in cells))
     if found:
         keys = ("proportion_wrong", "proportion_any_wrong", "kendall_tau")
         cells = [tables.short(tables.mean([r[key] for r in found])) for key in keys]
         parts = ", ".join(f"{n} {x}" for n, x in zip(names, cells, strict=True))
-        lines.append(f"# Ours: {parts}; {tables.minutes(found)} minutes on two cores.")
+        lines.append(f"# Ours: {parts}; {tables.minutes(found)} minutes on two cores")
     return lines

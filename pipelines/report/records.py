@@ -1,16 +1,36 @@
 """Records: the metrics of the runs of a config, one for each seed, beside it."""
 
+import json
 import os
+import subprocess
+import sys
 
 from pipelines import runs
 from pipelines.errors import UserError
 
-# What may differ between the runs of one row.
-_FREE = {"seed", "workdir", "resume", "export", "data_dir", "cache_dir"}
+# The beginnings of rows, and the programs that make them.
+_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw"}
+# Flags that say where a run was kept, not what it is: of no use to others.
+_ELSEWHERE = {"workdir", "resume", "export", "data_dir", "cache_dir", "profile"}
+
+
+def program(row):
+    """The program of a row such as "sorting_n120" or "ablation/sorting_n120_noise".
+
+    Raises:
+        UserError: If there is none of that kind.
+    """
+    name = row.rpartition("/")[2]
+    for beginning, found in _PROGRAMS.items():
+        if name.startswith(beginning):
+            return found
+    raise UserError(
+        f"Names of configs begin with {' or '.join(_PROGRAMS)}. Received: {row}"
+    )
 
 
 def config_path(configs, row):
-    """The config of a row such as "sorting_n120" or "ablation/sorting_n120_noise"."""
+    """The config of a row."""
     return os.path.join(configs, *row.split("/")) + ".cfg"
 
 
@@ -20,47 +40,85 @@ def record_path(configs, row):
 
 
 def rows(configs):
-    """The names of all rows with a config, sorted."""
+    """The names of all rows with a config, sorted.
+
+    Raises:
+        UserError: If there is none.
+    """
     found = []
     for folder, _, names in os.walk(configs):
         for name in names:
             stem, extension = os.path.splitext(os.path.join(folder, name))
             if extension == ".cfg":
                 found.append(os.path.relpath(stem, configs).replace(os.sep, "/"))
+    if not found:
+        raise UserError(f"There are no configs here. Received: --configs={configs}")
     return sorted(found)
 
 
 def read(configs, row):
     """The metrics of a row's runs, a list; empty without a record."""
     path = record_path(configs, row)
-    return runs.read_json(path) if os.path.exists(path) else []
+    return runs.read_json(path, list) if os.path.exists(path) else []
 
 
-def gather(configs, row, workdirs):
-    """Writes the record of a row from the `metrics.json` of its run directories.
+def expected_flags(configs, some):
+    """The flags that configs stand for: a dict of rows to dicts."""
+    found = {}
+    for name in set(map(program, some)):
+        of_program = [row for row in some if program(row) == name]
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipelines.report.expected", configs, *of_program],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if ended.returncode:
+            reason = ended.stderr.strip().splitlines()[-1]
+            raise UserError(f"A config cannot be read. {reason}")
+        found |= json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def gathered(configs, row, workdirs):
+    """The record of a row from the `metrics.json` of its run directories.
+
+    Returns:
+        A list of metrics, by seed.
 
     Raises:
-        UserError: If there is no such row, or the runs differ in more than the seed.
+        UserError: If there is no such row, the runs are not those of its config, a seed
+            is there twice, or the record that is there holds more runs.
     """
-    if not os.path.exists(config_path(configs, row)):
+    path = config_path(configs, row)
+    if not os.path.exists(path):
         raise UserError(
             f"There is no config of that name in {configs}. Received: --row={row}"
         )
-    found = [runs.read_json(os.path.join(d, "metrics.json")) for d in workdirs]
-    if any("flags" not in metrics for metrics in found):
-        raise UserError(f"Not the metrics of trainings. Received: --runs={workdirs}")
-    for metrics, workdir in zip(found, workdirs, strict=True):
-        for name, value in metrics["flags"].items():
-            if name not in _FREE and found[0]["flags"].get(name) != value:
+    expected = expected_flags(configs, [row])[row]
+    found = {}
+    for workdir in workdirs:
+        metrics = runs.read_json(os.path.join(workdir, "metrics.json"), dict)
+        given = metrics.get("flags", {})
+        if "seed" not in given or "training" not in metrics.get("seconds", {}):
+            raise UserError(f"Not the metrics of a training. Received: {workdir}")
+        for name, value in given.items():
+            compared = name in expected and name not in (*_ELSEWHERE, "seed")
+            if compared and value != expected[name]:
                 raise UserError(
-                    "The runs of a row differ in nothing but the seed. Received: "
-                    f"--{name}={value} in {workdir}"
+                    f"The run in {workdir} is not one of {path}. Received: "
+                    f"--{name}={value}, expected {expected[name]}"
                 )
-        # Where they lay is of no use to others.
-        metrics["flags"] = {
-            k: v
-            for k, v in metrics["flags"].items()
-            if k in ("seed",) or k not in _FREE
-        }
-    found.sort(key=lambda metrics: metrics["flags"]["seed"])
-    runs.write_json(record_path(configs, row), found)
+        if given["seed"] in found:
+            raise UserError(
+                f"Two of the runs have the same seed. Received: --seed={given['seed']}"
+            )
+        kept = {k: v for k, v in given.items() if k not in _ELSEWHERE}
+        found[given["seed"]] = {**metrics, "flags": kept}
+    earlier = len(read(configs, row))
+    if len(found) < earlier:
+        raise UserError(
+            f"{record_path(configs, row)} holds {earlier} runs: give as many, or remove "
+            f"it first. Received: {len(found)}"
+        )
+    return [found[seed] for seed in sorted(found)]

@@ -1,9 +1,10 @@
 """The tables: records in, lines of Markdown out."""
 
 import math
+import re
 
 from pipelines.lists import INTERVALS
-from pipelines.report import paper, records
+from pipelines.report import paper
 
 _JIGSAW = (
     ("proportion_wrong", "P.W."),
@@ -23,7 +24,8 @@ def share(x):
 
 def short(x):
     """A score to three decimals: `.147`."""
-    return f"{x:.3f}".removeprefix("0") if x >= 0 else f"-{short(-x)}"
+    text = f"{abs(x):.3f}".removeprefix("0")
+    return f"-{text}" if x < 0 and text != ".000" else text
 
 
 def mean(values):
@@ -31,23 +33,28 @@ def mean(values):
     return sum(values) / len(values)
 
 
+def runs_of(found):
+    """How many runs a record has, in words."""
+    return "seed 0" if len(found) == 1 else f"mean of {len(found)} seeds"
+
+
 def minutes(found):
     """The minutes of the trainings of a record, the mean of its runs."""
     return f"{mean([r['seconds']['training'] for r in found]) / 60:.1f}"
 
 
-def sorting(configs):
+def sorting(records):
     """SN table 1: P.W. / P.A.W. by content."""
     heads = ["row", "", *INTERVALS, "minutes"]
     lines = []
-    for row in _sorting_rows(configs):
-        found = records.read(configs, row)
+    for row in _sorting_rows(records):
+        found = records[row]
         name = f"`{row}`"
         if row in paper.SORTING:
             cells = [f"{w} / {a}" for w, a in paper.SORTING[row]]
             lines.append([name, "paper", *cells, ""])
             name = ""
-        for label, over in ((f"mean of {len(found)}", mean), ("worst", max)):
+        for label, over in ((runs_of(found), mean), ("worst", max)):
             cells = sorting_cells(found, over)
             time = minutes(found) if label != "worst" else ""
             lines.append([name, label, *cells, time])
@@ -68,12 +75,12 @@ def sorting_cells(found, over):
     ]
 
 
-def sorting_by_index(configs):
+def sorting_by_index(records):
     """The same by index, with Kendall's tau, and the lists that have equal numbers."""
     heads = ["row", *INTERVALS, "lists with ties, of 1,000 each"]
     lines = []
-    for row in _sorting_rows(configs):
-        found = records.read(configs, row)
+    for row in _sorting_rows(records):
+        found = records[row]
         cells, ties = [], []
         for interval in INTERVALS:
             scores = [r["intervals"][interval] for r in found]
@@ -87,15 +94,18 @@ def sorting_by_index(configs):
     return _table(heads, lines)
 
 
-def sorting_ablation(configs):
+def sorting_ablation(records):
     """One choice changed in each row: the inversions, and three intervals."""
     shown = ("U(0,1)", "U(10,11)", "U(1000,1001)")
     heads = ["row", "changed", "slopes out of order", *shown, "all seven, mean P.W."]
     lines = []
     base = "sorting_n120"
-    for row in [base, *(r for r in records.rows(configs) if r.startswith("ablation/"))]:
-        found = records.read(configs, row)
-        if not found or "intervals" not in found[0]:
+    for row in [
+        base,
+        *(r for r in sorted(records) if r.startswith(f"ablation/{base}")),
+    ]:
+        found = records.get(row)
+        if not found:
             continue
         places = [list(INTERVALS).index(name) for name in shown]
         cells = sorting_cells(found, mean)
@@ -110,7 +120,7 @@ def sorting_ablation(configs):
         lines.append(
             [
                 f"`{row}`",
-                "" if row == base else " ".join(settings(configs, row)),
+                "" if row == base else _changes(records[base][0], found[0]),
                 slopes,
                 *(cells[place] for place in places),
                 share(wrong),
@@ -119,12 +129,11 @@ def sorting_ablation(configs):
     return _table(heads, lines)
 
 
-def jigsaw(configs):
+def jigsaw(records):
     """SN table 2, by index, with 95 % intervals."""
     heads = ["row", *(name for _, name in _JIGSAW), "oracle", "paper", "loss"]
     lines = []
-    for row, found in _jigsaw_rows(configs):
-        scores = found[0]
+    for row, scores in _jigsaw_rows(records):
         lines.append(
             [
                 f"`{row}`",
@@ -137,13 +146,12 @@ def jigsaw(configs):
     return _table(heads, lines)
 
 
-def jigsaw_by_content(configs):
+def jigsaw_by_content(records):
     """The same as shares that are right, by index and by content, and l1, l2."""
     heads = ["row", "pieces right", "puzzles right", "pieces, by content"]
     heads += ["puzzles, by content", "l1", "l2", "paper l1 / l2", "puzzles", "minutes"]
     lines = []
-    for row, found in _jigsaw_rows(configs):
-        scores = found[0]
+    for row, scores in _jigsaw_rows(records):
         content = scores["by_content"]
         lines.append(
             [
@@ -153,7 +161,7 @@ def jigsaw_by_content(configs):
                 *(short(scores[key]) for key in ("l1", "l2")),
                 " / ".join(paper.jigsaw(row)[3:]),
                 f"{scores['n_examples']:,}",
-                minutes(found),
+                minutes([scores]),
             ]
         )
     return _table(heads, lines)
@@ -162,47 +170,65 @@ def jigsaw_by_content(configs):
 def interval(scores, name):
     """A score with its 95 % interval, such as `.147 (.144 to .150)`.
 
-    Of the share of puzzles Wilson's interval, which has a width at 0 and 1 too; of the
-    others the mean and 1.96 standard errors.
+    For puzzles drawn anew; how far other seeds of the training lie is not in it. Of
+    shares of puzzles, and of shares that are 0 or 1 throughout, Wilson's interval, which
+    has a width there too; else the mean and 1.96 standard errors.
     """
     value, n = scores[name], scores["n_examples"]
-    if name == "proportion_any_wrong":
+    least = -1.0 if name == "kendall_tau" else 0.0
+    if name == "proportion_any_wrong" or value in (0, 1):
         z2 = 1.96**2
         middle = (value + z2 / (2 * n)) / (1 + z2 / n)
         half = 1.96 * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
         half /= 1 + z2 / n
     else:
         middle, half = value, 1.96 * scores["standard_error"][name]
-    low, high = max(middle - half, -1.0), min(middle + half, 1.0)
+    low, high = max(middle - half, least), min(middle + half, 1.0)
     return f"{short(value)} ({short(low)} to {short(high)})"
 
 
-def _jigsaw_rows(configs):
+def _jigsaw_rows(records):
     order = {"mnist": 0, "celeba": 1, "imagenet": 2}
-    rows = [row for row in records.rows(configs) if row.startswith("jigsaw_")]
+    rows = [r for r in records if re.fullmatch(r"jigsaw_[a-z]+_\d+x\d+_\w+", r)]
 
     def place(row):
         _, source, grid, network = row.split("_")[:4]
         return order.get(source, -1), network, grid
 
-    found = [(row, records.read(configs, row)) for row in sorted(rows, key=place)]
-    return [(row, record) for row, record in found if record]
-
-
-def settings(configs, row):
-    """The flags that a config sets, without the config that it starts from."""
-    with open(records.config_path(configs, row), encoding="utf-8") as file:
-        lines = [line.strip() for line in file]
     return [
-        f"`{x}`" for x in lines if x.startswith("--") and not x.startswith("--flagfile")
+        (row, _mean(records[row])) for row in sorted(rows, key=place) if records[row]
     ]
 
 
-def _sorting_rows(configs):
-    found = [r for r in records.rows(configs) if r.startswith("sorting_n")]
-    found = [r for r in found if records.read(configs, r)]
-    size = lambda row: int(row.removeprefix("sorting_n").partition("_")[0])
-    return sorted(found, key=lambda row: ("released" in row, size(row)))
+def _mean(found):
+    """The runs of a record as one: numbers are means, all else that of the first."""
+    first = found[0]
+    if isinstance(first, dict):
+        return {k: _mean([x[k] for x in found]) for k in first if k != "flags"} | (
+            {"flags": first["flags"]} if "flags" in first else {}
+        )
+    return mean(found) if isinstance(first, float) else first
+
+
+def _changes(base, metrics):
+    """The flags in which a run differs from one of the row that it starts from."""
+    before = base["flags"]
+    changed = {
+        name: value
+        for name, value in metrics["flags"].items()
+        if name != "seed" and value != before.get(name)
+    }
+    return " ".join(
+        f"`--{name}`" if value is True else f"`--{name}={value}`"
+        for name, value in changed.items()
+    )
+
+
+def _sorting_rows(records):
+    found = [r for r in records if re.fullmatch(r"sorting_n\d+(_\w+)?", r)]
+    size = lambda row: int(re.match(r"sorting_n(\d+)", row).group(1))
+    order = sorted(found, key=lambda row: ("_released" in row, size(row)))
+    return [row for row in order if records[row]]
 
 
 def _table(heads, lines):

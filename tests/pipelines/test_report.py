@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -6,6 +9,8 @@ from pipelines import lists
 from pipelines.errors import UserError
 from pipelines.report import heads, records, tables
 from pipelines.report.__main__ import with_tables
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def metrics(seed, wrong=0.0, **changed):
@@ -25,9 +30,11 @@ def metrics(seed, wrong=0.0, **changed):
 
 @pytest.fixture
 def configs(tmp_path):
+    """A directory with a config and a file of results without a number yet."""
     folder = tmp_path / "configs"
     folder.mkdir()
     (folder / "sorting_n5.cfg").write_text("# Five numbers.\n--n=5\n")
+    (tmp_path / "RESULTS.md").write_text("a\n<!-- table: sorting -->\n<!-- end -->\nb")
     return folder
 
 
@@ -38,34 +45,103 @@ def run(tmp_path, name, content):
     return str(folder)
 
 
+def report(configs, *flags):
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.report", f"--configs={configs}"]
+        + [f"--results={configs.parent / 'RESULTS.md'}", *flags],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path):
-    workdirs = [run(tmp_path, "b", metrics(1, 0.1)), run(tmp_path, "a", metrics(0))]
-    records.gather(str(configs), "sorting_n5", workdirs)
+    b, a = run(tmp_path, "b", metrics(1, 0.1)), run(tmp_path, "a", metrics(0))
+    ended = report(configs, "--row=sorting_n5", f"--runs={b},{a}")
+    assert ended.returncode == 0, ended.stderr
     record = records.read(str(configs), "sorting_n5")
     assert [r["flags"] for r in record] == [{"seed": 0, "n": 5}, {"seed": 1, "n": 5}]
-    heads.write(str(configs), "sorting_n5")
-    once = (configs / "sorting_n5.cfg").read_text()
-    heads.write(str(configs), "sorting_n5")
-    assert (configs / "sorting_n5.cfg").read_text() == once
-    assert once.startswith("# Five numbers.\n# Ours: P.W. / P.A.W., mean of 2 seeds")
-    assert ".0500 / .1000 in U(0,1)" in once and once.endswith("cfg\n--n=5\n")
-    text = with_tables("a\n<!-- table: sorting -->\nold\n<!-- end -->\nb", str(configs))
-    assert "old" not in text and text.startswith("a\n") and text.endswith("\nb")
-    assert "| `sorting_n5` | mean of 2 | .0500 / .1000 |" in text
+    head = (configs / "sorting_n5.cfg").read_text()
+    assert head.startswith("# Five numbers.\n# Ours: P.W. / P.A.W., mean of 2 seeds\n")
+    assert ".0500 / .1000 in U(0,1)" in head and head.endswith(".cfg\n--n=5\n")
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert text.startswith("a\n") and text.endswith("\nb")
+    assert "| `sorting_n5` | mean of 2 seeds | .0500 / .1000 |" in text
     assert "|  | worst | .1000 / .2000 |" in text
-    assert with_tables(text, str(configs)) == text
+    again = report(configs)
+    assert again.returncode == 0 and "written" not in again.stdout
+
+    # One run does not take the place of two.
+    ended = report(configs, "--row=sorting_n5", f"--runs={a}")
+    assert ended.returncode == 1 and "holds 2 runs" in ended.stderr
+    assert records.read(str(configs), "sorting_n5") == record
 
 
-def test_runs_that_do_not_belong_together_are_refused(configs, tmp_path):
+def test_runs_that_do_not_belong_to_the_row_are_refused(configs, tmp_path):
     one = run(tmp_path, "one", metrics(0))
     other = run(tmp_path, "other", metrics(1, n=6))
-    with pytest.raises(UserError, match="--n=6 in .*other"):
-        records.gather(str(configs), "sorting_n5", [one, other])
+    spoiled = run(tmp_path, "spoiled", [1])
+    gather = lambda row, *workdirs: records.gathered(str(configs), row, workdirs)
+    with pytest.raises(UserError, match="other is not one of .*--n=6, expected 5"):
+        gather("sorting_n5", one, other)
     with pytest.raises(UserError, match="--row=sorting_n7"):
-        records.gather(str(configs), "sorting_n7", [one])
-    with pytest.raises(UserError, match="metrics.json"):
-        records.gather(str(configs), "sorting_n5", [str(tmp_path / "none")])
-    assert records.read(str(configs), "sorting_n5") == []
+        gather("sorting_n7", one)
+    with pytest.raises(UserError, match="metrics.json cannot be read"):
+        gather("sorting_n5", str(tmp_path / "none"))
+    with pytest.raises(UserError, match="does not hold what it should"):
+        gather("sorting_n5", spoiled)
+    with pytest.raises(UserError, match="the same seed. Received: --seed=0"):
+        gather("sorting_n5", one, one)
+    (configs / "sorting_n6.cfg").write_text("--none=6\n")
+    with pytest.raises(UserError, match="config cannot be read.*none"):
+        gather("sorting_n6", one)
+    assert not list(configs.glob("*.json"))
+
+
+def test_nothing_is_written_if_anything_is_wrong(configs, tmp_path):
+    lacking = metrics(0)
+    del lacking["intervals"]
+    workdir = run(tmp_path, "run", lacking)
+    before = {
+        path: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()
+    }
+    for flags, message in (
+        (["--row=sorting_n5", f"--runs={workdir}"], "table sorting lacks 'intervals'"),
+        (["--row=sorting_n5"], "need each other"),
+        ([f"--configs={tmp_path / 'none'}"], "There are no configs here"),
+    ):
+        ended = report(configs, *flags)
+        assert ended.returncode == 1 and message in ended.stderr
+        assert "Traceback" not in ended.stderr
+    after = {path: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("<!-- table: sorting -->\nprose", "no <!-- end --> after the table sorting"),
+        (
+            "<!-- table: sorting -->\n<!-- table: jigsaw -->\n<!-- end -->",
+            "no <!-- end --> after the table sorting",
+        ),
+        ("<!-- table: none -->\n<!-- end -->", "unknown table. Received: none"),
+    ],
+)
+def test_marks_that_do_not_match_are_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        with_tables(text, {})
+
+
+def test_a_head_keeps_what_it_did_not_make():
+    text = "# One.\n#\n# Two.\n\n-n=5\n// said\n# in between\n  --steps=3\n"
+    head = heads.renewed(text, "sorting_n5", [])
+    command = (
+        "# Command: python -m pipelines.sorting --flagfile=configs/sorting_n5.cfg\n"
+    )
+    assert head == text.replace("Two.\n", f"Two.\n{command}")
+    assert heads.renewed(head, "sorting_n5", []) == head
 
 
 @pytest.mark.parametrize(
@@ -97,22 +173,22 @@ def puzzle_metrics(wrong, n=800):
     }
 
 
-def test_puzzles_stand_beside_the_paper_with_intervals(configs, tmp_path):
+def test_puzzles_stand_beside_the_paper_with_intervals():
     row = "jigsaw_mnist_3x3_context"
-    (configs / f"{row}.cfg").write_text("# Nine pieces.\n--grid=3\n")
-    workdir = run(tmp_path, "run", puzzle_metrics(0.1))
-    records.gather(str(configs), row, [workdir])
-    (line,) = tables.jigsaw(str(configs))[2:]
+    found = {row: [puzzle_metrics(0.08), puzzle_metrics(0.12)]}
+    (line,) = tables.jigsaw(found)[2:]
     assert line.startswith(f"| `{row}` | .100 (.080 to .120) | .400 (.367 to .434) |")
     assert line.endswith("| .09 / .28 / .83 | cross entropy |")
-    (line,) = tables.jigsaw_by_content(str(configs))[2:]
+    (line,) = tables.jigsaw_by_content(found)[2:]
     assert line.endswith("| .250 | .500 | .0 / .0 | 800 | 1.5 |")
-    heads.write(str(configs), row)
-    head = (configs / f"{row}.cfg").read_text()
-    assert "# Paper: P.W. .09, P.A.W. .28, Kendall tau .83.\n" in head
+    head = heads.renewed("# Nine pieces.\n--grid=3\n", row, found[row])
+    assert "# Paper: P.W. .09, P.A.W. .28, Kendall tau .83\n" in head
     assert "# Ours: P.W. .100, P.A.W. .400, Kendall tau .900; 1.5 minutes" in head
 
 
 def test_no_wrong_puzzle_among_many_is_not_certainty():
-    found = tables.interval(puzzle_metrics(0.0, n=100), "proportion_any_wrong")
-    assert found == ".000 (.000 to .037)"
+    for name in ("proportion_any_wrong", "proportion_wrong"):
+        found = tables.interval(puzzle_metrics(0.0, n=100), name)
+        assert found == ".000 (.000 to .037)"
+    found = tables.interval(puzzle_metrics(0.01), "proportion_wrong")
+    assert found == ".010 (.000 to .030)"
