@@ -59,7 +59,9 @@ flags.DEFINE_enum(
     "network",
     "context",
     ["context", "paper"],
-    "paper: of each piece alone; context: the pieces see each other.",
+    "context: the pieces see each other (by default --loss=cross_entropy, "
+    "--learning_rate=0.001, --noise_scale=0); paper: each piece alone (reconstruction, "
+    "0.02, 1).",
 )
 flags.DEFINE_integer("filters", 64, "paper: filters of the convolution.", lower_bound=1)
 flags.DEFINE_integer(
@@ -72,8 +74,8 @@ flags.DEFINE_enum(
     "loss",
     None,
     ["reconstruction", "cross_entropy"],
-    "Of the softly restored image (SN eq. 5; the default of paper), or of the soft "
-    "permutation with the true one (of context).",
+    "Of the softly restored image (SN eq. 5), or of the soft permutation with the true "
+    "one.",
 )
 flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
 flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
@@ -120,6 +122,7 @@ def main():
             f"split. Received: --split={FLAGS.split}"
         )
     complete_flags()
+    check_flags()
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
     # Photographs are kept larger, as room for random crops.
@@ -154,6 +157,19 @@ def complete_flags():
     for name, value in _OF_NETWORK[FLAGS.network].items():
         if FLAGS[name].value is None:
             FLAGS[name].value = value
+
+
+def check_flags():
+    """Raises UserError where flags do not fit one another."""
+    if FLAGS.network == "context" and FLAGS.width % FLAGS.heads:
+        raise UserError(
+            f"--width must be a multiple of --heads={FLAGS.heads}. "
+            f"Received: --width={FLAGS.width}"
+        )
+    if FLAGS.profile and FLAGS.distribute != "none":
+        raise UserError(
+            f"--profile is for one device. Received: --distribute={FLAGS.distribute}"
+        )
 
 
 def image_size(source, grid, size):
@@ -258,6 +274,8 @@ def evaluation_puzzles(source, split, size, grid):
 def evaluate_run(workdir):
     """Measures the network of a finished run on `--dataset` and `--split`."""
     network = runs.load_network(workdir)
+    if len(network.inputs[0].shape) != 5:
+        raise UserError(f"Not a run of pipelines.jigsaw. Received: {workdir}")
     values = runs.read_json(os.path.join(workdir, "flags.json"))
     # What an evaluation takes from the run unless it is given.
     for name in ("dataset", "erode", "temperature", "n_iters"):

@@ -38,7 +38,7 @@ def rates(seconds, batch_size):
         batch_size: Examples of a step.
 
     Returns:
-        Dict for `profile.json`.
+        Dict of `images_per_second` and `share_of_step`, both dicts of floats.
     """
     step, network = seconds["step"], seconds["network"]
     return {

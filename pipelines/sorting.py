@@ -14,12 +14,14 @@ import os
 import sys
 import time
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
 import sinkhorn_tf as st
 from pipelines import evaluation, figures, lists, losses, runs, training
+from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -51,6 +53,8 @@ flags.adopt_module_key_flags(runs)
 
 
 def main():
+    # Where neighbours differ in the fourth digit TensorFloat-32 makes them equal.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
     values = runs.key_flags(sys.modules[__name__], runs)
@@ -77,7 +81,7 @@ def train(workdir):
 
     def validate(network):
         """The mean over the intervals of P.A.W., and a little for each wrong number."""
-        logits.network.set_weights(network.get_weights())
+        logits.set_weights(network)
         scores = [
             evaluation.evaluate_lists(logits, held)["by_content"]
             for held in held_out.values()
@@ -128,18 +132,27 @@ class Logits:
     def __init__(self, network):
         n, hidden = network.outputs[0].shape[-1], network.get_layer("hidden").units
         self.n = n
-        self.network = st.networks.sorting_network(n, hidden, dtype=FLAGS.precision)
-        self.network.set_weights(network.get_weights())
+        self._weighted = st.networks.sorting_network(n, hidden, dtype=FLAGS.precision)
+        self.network = self._weighted
+        if FLAGS.from_least:
+            values = keras.Input((n,), name="values", dtype="float32")
+            least = keras.ops.min(values, axis=1, keepdims=True)
+            self.network = keras.Model(values, self._weighted(values - least))
+        self.set_weights(network)
+
+    def set_weights(self, network):
+        """Takes over the weights of a network, of any precision."""
+        self._weighted.set_weights(network.get_weights())
 
     def __call__(self, values):
-        if FLAGS.from_least:
-            values -= tf.reduce_min(values, axis=1, keepdims=True)
         return self.network(values, training=False)
 
 
 def evaluate_run(workdir):
     """Measures the network of a finished run again."""
     network = runs.load_network(workdir)
+    if len(network.inputs[0].shape) != 2:
+        raise UserError(f"Not a run of pipelines.sorting. Received: {workdir}")
     values = runs.read_json(os.path.join(workdir, "flags.json"))
     for name in ("precision", "from_least", "evaluate"):
         values[name] = FLAGS[name].value
@@ -227,7 +240,7 @@ def draw(network, scores, workdir, path):
 
 
 def export(network, workdir):
-    """Writes the SavedModel, whose logits are computed in float64.
+    """Writes the SavedModel, whose logits are those that were measured.
 
     Returns:
         Its path. One that is there already, when a finished run is resumed, is kept.

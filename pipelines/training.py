@@ -110,10 +110,9 @@ class Training:
         self._last_states = manager(state, "checkpoints")
         self._best_weights = manager(best, "best")
         on_one_device = strategy.num_replicas_in_sync == 1
+        self._jit_compile = jit_compile and on_one_device
         self._train_step = tf.function(
-            self._distributed_step,
-            jit_compile=jit_compile and on_one_device,
-            autograph=False,
+            self._distributed_step, jit_compile=self._jit_compile, autograph=False
         )
 
     @property
@@ -156,7 +155,7 @@ class Training:
         alone, feeding = dataset(), dataset()
         batch = next(alone)
 
-        @tf.function(autograph=False)
+        @tf.function(jit_compile=self._jit_compile, autograph=False)
         def network():
             with tf.GradientTape() as tape:
                 logits = self.network(batch[inputs], training=True)

@@ -81,6 +81,11 @@ def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_pat
     with flagsaver.flagsaver(evaluate=str(tmp_path)):
         jigsaw.main()
         assert jigsaw.FLAGS.erode == 1
+    # As if the run were of before there was the flag --color.
+    flags = json.loads((tmp_path / "flags.json").read_text())
+    del flags["color"]
+    (tmp_path / "flags.json").write_text(json.dumps(flags))
+    run(tmp_path, image_size=16, erode=1, offset=True, resume=True)
     first, again = scores(tmp_path), scores(tmp_path, "metrics_digits_test.json")
     assert first == again
     image = datasets.load("digits", "test", size=16).images[:5] / np.float32(255)
@@ -102,6 +107,19 @@ def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
     # Piece and position alike go to the other side of their row.
     mirror = mirror.reshape(2, 3, 3, 3, 3)[:, :, ::-1, :, ::-1]
     np.testing.assert_allclose(mirror, logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"network": "context", "heads": 3}, "--heads=3. Received: --width=128"),
+        ({"profile": True, "distribute": "mirrored"}, "--distribute=mirrored"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(tmp_path, flags, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "run", **flags)
+    assert not (tmp_path / "run").exists()
 
 
 def test_profile_times_and_leaves_nothing(tmp_path, capsys):

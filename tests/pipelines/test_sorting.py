@@ -8,7 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import sinkhorn_tf as st
 from pipelines import lists
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -89,7 +91,7 @@ def test_evaluate_measures_again_in_another_precision(finished):
     assert abs(difference) < 0.01
 
 
-def test_authors_recipe_with_noise_and_falling_temperature_trains(tmp_path):
+def test_authors_recipe_with_noise_and_falling_temperature_trains(tmp_path, rng):
     ended = process(
         "--n=5",
         "--steps=40",
@@ -101,10 +103,16 @@ def test_authors_recipe_with_noise_and_falling_temperature_trains(tmp_path):
         "--final_temperature=.5",
         "--n_samples=2",
         "--averaging=0",
-        "--noexport",
+        "--precision=float32",
+        "--from_least",
         f"--workdir={tmp_path / 'run'}",
     )
     assert ended.returncode == 0, ended.stderr
+    # Lists are taken from their least number on in the SavedModel as in the metrics.
+    solver = tf.saved_model.load(tmp_path / "run" / "solver" / "1")
+    values = rng.integers(0, 64, (20, 5)).astype(np.float32) / 64
+    near, far = (solver.serving_default(values + shift) for shift in (0.0, 1024.0))
+    np.testing.assert_array_equal(near["plan"], far["plan"])
 
 
 @pytest.mark.parametrize(
@@ -120,3 +128,10 @@ def test_bad_flags_are_one_sentence(flags, message):
     assert ended.returncode != 0
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_run_of_another_program_is_refused(tmp_path):
+    st.networks.jigsaw_network(4, (2, 2, 1)).save(tmp_path / "network.keras")
+    ended = process(f"--evaluate={tmp_path}")
+    assert ended.returncode == 1
+    assert f"Not a run of pipelines.sorting. Received: {tmp_path}" in ended.stderr

@@ -71,11 +71,14 @@ def public_names():
         if not hasattr(value, "__path__") and not hasattr(value, "__spec__"):
             yield name
             continue
-        for inner, part in vars(value).items():
-            if not inner.startswith("_") and (
-                getattr(part, "__module__", None) == value.__name__
-            ):
-                yield f"{name}.{inner}"
+        own = [
+            inner
+            for inner, part in vars(value).items()
+            if not inner.startswith("_")
+            and getattr(part, "__module__", None) == value.__name__
+        ]
+        for inner in getattr(value, "__all__", own):
+            yield f"{name}.{inner}"
 
 
 def test_every_public_name_is_in_a_table():
