@@ -21,7 +21,7 @@ def assignment_gap(cost, *, tolerance=None):
     """From the best permutation to the best *strictly worse* one (EP, Definition 1).
 
     This is the gap of the Birkhoff polytope, which EP calls hard in general. For N
-    rows it takes time N^3: half a second for 500.
+    rows it takes time N^3, about a second for 500.
 
     Args:
         cost: `[..., N, N]`, costs to minimise, minus the logits; +inf forbids a pair.

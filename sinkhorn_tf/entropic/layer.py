@@ -51,8 +51,7 @@ def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=Fa
     eta = 1 / _checks.to_positive(temperature, "temperature")
     if (gap_tau is None) != (tau is None):
         raise ValueError(
-            "gap_tau and tau go together. "
-            f"Received: gap_tau={gap_tau!r}, tau={tau!r}"
+            f"gap_tau and tau go together. Received: gap_tau={gap_tau!r}, tau={tau!r}"
         )
     R1, RH = bounds.birkhoff_radii(n)
     unknown = np.full(np.shape(eta), math.inf)[()]
@@ -65,9 +64,7 @@ def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=Fa
         fast_rate=bounds.fast_rate(eta, gap, R1, RH) if known else unknown,
         integral_rate=integral,
         relaxed_rate=(
-            unknown
-            if tau is None
-            else bounds.relaxed_rate(eta, gap_tau, tau, R1, RH)
+            unknown if tau is None else bounds.relaxed_rate(eta, gap_tau, tau, R1, RH)
         ),
         distance_bound=bounds.distance_bound(eta, gap, R1, RH) if known else unknown,
     )

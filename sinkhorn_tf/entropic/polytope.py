@@ -109,9 +109,7 @@ def _relative_interior(A, b):
     costs = np.concatenate([-np.ones(d), np.zeros(d + 1)])
     lower = np.concatenate([np.zeros(2 * d), [1.0]])
     upper = np.concatenate([np.ones(d), np.full(d + 1, np.inf)])
-    result = linprog(
-        costs, None, None, cone, np.zeros(m), np.stack([lower, upper], 1)
-    )
+    result = linprog(costs, None, None, cone, np.zeros(m), np.stack([lower, upper], 1))
     point = np.zeros(d)
     if result.status == 0:
         point = np.maximum(result.x[:d] + result.x[d : 2 * d], 0) / result.x[-1]
