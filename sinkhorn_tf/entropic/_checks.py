@@ -70,17 +70,21 @@ def to_tie_tolerance(value, default):
     return float(array)
 
 
-def to_costs(cost):
-    """Converts costs `[..., N, N]`; +inf forbids a pair."""
-    array = to_array(cost, "cost")
+def to_costs(cost, name="cost", sign=1):
+    """Converts to costs `[..., N, N]`, `sign` times what is given.
+
+    A cost of +inf forbids a pair.
+    """
+    array = sign * to_array(cost, name)
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or not array.shape[-1]:
         raise ValueError(
-            "cost must have shape [..., N, N] with N >= 1. "
-            f"Received: cost.shape={array.shape}"
+            f"{name} must have shape [..., N, N] with N >= 1. "
+            f"Received: {name}.shape={array.shape}"
         )
     if (array == -math.inf).any():
         raise ValueError(
-            "cost must be finite, or +inf for a forbidden pair. Received: -inf in cost"
+            f"{name} must be finite, or {sign * math.inf:+} for a forbidden pair. "
+            f"Received: {-sign * math.inf:+} in {name}"
         )
     return array
 

@@ -27,7 +27,9 @@ def assignment_gap(cost, *, tolerance=None):
         cost: `[..., N, N]`, costs to minimise, minus the logits; +inf forbids a pair.
         tolerance: Reduced costs up to here are taken for 0, so that permutations made
             of them are tied with the best. None: what they can be off by rounding,
-            about `N 2^-50 max|cost|`; 0 for integers, which are exact.
+            `N 2^-50 max|cost|`; 0 for integers, which are exact. What counts as tied
+            costs up to N times as much more than the best, and the bounds that rest
+            on the gap hold up to that (Corollary 2).
 
     Returns:
         Float > 0, or float64 `[...]`; +inf where all permutations cost the same.

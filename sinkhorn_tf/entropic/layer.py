@@ -87,7 +87,7 @@ def assignment_suboptimality(logits, temperature):
         ValueError: If a shape or number is out of range, the forbidden pairs leave no
             permutation, or the solver does not converge.
     """
-    cost = _checks.to_costs(-_checks.to_array(logits, "logits"))
+    cost = _checks.to_costs(logits, "logits", sign=-1)
     temperature = _checks.to_positive(temperature, "temperature")
     n = cost.shape[-1]
     reduced = np.stack([optimal_duals(each)[1] for each in cost.reshape(-1, n, n)])
@@ -163,7 +163,7 @@ def temperature_for_accuracy(
     R1, RH = bounds.birkhoff_radii(n)
     with np.errstate(divide="ignore"):
         slow = float(np.divide(epsilon, RH))
-        fast = 0.0 if gap is None else bounds.sufficient_eta(epsilon, gap, R1, RH)
-        fast = 0.0 if gap is None else float(np.divide(1.0, fast))
+        eta = math.inf if gap is None else bounds.sufficient_eta(epsilon, gap, R1, RH)
+        fast = float(np.divide(1.0, eta))
     temperature, name = (slow, "slow_rate") if slow >= fast else (fast, name)
     return temperature * (1 - _ROUNDING), name
