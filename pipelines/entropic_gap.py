@@ -41,6 +41,7 @@ EPSILON = 0.25
 # Of what the best permutation gains over the mean one: the accuracy for networks.
 ACCURACY = 0.01
 RANDOM_SIZE = 20
+NETWORK_LOGITS = 8
 
 
 def main():
@@ -68,7 +69,7 @@ def main():
     theorem = [theorem_2(n) for n in SIZES]
     networks = {}
     if FLAGS.savedmodels:
-        for name, logits in network_logits().items():
+        for name, logits in network_logits(NETWORK_LOGITS).items():
             gaps = st.entropic.assignment_gap(-logits)
             networks[name] = network_scores(logits, gaps)
             middle = np.argsort(gaps)[len(gaps) // 2]
@@ -118,18 +119,24 @@ def assignment_curve(logits, gap):
 
 
 def sampled(curve, count=24):
-    """What the picture shows of a curve: dict of arrays `[count]`, and the threshold."""
+    """What the picture shows of a curve, as `figures.entropic_gap` takes it."""
     R1, RH = curve["radii"]
     gap = curve["gap"]
     threshold = (R1 + RH) / gap
-    eta = threshold * np.geomspace(1e-3, 4, count)
+    # From where nothing is decided yet; with the threshold itself.
+    most = float(curve["measure"](np.array([1e-9 * threshold]))[0])
+    low = min(1e-3 * threshold, 0.1 * RH / most)
+    eta = np.geomspace(low, 4 * threshold, count)
+    eta = np.sort(np.append(eta, threshold * (1 + 1e-12)))
+    lower = curve["lower"](eta) if "lower" in curve else None
     return {
         "eta": eta,
         "threshold": threshold,
         "measured": curve["measure"](eta),
         "slow rate": st.entropic.slow_rate(eta, RH),
         "fast rate": st.entropic.fast_rate(eta, gap, R1, RH),
-        "lower bound": curve["lower"](eta) if "lower" in curve else None,
+        # 0 says nothing.
+        "lower bound": None if lower is None else np.where(lower > 0, lower, np.nan),
     }
 
 
@@ -208,7 +215,7 @@ def network_scores(logits, gaps):
     }
 
 
-def network_logits(count=8):
+def network_logits(count):
     """Logits of the trained networks on their test data: dict of float64 `[k, N, N]`."""
     network = st.networks.sorting_network(120, 32, dtype="float64")
     network.set_weights(saved_weights("sorting_n120"))
