@@ -93,4 +93,4 @@ def are_exact(array, n_terms):
     """Whether sums of `n_terms` of these numbers are exact: integers below 2**53."""
     finite = array[np.isfinite(array)]
     size = np.abs(finite).max(initial=0.0)
-    return bool(size * n_terms <= 2.0**53 and (finite == np.rint(finite)).all())
+    return bool(size <= 2.0**53 / n_terms and (finite == np.rint(finite)).all())

@@ -120,7 +120,10 @@ def _gap(cost, tolerance, strictly):
             return math.inf
         gap = _with_pair(cost, perm, reduced, source, perm[target])
         if gap > 0 or not strictly:
-            return float(np.ldexp(max(gap, 0.0), exponent))
+            with np.errstate(over="ignore"):
+                gap = np.ldexp(max(gap, 0.0), exponent)
+            # A gap too large for float64 is not +inf, which says there is none.
+            return float(min(gap, np.finfo(np.float64).max))
         # Positive by rounding only.
         cycles[source, target] = math.inf
 

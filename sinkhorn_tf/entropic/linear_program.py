@@ -53,7 +53,8 @@ def solve_lp(c, A, b, eta):
     polytope = analyse(A, b)
     x = np.zeros(len(c))
     if polytope.support.any():
-        x[polytope.support] = _follow_path(c[polytope.support], polytope, eta)
+        with np.errstate(over="ignore"):
+            x[polytope.support] = _follow_path(c[polytope.support], polytope, eta)
     return x
 
 

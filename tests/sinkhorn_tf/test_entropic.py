@@ -306,6 +306,14 @@ def test_gap_laws(rng):
     )
 
 
+def test_gaps_at_the_ends_of_float64():
+    huge = np.array([[1e308, -1e308], [-1e308, 1e308]])
+    assert entropic.assignment_gap(huge) == np.finfo(np.float64).max
+    assert entropic.assignment_gap(np.full((3, 3), 1e308)) == math.inf
+    assert entropic.second_best_gap(np.full((3, 3), 1e308)) == 0
+    assert entropic.assignment_gap(5e-324 * np.eye(2)) == 1e-323
+
+
 def test_ties_up_to_rounding(rng):
     # 0.1 + 0.4 and 0.2 + 0.3 are not the same number before they are rounded.
     cost = [[0.1, 0.2], [0.3, 0.4]]

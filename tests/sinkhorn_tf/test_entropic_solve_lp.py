@@ -125,6 +125,15 @@ def test_large_eta_is_the_linear_program(rng):
         assert -1e-8 <= c @ x - least <= 20 * x.sum() * np.ptp(c) / 1e4
 
 
+@pytest.mark.parametrize("eta", [1e-300, 1e6, 1e12, 1e300])
+def test_any_eta(rng, eta):
+    A, b = birkhoff(4)
+    c = rng.normal(size=16)
+    for costs in (c, np.round(c), 0 * c, c + 1e6, c * 1e150):
+        x = entropic.solve_lp(costs, A, b, eta)
+        assert np.abs(A @ x - b).max() <= 1e-10
+
+
 def test_redundant_rows_change_nothing(rng):
     A, b = random_polytope(rng, 7, 3)
     c = rng.normal(size=7)
