@@ -28,6 +28,10 @@ flags.DEFINE_integer("seed", 0, "Seed of the random costs.", lower_bound=0)
 flags.DEFINE_integer(
     "instances", 100, "Random costs of a kind.", lower_bound=1, upper_bound=100_000
 )
+flags.DEFINE_multi_integer(
+    "sizes", [8, 16, 32, 64, 100, 200], "N of the matrices of Theorem 2.", 2, 1000
+)
+flags.DEFINE_integer("network_logits", 8, "Logits of each network.", lower_bound=1)
 flags.DEFINE_string(
     "savedmodels",
     os.path.join(
@@ -36,12 +40,10 @@ flags.DEFINE_string(
     "Folder of the trained networks sorting_n120 and jigsaw_digits; empty: none.",
 )
 
-SIZES = (8, 16, 32, 64, 100, 200)
 EPSILON = 0.25
 # Of what the best permutation gains over the mean one: the accuracy for networks.
 ACCURACY = 0.01
 RANDOM_SIZE = 20
-NETWORK_LOGITS = 8
 
 
 def main():
@@ -66,10 +68,10 @@ def main():
         middle = np.argsort(gaps)[len(gaps) // 2]
         title = f"{kind}, n = {RANDOM_SIZE}"
         curves[title] = assignment_curve(-costs[middle], gaps[middle])
-    theorem = [theorem_2(n) for n in SIZES]
+    theorem = [theorem_2(n) for n in FLAGS.sizes]
     networks = {}
     if FLAGS.savedmodels:
-        for name, logits in network_logits(NETWORK_LOGITS).items():
+        for name, logits in network_logits(FLAGS.network_logits).items():
             gaps = st.entropic.assignment_gap(-logits)
             networks[name] = network_scores(logits, gaps)
             middle = np.argsort(gaps)[len(gaps) // 2]
@@ -222,7 +224,7 @@ def network_logits(count):
     values = lists.evaluation_lists(120, "U(0,1)", "test", count)["values"]
     found = {"sorting network, n = 120": network(values)}
     weights = saved_weights("jigsaw_digits")
-    network = st.networks.jigsaw_network(4, (4, 4, 1))
+    network = st.networks.jigsaw_network(4, (4, 4, 1), "context")
     network.set_weights(weights)
     digits = datasets.load("digits", "test", size=8, data_dir=None, cache_dir=None)
     puzzle = next(
