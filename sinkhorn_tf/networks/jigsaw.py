@@ -18,6 +18,7 @@ def jigsaw_network(
     width: int = 64,
     depth: int = 4,
     heads: int = 8,
+    edge_scales: int = 1,
     name: str | None = None,
 ) -> keras.Model:
     """A network for jigsaw puzzles, for which scrambling permutes the logits' rows.
@@ -36,6 +37,7 @@ def jigsaw_network(
         filters, kernel_size: Of the convolution of "paper", in pixels.
         width, depth, heads: Of "context": the size of a piece's vector, blocks, and
             heads of attention in each.
+        edge_scales: Of "context": see `EdgeFeatures`; 0 for attention without them.
         name: Name of the model.
 
     Returns:
@@ -54,7 +56,10 @@ def jigsaw_network(
     else:
         x = _encoded(x, width)
         x = keras.ops.reshape(x, (-1, n_pieces, width))
-        x = _in_context(x, EdgeFeatures(name="edges")(pieces), depth, heads)
+        pairs = None
+        if edge_scales:
+            pairs = EdgeFeatures(edge_scales, name="edges")(pieces)
+        x = _in_context(x, pairs, depth, heads)
     x = keras.layers.Dense(n_pieces, name="logits")(x)
     logits = keras.ops.reshape(x, (-1, n_pieces, n_pieces))
     return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")
@@ -96,11 +101,19 @@ def _encoded(x, width):
 def _in_context(x, pairs, depth, heads):
     """Blocks of attention among the pieces `[B, N, width]`, and their last norm."""
     width = x.shape[-1]
-    pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
+    if pairs is not None:
+        pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
     norm = lambda name: keras.layers.LayerNormalization(epsilon=1e-5, name=name)
     for block in range(1, depth + 1):
         y = norm(f"attention_norm_{block}")(x)
-        x = x + PairAttention(heads, name=f"attention_{block}")([y, pairs])
+        name = f"attention_{block}"
+        if pairs is not None:
+            x = x + PairAttention(heads, name=name)([y, pairs])
+        else:
+            attention = keras.layers.MultiHeadAttention(
+                heads, width // heads, name=name
+            )
+            x = x + attention(y, y)
         y = norm(f"dense_norm_{block}")(x)
         y = keras.layers.Dense(4 * width, activation="relu", name=f"wide_{block}")(y)
         x = x + keras.layers.Dense(width, name=f"narrow_{block}")(y)
