@@ -10,7 +10,7 @@ from matplotlib import colors
 from pipelines.runs import write_whole
 
 
-def image_rows(path, rows, *, frames=None, grid=1):
+def image_rows(path, rows, *, frames=None, grid=1, titles=(), side=1.1):
     """Draws rows of images, wrong pieces framed in red.
 
     Args:
@@ -18,10 +18,12 @@ def image_rows(path, rows, *, frames=None, grid=1):
         rows: Dict of a row's label to images `[k, H, W, C]` in [0, 1].
         frames: Dict of a row's label to bool `[k, N]`, the positions to frame.
         grid: Pieces along a side of an image.
+        titles: What stands above the columns, or nothing.
+        side: Of an image, in inches.
     """
     k = len(next(iter(rows.values())))
     figure, axes = plt.subplots(
-        len(rows), k, figsize=(1.1 * k + 1.4, 1.1 * len(rows) + 0.5), squeeze=False
+        len(rows), k, figsize=(side * k + 1.4, side * len(rows) + 0.5), squeeze=False
     )
     for row, (label, images) in zip(axes, rows.items(), strict=True):
         wrong = (frames or {}).get(label)
@@ -38,6 +40,8 @@ def image_rows(path, rows, *, frames=None, grid=1):
             if wrong is not None:
                 _frame(axis, image.shape[0] / grid, grid, wrong[column])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
+    for axis, title in zip(axes[0], titles, strict=False):
+        axis.set_title(title, fontsize=8)
     figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
     write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
     plt.close(figure)

@@ -32,6 +32,10 @@ _FREE = {
     "mirrored",
     "split",
     "evaluation_batch_size",
+    "judge",
+    "judge_only",
+    "judge_steps",
+    "decode",
 }
 
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from sinkhorn_tf.networks.attention import PairAttention
+from sinkhorn_tf.networks.attention import attention_blocks
 from sinkhorn_tf.networks.edges import EdgeFeatures
 
 KINDS = ("paper", "context")
@@ -54,7 +54,9 @@ def jigsaw_network(
     else:
         x = _encoded(x, width)
         x = keras.ops.reshape(x, (-1, n_pieces, width))
-        x = _in_context(x, EdgeFeatures(name="edges")(pieces), depth, heads)
+        pairs = EdgeFeatures(name="edges")(pieces)
+        pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
+        x = attention_blocks(x, depth, heads, pairs)
     x = keras.layers.Dense(n_pieces, name="logits")(x)
     logits = keras.ops.reshape(x, (-1, n_pieces, n_pieces))
     return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")
@@ -91,17 +93,3 @@ def _encoded(x, width):
             break
     x = keras.layers.Flatten()(x)
     return keras.layers.Dense(width, name="piece")(x)
-
-
-def _in_context(x, pairs, depth, heads):
-    """Blocks of attention among the pieces `[B, N, width]`, and their last norm."""
-    width = x.shape[-1]
-    pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
-    norm = lambda name: keras.layers.LayerNormalization(epsilon=1e-5, name=name)
-    for block in range(1, depth + 1):
-        y = norm(f"attention_norm_{block}")(x)
-        x = x + PairAttention(heads, name=f"attention_{block}")([y, pairs])
-        y = norm(f"dense_norm_{block}")(x)
-        y = keras.layers.Dense(4 * width, activation="relu", name=f"wide_{block}")(y)
-        x = x + keras.layers.Dense(width, name=f"narrow_{block}")(y)
-    return norm("norm")(x)
