@@ -50,3 +50,7 @@ _JIGSAW = {
 def jigsaw(row):
     """P.W., P.A.W., Kendall tau, l1 and l2 of a row like "jigsaw_mnist_3x3_paper"."""
     return _JIGSAW.get("_".join(row.split("_")[1:3]), ())
+
+
+# SN section 4.3: the share of MNIST digits, made into another one, that a judge accepts.
+ASSEMBLY = ".851"

@@ -9,9 +9,18 @@ from pipelines import runs
 from pipelines.errors import UserError
 
 # The beginnings of rows, and the programs that make them.
-_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw"}
+_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw", "assembly_": "assembly"}
 # Flags that say where a run was kept, not what it is: of no use to others.
-_ELSEWHERE = {"workdir", "resume", "export", "data_dir", "cache_dir", "profile"}
+_ELSEWHERE = {
+    "workdir",
+    "resume",
+    "export",
+    "data_dir",
+    "cache_dir",
+    "profile",
+    "judge",
+    "judge_only",
+}
 
 
 def program(row):

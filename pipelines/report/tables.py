@@ -187,6 +187,57 @@ def interval(scores, name):
     return f"{short(value)} ({short(low)} to {short(high)})"
 
 
+def assembly(records):
+    """SN section 4.3: the shares that the judge accepts."""
+    heads = ["row", "", "another digit, hard", "another digit, soft"]
+    heads += ["same digit, hard", "judge", "minutes"]
+    lines = []
+    for row in _assembly_rows(records):
+        found = records[row]
+        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", ".992", ""])
+        for label, over in ((runs_of(found), mean), ("worst", min)):
+            share = lambda kind, name, over=over, found=found: short(
+                over([r[kind][name] for r in found])
+            )
+            lines.append(
+                [
+                    "",
+                    label,
+                    share("hard", "acceptance"),
+                    share("soft", "acceptance"),
+                    share("hard", "same_digit"),
+                    f"{found[0]['judge']['accuracy']:.4f}".removeprefix("0"),
+                    minutes(found) if label != "worst" else "",
+                ]
+            )
+    return _table(heads, lines)
+
+
+def assembly_pairs(records):
+    """The hard ones by source and target, of the row that accepts most."""
+    rows = _assembly_rows(records)
+    if not rows:
+        return []
+    acceptance = lambda row: mean([r["hard"]["acceptance"] for r in records[row]])
+    best = records[max(rows, key=acceptance)]
+    table = [
+        [mean(cell) for cell in zip(*cells, strict=True)] for cells in _by_source(best)
+    ]
+    heads = ["pieces of", *map(str, range(len(table)))]
+    return _table(
+        heads, [[str(k), *map(short, cells)] for k, cells in enumerate(table)]
+    )
+
+
+def _by_source(found):
+    """The rows of the tables of all runs, a list of lists of rows."""
+    return list(zip(*[r["hard"]["table"] for r in found], strict=True))
+
+
+def _assembly_rows(records):
+    return [r for r in sorted(records) if r.startswith("assembly_") and records[r]]
+
+
 def _jigsaw_rows(records):
     order = {"mnist": 0, "celeba": 1, "imagenet": 2}
     rows = [r for r in records if re.fullmatch(r"jigsaw_[a-z]+_\d+x\d+_\w+", r)]
@@ -242,4 +293,6 @@ TABLES = {
     "sorting_ablation": sorting_ablation,
     "jigsaw": jigsaw,
     "jigsaw_by_content": jigsaw_by_content,
+    "assembly": assembly,
+    "assembly_pairs": assembly_pairs,
 }
