@@ -1,5 +1,6 @@
 """Measuring assembly: how often a judge takes what was assembled for what was wanted."""
 
+import functools
 import math
 
 import numpy as np
@@ -52,23 +53,23 @@ def evaluate(reconstruct, judge, held_out, labels, n_labels):
         `n_examples` and `n_pairs`.
     """
 
-    def measured(batch):
-        pieces = batch["pieces"]
-        accepted = {"hard": [], "soft": []}
-        for digit in range(n_labels):
-            wanted = tf.fill([tf.shape(pieces)[0]], digit)
-            for name, image in reconstruct(pieces, wanted).items():
-                accepted[name].append(judged(judge, image) == wanted)
-        found = {name: tf.stack(parts, axis=1) for name, parts in accepted.items()}
-        image = lambda name: puzzles.join(batch[name], math.isqrt(pieces.shape[1]))
-        found["scrambled"] = judged(judge, image("pieces"))
-        found["original"] = judged(judge, image("target"))
-        return found
+    # Traced once for all labels, which are an argument.
+    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
+    def accepted(pieces, wanted):
+        made = reconstruct(pieces, wanted)
+        return {name: judged(judge, image) == wanted for name, image in made.items()}
 
-    measure = tf.function(measured, autograph=False, reduce_retracing=True)
     parts = {}
     for batch in held_out:
-        for name, values in measure(batch).items():
+        pieces = batch["pieces"]
+        image = lambda x: puzzles.join(x, math.isqrt(x.shape[1]))
+        found = [
+            accepted(pieces, tf.fill([len(pieces)], digit)) for digit in range(n_labels)
+        ]
+        here = {name: tf.stack([x[name] for x in found], 1) for name in found[0]}
+        here["scrambled"] = judged(judge, image(pieces))
+        here["original"] = judged(judge, image(batch["target"]))
+        for name, values in here.items():
             parts.setdefault(name, []).append(values.numpy())
     found = {name: np.concatenate(values) for name, values in parts.items()}
     each = np.arange(n_labels)
