@@ -68,10 +68,10 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("heads", 8, "Heads of attention.", lower_bound=1)
 flags.DEFINE_enum(
     "decode",
-    None,
+    "logits",
     ["logits", "soft"],
     "What hard assembly matches: the network's logits, or the pieces with what they "
-    "make softly (default: nearest soft, own logits).",
+    "make softly.",
 )
 flags.DEFINE_string("judge", None, "Directory of the judge (default: runs/judge_...).")
 flags.DEFINE_bool("judge_only", False, "Only train the judge, if it is not there.")
@@ -99,8 +99,8 @@ flags.adopt_module_key_flags(images)
 
 # What a flag is if it is not given.
 _OF_RECIPE = {
-    "own": {"depth": 0, "decode": "logits"},
-    "nearest": {"depth": 2, "decode": "soft"},
+    "own": {"depth": 0},
+    "nearest": {"depth": 2},
 }
 _GRIDS = {"mnist": 10, "digits": 4}
 

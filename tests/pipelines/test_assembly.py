@@ -116,13 +116,13 @@ def test_the_solver_takes_pieces_and_digit_without_the_package(finished, run_pyt
 def test_evaluate_measures_the_same_again_and_otherwise_decoded(finished):
     ended = process(f"--evaluate={finished}", "--evaluation_batch_size=50")
     assert ended.returncode == 0, ended.stderr
-    again, first = scores(finished, "metrics_digits_test_soft.json"), scores(finished)
+    again, first = scores(finished, "metrics_digits_test_logits.json"), scores(finished)
     assert again["hard"]["acceptance"] == pytest.approx(
         first["hard"]["acceptance"], abs=2e-3
     )
-    ended = process(f"--evaluate={finished}", "--decode=logits")
+    ended = process(f"--evaluate={finished}", "--decode=soft")
     assert ended.returncode == 0, ended.stderr
-    other = scores(finished, "metrics_digits_test_logits.json")
+    other = scores(finished, "metrics_digits_test_soft.json")
     assert other["soft"] == first["soft"]
     assert other["hard"] != first["hard"]
 
