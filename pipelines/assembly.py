@@ -57,6 +57,9 @@ flags.DEFINE_enum(
 flags.DEFINE_integer(
     "candidates", 300, "nearest: images to choose among, for each digit.", 1
 )
+flags.DEFINE_integer(
+    "bold", 0, "nearest: bolder copies of each image that are candidates, too.", 0, 8
+)
 flags.DEFINE_integer("width", 128, "Size of a piece's vector.", lower_bound=1)
 flags.DEFINE_integer("hidden", 2, "Dense layers that see a piece alone.", 1)
 flags.DEFINE_integer(
@@ -183,6 +186,7 @@ def train(fitted_on, source, size, workdir):
         fitted_on.labels,
         grid=FLAGS.grid,
         candidates=FLAGS.candidates if FLAGS.recipe == "nearest" else 0,
+        bold=FLAGS.bold,
     )
     validation = load(source, "validation", size)
     held_out = pairs.evaluation(

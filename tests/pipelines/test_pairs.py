@@ -3,7 +3,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 from pipelines import datasets, puzzles
-from pipelines.pairs import Pairs, contents, nearest
+from pipelines.pairs import Pairs, bolder, contents, nearest
 
 
 def digits(split="train"):
@@ -81,3 +81,21 @@ def test_nearest_against_a_loop(rng):
     for c, k, place in zip(content, label, found, strict=True):
         distances = ((candidates[k] - c) ** 2).sum(axis=1)
         assert place == 4 * k + distances.argmin()
+
+
+def test_bolder_copies_serve_as_targets_alone():
+    found = digits()
+    images, labels = found.images[:40], found.labels[:40]
+    bold = bolder(images, 1)
+    padded = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    shifts = [padded[:, y : y + 8, x : x + 8] for y in (0, 1) for x in (0, 1)]
+    np.testing.assert_array_equal(bold, np.max(shifts, axis=0))
+    pairs = Pairs(images, labels, grid=4, candidates=50, bold=1)
+    known = np.concatenate([images, bold])
+    for batch in batches_of(pairs):
+        whole = np.round(puzzles.join(batch["target"], 4).numpy() * 255)
+        for image in whole:
+            assert (known == image).all(axis=(1, 2, 3)).any()
+        for pieces in sorted_pieces(batch["pieces"]):
+            of_images = sorted_pieces(puzzles.cut(images / np.float32(255), 4).numpy())
+            assert np.isclose(of_images, pieces).all(axis=(1, 2)).any()
