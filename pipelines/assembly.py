@@ -82,7 +82,7 @@ flags.DEFINE_integer(
     "judge_steps", None, "Steps of the judge's training (default: 6 epochs).", 1
 )
 runs.define_training_flags(
-    steps=1500,
+    steps=1000,
     batch_size=64,
     learning_rate=0.002,
     warmup_steps=100,
