@@ -60,7 +60,7 @@ flags.DEFINE_integer("filters", 64, "paper: filters of the convolution.", lower_
 flags.DEFINE_integer(
     "kernel_size", 7, "paper: side of the convolution's kernel.", lower_bound=1
 )
-flags.DEFINE_integer("width", 128, "context: size of a piece's vector.", lower_bound=1)
+flags.DEFINE_integer("width", 64, "context: size of a piece's vector.", lower_bound=1)
 flags.DEFINE_integer("depth", 4, "context: blocks of attention.", lower_bound=0)
 flags.DEFINE_integer("heads", 8, "context: heads of attention.", lower_bound=1)
 flags.DEFINE_enum(
@@ -273,7 +273,7 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     scores["seconds"] = {"evaluation": time.monotonic() - started}
     if seconds is not None:
         scores["seconds"]["training"] = seconds
-    scores["flags"] = values
+    scores["flags"] = runs.settings(values)
     scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     runs.write_json(metrics, scores)

@@ -19,21 +19,24 @@ from pipelines.errors import UserError
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
-# What may differ between a run and its resumption.
-_FREE = {
-    "resume",
+# Flags that say where a run is kept and what is done with it, not what it is.
+_ELSEWHERE = {
     "workdir",
+    "resume",
+    "export",
     "data_dir",
     "cache_dir",
-    "export",
+    "profile",
+    "judge",
+    "judge_only",
+}
+# What may differ between a run and its resumption.
+_FREE = _ELSEWHERE | {
     "distribute",
     "evaluate",
-    "profile",
     "mirrored",
     "split",
     "evaluation_batch_size",
-    "judge",
-    "judge_only",
     "judge_steps",
     "decode",
 }
@@ -204,6 +207,11 @@ def key_flags(*modules):
         for flag in flags.FLAGS.get_flags_for_module(module):
             values[flag.name] = flag.value
     return dict(sorted(values.items()))
+
+
+def settings(values):
+    """The flags that say what a run is, for its metrics: no path of a machine."""
+    return {name: value for name, value in values.items() if name not in _ELSEWHERE}
 
 
 def versions():

@@ -17,7 +17,7 @@ if _backend != "tensorflow":
         f"Received: keras.backend.backend()={_backend!r}"
     )
 
-from sinkhorn_tf import metrics, networks, permutations
+from sinkhorn_tf import entropic, metrics, networks, permutations
 from sinkhorn_tf.callbacks import AnnealTemperature
 from sinkhorn_tf.export import export_solver
 from sinkhorn_tf.gumbel import gumbel_sinkhorn
@@ -38,6 +38,7 @@ __all__ = [
     "SinkhornSolution",
     "__version__",
     "certified_matching",
+    "entropic",
     "export_solver",
     "gumbel_sinkhorn",
     "matching",

@@ -53,3 +53,13 @@ def test_a_solver_runs_without_the_package(name, run_python):
     """
     ended = run_python(code, ROOT / name / "1", without_package=True)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_jigsaw_of_mnist_answers_for_an_image_and_says_its_metrics():
+    solver = tf.saved_model.load(ROOT / "jigsaw_mnist_3x3" / "1")
+    answer = solver.signatures["solve_image"](image=tf.zeros([2, 27, 27, 1]))
+    assert answer["restored"].shape == (2, 27, 27, 1)
+    record = ROOT / "jigsaw_mnist_3x3" / "1" / "assets.extra" / "metrics.json"
+    said = json.loads(record.read_text())
+    assert said["n_examples"] == 10_000 and said["proportion_wrong"] < 0.09
+    assert said["flags"]["network"] == "context"

@@ -10,17 +10,6 @@ from pipelines.errors import UserError
 
 # The beginnings of rows, and the programs that make them.
 _PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw", "assembly_": "assembly"}
-# Flags that say where a run was kept, not what it is: of no use to others.
-_ELSEWHERE = {
-    "workdir",
-    "resume",
-    "export",
-    "data_dir",
-    "cache_dir",
-    "profile",
-    "judge",
-    "judge_only",
-}
 
 
 def program(row):
@@ -108,12 +97,11 @@ def gathered(configs, row, workdirs):
     found = {}
     for workdir in workdirs:
         metrics = runs.read_json(os.path.join(workdir, "metrics.json"), dict)
-        given = metrics.get("flags", {})
+        given = runs.settings(metrics.get("flags", {}))
         if "seed" not in given or "training" not in metrics.get("seconds", {}):
             raise UserError(f"Not the metrics of a training. Received: {workdir}")
         for name, value in given.items():
-            compared = name in expected and name not in (*_ELSEWHERE, "seed")
-            if compared and value != expected[name]:
+            if name != "seed" and value != expected.get(name, value):
                 raise UserError(
                     f"The run in {workdir} is not one of {path}. Received: "
                     f"--{name}={value}, expected {expected[name]}"
@@ -122,8 +110,7 @@ def gathered(configs, row, workdirs):
             raise UserError(
                 f"Two of the runs have the same seed. Received: --seed={given['seed']}"
             )
-        kept = {k: v for k, v in given.items() if k not in _ELSEWHERE}
-        found[given["seed"]] = {**metrics, "flags": kept}
+        found[given["seed"]] = {**metrics, "flags": given}
     earlier = len(read(configs, row))
     if len(found) < earlier:
         raise UserError(

@@ -15,7 +15,7 @@ def jigsaw_network(
     *,
     filters: int = 64,
     kernel_size: int = 7,
-    width: int = 128,
+    width: int = 64,
     depth: int = 4,
     heads: int = 8,
     name: str | None = None,

@@ -112,7 +112,7 @@ def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ({"network": "context", "heads": 3}, "--heads=3. Received: --width=128"),
+        ({"network": "context", "heads": 3}, "--heads=3. Received: --width=64"),
         ({"profile": True, "distribute": "mirrored"}, "--distribute=mirrored"),
     ],
 )

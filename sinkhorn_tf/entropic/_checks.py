@@ -1,0 +1,96 @@
+"""Checks of the arguments of `st.entropic`: numbers become float64 arrays."""
+
+import math
+
+import numpy as np
+
+
+def to_array(value, name, ndim=None):
+    """Converts to float64, without NaN, with `ndim` axes if that is given."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf" and np.iscomplexobj(array):
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of real numbers. Received: {name}={value!r:.80}"
+        ) from error
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(
+            f"{name} must have {ndim} {'axis' if ndim == 1 else 'axes'}. "
+            f"Received: {name}.shape={array.shape}"
+        )
+    if np.isnan(array).any():
+        raise ValueError(f"{name} must not hold NaN. Received: {name}={value!r:.80}")
+    return array
+
+
+def to_finite(value, name, ndim=None):
+    """Converts to a finite float64 array."""
+    array = to_array(value, name, ndim)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite. Received: {name}={value!r:.80}")
+    return array
+
+
+def to_positive(value, name, *, infinite=False):
+    """Converts to a float64 array of numbers > 0, finite unless `infinite` is set."""
+    array = to_array(value, name) if infinite else to_finite(value, name)
+    if not (array > 0).all():
+        raise ValueError(f"{name} must be > 0. Received: {name}={value!r:.80}")
+    return array
+
+
+def to_non_negative(value, name):
+    """Converts to a finite float64 array of numbers >= 0."""
+    array = to_finite(value, name)
+    if not (array >= 0).all():
+        raise ValueError(f"{name} must be >= 0. Received: {name}={value!r:.80}")
+    return array
+
+
+def to_number(value, name, *, infinite=False):
+    """Converts one number > 0 to a Python float."""
+    array = to_positive(value, name, infinite=infinite)
+    if array.ndim:
+        raise ValueError(f"{name} must be one number. Received: {name}={value!r:.80}")
+    return float(array)
+
+
+def to_tie_tolerance(value, default):
+    """Checks a tolerance >= 0 within which values count as tied."""
+    if value is None:
+        return default
+    array = to_non_negative(value, "tolerance")
+    if array.ndim:
+        raise ValueError(
+            f"tolerance must be one number. Received: tolerance={value!r:.80}"
+        )
+    return float(array)
+
+
+def to_costs(cost, name="cost", sign=1):
+    """Converts to costs `[..., N, N]`, `sign` times what is given.
+
+    A cost of +inf forbids a pair.
+    """
+    array = sign * to_array(cost, name)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or not array.shape[-1]:
+        raise ValueError(
+            f"{name} must have shape [..., N, N] with N >= 1. "
+            f"Received: {name}.shape={array.shape}"
+        )
+    if (array == -math.inf).any():
+        raise ValueError(
+            f"{name} must be finite, or {sign * math.inf:+} for a forbidden pair. "
+            f"Received: {-sign * math.inf:+} in {name}"
+        )
+    return array
+
+
+def are_exact(array, n_terms):
+    """Whether sums of `n_terms` of these numbers are exact: integers below 2**53."""
+    finite = array[np.isfinite(array)]
+    size = np.abs(finite).max(initial=0.0)
+    return bool(size <= 2.0**53 / n_terms and (finite == np.rint(finite)).all())

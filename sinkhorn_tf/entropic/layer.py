@@ -1,0 +1,169 @@
+"""EP in the units of the layers: logits, temperature, and `<P*, X> - <S(X / t), X>`."""
+
+import math
+import typing
+
+import numpy as np
+
+from sinkhorn_tf._arguments import to_count
+from sinkhorn_tf.entropic import _checks, bounds
+from sinkhorn_tf.entropic.assignment_gap import assignment_gap, optimal_duals
+from sinkhorn_tf.solver import sinkhorn_solve
+
+# What a temperature is lowered by, so that the bound holds in floating point too.
+_ROUNDING = 1e-12
+
+
+class LayerBounds(typing.NamedTuple):
+    """Upper bounds of `<P*, X> - <S(X / t), X>`; +inf where one says nothing.
+
+    All are about the limit `S(X / t)`, never about a number of iterations.
+    """
+
+    slow_rate: np.ndarray
+    """Prop. 1."""
+    fast_rate: np.ndarray
+    """Theorem 1; needs `gap`."""
+    integral_rate: np.ndarray
+    """Corollary 3; needs `integer`."""
+    relaxed_rate: np.ndarray
+    """Corollary 2; needs `gap_tau` and `tau`."""
+    distance_bound: np.ndarray
+    """Corollary 1, of the l1 distance from the mixtures of best permutations."""
+
+
+def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=False):
+    """The bounds of EP at `eta = 1 / temperature` for `n` x `n` logits.
+
+    Args:
+        temperature: Array of numbers > 0.
+        n: Python int >= 1.
+        gap: None, or a gap > 0 of the logits, as `assignment_gap(-logits)` gives it.
+        gap_tau, tau: None, or the constants of Corollary 2 (`relaxed_rate`).
+        integer: Whether the logits are integers; then the gap is at least 1.
+
+    Returns:
+        `LayerBounds` of float64 arrays.
+
+    Raises:
+        TypeError, ValueError: If a number is out of range.
+    """
+    eta = 1 / _checks.to_positive(temperature, "temperature")
+    if (gap_tau is None) != (tau is None):
+        raise ValueError(
+            f"gap_tau and tau go together. Received: gap_tau={gap_tau!r}, tau={tau!r}"
+        )
+    R1, RH = bounds.birkhoff_radii(n)
+    unknown = np.full(np.shape(eta), math.inf)[()]
+    integral = bounds.integral_rate(eta, R1, RH) if integer else unknown
+    if gap is None and integer:
+        gap = 1.0
+    known = gap is not None
+    return LayerBounds(
+        slow_rate=bounds.slow_rate(eta, RH),
+        fast_rate=bounds.fast_rate(eta, gap, R1, RH) if known else unknown,
+        integral_rate=integral,
+        relaxed_rate=(
+            unknown if tau is None else bounds.relaxed_rate(eta, gap_tau, tau, R1, RH)
+        ),
+        distance_bound=bounds.distance_bound(eta, gap, R1, RH) if known else unknown,
+    )
+
+
+def assignment_suboptimality(logits, temperature):
+    """`<P*, X> - <S(X / t), X>`, measured: what the bounds bound.
+
+    From the reduced costs, which are not negative: exponentially small values keep
+    their digits, down to the rounding of the logits.
+
+    Args:
+        logits: float array `[..., N, N]`; -inf forbids a pair.
+        temperature: Array of numbers > 0 that broadcasts against the batch.
+
+    Returns:
+        float64 `[...]`.
+
+    Raises:
+        ValueError: If a shape or number is out of range, the forbidden pairs leave no
+            permutation, or the solver does not converge.
+    """
+    cost = _checks.to_costs(logits, "logits", sign=-1)
+    temperature = _checks.to_positive(temperature, "temperature")
+    n = cost.shape[-1]
+    reduced = np.stack([optimal_duals(each)[1] for each in cost.reshape(-1, n, n)])
+    reduced = reduced.reshape(cost.shape)
+    # Reduced logits have the same plan, and lose less of it to rounding.
+    solution = sinkhorn_solve(-reduced, temperature, tolerance=1e-12, max_iters=300)
+    residual = np.asarray(solution.residual)
+    if not (residual <= 1e-9).all():
+        raise ValueError(
+            "sinkhorn_solve does not converge at this temperature. Received: "
+            f"residual={residual.max()}, least temperature={temperature.min()}"
+        )
+    plan = np.asarray(solution.plan)
+    loss = np.where(plan > 0, np.where(np.isinf(reduced), 0, reduced), 0) * plan
+    return loss.sum((-2, -1))[()]
+
+
+def temperature_for_accuracy(
+    cost=None, epsilon=None, *, n=None, gap=None, integer=False
+):
+    """The largest temperature that EP proves sufficient for an accuracy.
+
+    At this temperature `<P*, X> - <S(X / t), X> <= epsilon` for the logits
+    `X = -cost`, in the limit of the iterations. The theory is for the worst case: on
+    most logits a far larger one does.
+
+    Args:
+        cost: `[N, N]`, minus the logits; +inf forbids a pair. Its gap is computed
+            unless `gap` is given.
+        epsilon: Number > 0, the accuracy in the units of the cost.
+        n: Python int, in place of the cost.
+        gap: Number > 0 (or +inf), a lower bound of the suboptimality gap.
+        integer: Whether the costs are integers; then the gap is at least 1 (Prop. 5).
+
+    Returns:
+        `(temperature, name)`: a float, and the function of `st.entropic` whose bound
+        proves it, "slow_rate", "fast_rate" or "integral_rate" (the fast rate with a
+        gap of 1). The temperature is +inf where every one will do: for N = 1, or if
+        all permutations cost the same.
+
+    Raises:
+        TypeError, ValueError: If a number is out of range, neither or both of `cost`
+            and `n` are given, or `integer` is set and `cost` is not.
+    """
+    if (cost is None) == (n is None):
+        raise ValueError(
+            "Pass either cost or n. Received: "
+            f"cost={'None' if cost is None else 'an array'}, n={n!r}"
+        )
+    if epsilon is None:
+        raise ValueError("epsilon must be a number > 0. Received: epsilon=None")
+    epsilon = _checks.to_number(epsilon, "epsilon")
+    if cost is not None:
+        cost = _checks.to_costs(cost)
+        if cost.ndim > 2:
+            raise ValueError(
+                f"cost must have shape [N, N]. Received: cost.shape={cost.shape}"
+            )
+        finite = cost[np.isfinite(cost)]
+        if integer and (finite != np.rint(finite)).any():
+            raise ValueError(
+                "integer=True needs a cost of integers. Received: "
+                f"{finite[finite != np.rint(finite)][0]} in cost"
+            )
+        n = cost.shape[-1]
+        gap = assignment_gap(cost) if gap is None else gap
+    n = to_count(n, "n", 1)
+    name = "fast_rate"
+    if gap is not None:
+        gap = _checks.to_number(gap, "gap", infinite=True)
+    if integer and (gap is None or gap < 1):
+        gap, name = 1.0, "integral_rate"
+    R1, RH = bounds.birkhoff_radii(n)
+    with np.errstate(divide="ignore"):
+        slow = float(np.divide(epsilon, RH))
+        eta = math.inf if gap is None else bounds.sufficient_eta(epsilon, gap, R1, RH)
+        fast = float(np.divide(1.0, eta))
+    temperature, name = (slow, "slow_rate") if slow >= fast else (fast, name)
+    return temperature * (1 - _ROUNDING), name
