@@ -11,25 +11,24 @@ from pipelines import puzzles
 from pipelines.judge import judged
 
 
-def reconstructions(network, decoded, pieces, digit, temperature, n_iters):
-    """What a network makes of pieces, hard and soft.
+def reconstructions(assembler, pieces, digit):
+    """What is made of pieces, hard and soft.
 
     Args:
-        network: Keras model from `[pieces, digit]` to logits `[B, N, N]`.
-        decoded: The same, with the logits whose matching is the hard permutation.
+        assembler: Keras model from `[pieces, digit]` to soft permutations and to the
+            scores whose matching is the hard one, both `[B, N, N]`.
         pieces: `[B, N, h, w, C]`.
         digit: int32 `[B]`, what is wanted.
-        temperature, n_iters: Of the soft permutations.
 
     Returns:
         Dict of `hard` and `soft`, images `[B, S, S, C]`.
     """
-    soft = st.sinkhorn(network([pieces, digit], training=False), temperature, n_iters)
-    hard = st.matching(decoded([pieces, digit], training=False))
+    plan, scores = assembler([pieces, digit], training=False)
+    hard = st.permutations.apply(st.matching(scores), pieces)
     grid = math.isqrt(pieces.shape[1])
     return {
-        "hard": puzzles.join(st.permutations.apply(hard, pieces), grid),
-        "soft": puzzles.join(st.Restore()([soft, pieces]), grid),
+        "hard": puzzles.join(hard, grid),
+        "soft": puzzles.join(st.Restore()([plan, pieces]), grid),
     }
 
 

@@ -11,6 +11,7 @@ say which it takes for what they should be. Leaves in the run directory `metrics
 `assembly.png`, `network.keras` and the SavedModel `solver/1`.
 """
 
+import functools
 import hashlib
 import math
 import os
@@ -58,23 +59,18 @@ flags.DEFINE_integer(
     "candidates", 300, "nearest: images to choose among, for each digit.", 1
 )
 flags.DEFINE_integer(
-    "bold", 0, "nearest: bolder copies of each image that are candidates, too.", 0, 8
+    "bold", 2, "nearest: bolder copies of each image that are candidates, too.", 0, 8
 )
 flags.DEFINE_integer("width", 128, "Size of a piece's vector.", lower_bound=1)
 flags.DEFINE_integer("hidden", 2, "Dense layers that see a piece alone.", 1)
-flags.DEFINE_integer(
-    "depth",
-    None,
-    "Blocks of attention among the pieces (default: nearest 2, own 0).",
-    0,
-)
+flags.DEFINE_integer("depth", 0, "Blocks of attention among the pieces.", 0)
 flags.DEFINE_integer("heads", 8, "Heads of attention.", lower_bound=1)
 flags.DEFINE_enum(
     "decode",
-    "logits",
-    ["logits", "soft"],
-    "What hard assembly matches: the network's logits, or the pieces with what they "
-    "make softly.",
+    "soft",
+    ["soft", "logits"],
+    "What hard assembly matches: the pieces with what they make softly, or (the "
+    "paper's) the network's logits.",
 )
 flags.DEFINE_string("judge", None, "Directory of the judge (default: runs/judge_...).")
 flags.DEFINE_bool("judge_only", False, "Only train the judge, if it is not there.")
@@ -84,7 +80,7 @@ flags.DEFINE_integer(
 runs.define_training_flags(
     steps=1000,
     batch_size=64,
-    learning_rate=0.002,
+    learning_rate=0.004,
     warmup_steps=100,
     averaging=0.99,
     validate_every=500,
@@ -100,11 +96,7 @@ runs.define_training_flags(
 flags.adopt_module_key_flags(runs)
 flags.adopt_module_key_flags(images)
 
-# What a flag is if it is not given.
-_OF_RECIPE = {
-    "own": {"depth": 0},
-    "nearest": {"depth": 2},
-}
+# What --grid is if it is not given.
 _GRIDS = {"mnist": 10, "digits": 4}
 
 # Images of the validation split to choose the best weights by.
@@ -142,10 +134,7 @@ def main():
 
 
 def complete_flags():
-    """Gives the flags that were not given the values that suit the others."""
-    for name, value in _OF_RECIPE[FLAGS.recipe].items():
-        if FLAGS[name].value is None:
-            FLAGS[name].value = value
+    """Gives --grid, if it was not given, the value that suits the dataset."""
     if FLAGS.grid is None:
         FLAGS.grid = _GRIDS.get(FLAGS.dataset)
 
@@ -227,28 +216,30 @@ def reconstruction_losses(network, batch):
 
 def hard_error(network, pairs):
     """The mean squared error of hard reconstructions: what validation goes by."""
-    logits = decoded(network)([pairs["pieces"], pairs["digit"]], training=False)
-    made = st.permutations.apply(st.matching(logits), pairs["pieces"])
+    _, scores = assembler(network)([pairs["pieces"], pairs["digit"]], training=False)
+    made = st.permutations.apply(st.matching(scores), pairs["pieces"])
     return float(tf.reduce_mean(tf.square(made - pairs["target"])))
 
 
-def decoded(network):
-    """The network whose logits hard assembly matches, by `--decode`.
+def assembler(network):
+    """A Keras model from `[pieces, digit]` to soft permutations and to scores.
 
-    "soft": how well a piece fits what all pieces make softly at a place. The matching
-    of these is the hard reconstruction that is nearest to the soft one.
+    Scores are what hard assembly matches, by `--decode`. "logits": those of the network.
+    "soft": how well a piece fits what all pieces make softly at a place. Their matching
+    is the hard reconstruction that is nearest to the soft one.
     """
-    if FLAGS.decode == "logits":
-        return network
     pieces, digit = (
         keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in network.inputs
     )
+    logits = network([pieces, digit])
+    plan = st.SinkhornLayer(FLAGS.temperature, FLAGS.n_iters)(logits)
+    if FLAGS.decode == "logits":
+        return keras.Model([pieces, digit], [plan, logits])
     _, n, *shape = pieces.shape
-    plan = st.SinkhornLayer(FLAGS.temperature, FLAGS.n_iters)(network([pieces, digit]))
     flat = keras.ops.reshape(pieces, (-1, n, math.prod(shape)))
     made = keras.ops.matmul(keras.ops.swapaxes(plan, 1, 2), flat)
     fit = keras.ops.matmul(flat, keras.ops.swapaxes(made, 1, 2))
-    return keras.Model([pieces, digit], fit)
+    return keras.Model([pieces, digit], [plan, fit])
 
 
 def judge_directory(source):
@@ -302,7 +293,7 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
         batch_size=FLAGS.evaluation_batch_size,
     )
     classifier, of_judge = obtain_judge(source)
-    reconstruct = reconstruction(network)
+    reconstruct = functools.partial(acceptance.reconstructions, assembler(network))
     started = time.monotonic()
     scores = acceptance.evaluate(
         reconstruct, classifier, held_out, found.labels, source.n_labels
@@ -316,51 +307,38 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     runs.write_json(metrics, scores)
     picture = os.path.join(workdir, f"assembly{suffix}.png")
-    draw(reconstruct, held_out, found.labels, source.n_labels, picture)
+    draw(reconstruct, found, grid, source.n_labels, picture)
     print(f"\nAssembly {grid}x{grid}, {source.name} {split}")
     print(f"judge: accuracy {of_judge['accuracy']:.4f}")
     print(acceptance.table(scores))
     print(f"Metrics: {metrics}\nPicture: {picture}")
 
 
-def reconstruction(network):
-    """Function `(pieces, digit)` to hard and soft images, by the flags."""
-    hard = decoded(network)
-    return lambda pieces, digit: acceptance.reconstructions(
-        network, hard, pieces, digit, FLAGS.temperature, FLAGS.n_iters
+def draw(reconstruct, found, grid, n_labels, path):
+    """Draws the first image of each label made into every label (SN figure 1b)."""
+    first = [np.argmax(found.labels == k) for k in range(n_labels) if k in found.labels]
+    (puzzle,) = puzzles.evaluation_puzzles(
+        found.images[first], found.file_order[first], grid=grid, batch_size=n_labels
+    )
+    made = reconstruct(
+        tf.repeat(puzzle["pieces"], n_labels, axis=0),
+        tf.tile(tf.range(n_labels), [len(first)]),
+    )
+    source = puzzles.join(puzzle["target"], grid).numpy()
+    table = lambda x: x.numpy().reshape(-1, n_labels, *x.shape[1:])
+    figures.image_tables(
+        path,
+        {
+            "pieces of": source[:, None],
+            "hard": table(made["hard"]),
+            "soft": table(made["soft"]),
+        },
+        [str(label) for label in found.labels[first]],
     )
 
 
-def draw(reconstruct, held_out, labels, n_labels, path):
-    """Draws the first image of each label as every label (SN figure 1b)."""
-    rows, first = {}, 0
-    for puzzle in held_out:
-        here = labels[first : first + len(puzzle["pieces"])]
-        first += len(here)
-        for label in set(here.tolist()) - set(rows):
-            rows[label] = {
-                name: puzzle[name][np.argmax(here == label)][None]
-                for name in ("pieces", "target")
-            }
-        if len(rows) == n_labels:
-            break
-    wanted = tf.range(n_labels)
-    pictures = {}
-    for label, row in sorted(rows.items()):
-        grid = math.isqrt(row["pieces"].shape[1])
-        made = reconstruct(tf.repeat(row["pieces"], n_labels, axis=0), wanted)
-        source = puzzles.join(row["target"], grid)
-        gap = tf.ones_like(source)
-        parts = [source, gap, made["hard"], gap, made["soft"]]
-        pictures[f"pieces of {label}"] = tf.concat(parts, axis=0).numpy()
-    digits = [str(digit) for digit in range(n_labels)]
-    titles = ["source", "", f"hard {digits[0]}", *digits[1:], ""]
-    titles += [f"soft {digits[0]}", *digits[1:]]
-    figures.image_rows(path, pictures, titles=titles, side=0.55)
-
-
 def export(network, workdir):
-    """Writes the SavedModel, whose logits are those that hard assembly matches.
+    """Writes the SavedModel, which answers for the scores that hard assembly matches.
 
     Returns:
         Its path. One that is there already, when a finished run is resumed, is kept.
@@ -370,8 +348,9 @@ def export(network, workdir):
         return os.path.join(path, "1")
     with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
         metrics = file.read()
+    model = assembler(network)
     return st.export_solver(
-        decoded(network),
+        keras.Model(model.inputs, model.outputs[1]),
         path,
         temperature=FLAGS.temperature,
         n_iters=FLAGS.n_iters,

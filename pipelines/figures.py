@@ -5,12 +5,13 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib import colors
 
 from pipelines.runs import write_whole
 
 
-def image_rows(path, rows, *, frames=None, grid=1, titles=(), side=1.1):
+def image_rows(path, rows, *, frames=None, grid=1):
     """Draws rows of images, wrong pieces framed in red.
 
     Args:
@@ -18,12 +19,10 @@ def image_rows(path, rows, *, frames=None, grid=1, titles=(), side=1.1):
         rows: Dict of a row's label to images `[k, H, W, C]` in [0, 1].
         frames: Dict of a row's label to bool `[k, N]`, the positions to frame.
         grid: Pieces along a side of an image.
-        titles: What stands above the columns, or nothing.
-        side: Of an image, in inches.
     """
     k = len(next(iter(rows.values())))
     figure, axes = plt.subplots(
-        len(rows), k, figsize=(side * k + 1.4, side * len(rows) + 0.5), squeeze=False
+        len(rows), k, figsize=(1.1 * k + 1.4, 1.1 * len(rows) + 0.5), squeeze=False
     )
     for row, (label, images) in zip(axes, rows.items(), strict=True):
         wrong = (frames or {}).get(label)
@@ -40,9 +39,49 @@ def image_rows(path, rows, *, frames=None, grid=1, titles=(), side=1.1):
             if wrong is not None:
                 _frame(axis, image.shape[0] / grid, grid, wrong[column])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
-    for axis, title in zip(axes[0], titles, strict=False):
-        axis.set_title(title, fontsize=8)
     figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
+    write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
+    plt.close(figure)
+
+
+def image_tables(path, tables, labels):
+    """Draws tables of images side by side, columns numbered from 0.
+
+    Args:
+        path: PNG file to write.
+        tables: Dict of a table's title to images `[rows, columns, H, W, C]` in [0, 1].
+        labels: Of the rows.
+    """
+    columns = [images.shape[1] for images in tables.values()]
+    figure, axes = plt.subplots(
+        1,
+        len(tables),
+        figsize=(0.4 * sum(columns) + 1.5, 0.4 * len(labels) + 0.6),
+        width_ratios=columns,
+        squeeze=False,
+    )
+    for axis, (title, images) in zip(axes[0], tables.items(), strict=True):
+        rows, k, height, width, channels = images.shape
+        lined = np.pad(
+            images, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1
+        )
+        whole = lined.transpose(0, 2, 1, 3, 4).reshape(
+            rows * (height + 2), k * (width + 2), channels
+        )
+        axis.imshow(
+            whole.squeeze(-1) if channels == 1 else whole,
+            cmap="gray",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
+        axis.set_title(title)
+        axis.set_frame_on(False)
+        axis.tick_params(length=0, labeltop=True, labelbottom=False)
+        axis.set_xticks((np.arange(k) + 0.5) * (width + 2), range(k) if k > 1 else [""])
+        axis.set_yticks([])
+    axes[0, 0].set_yticks((np.arange(rows) + 0.5) * (height + 2), labels)
+    figure.tight_layout(pad=0.3)
     write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
     plt.close(figure)
 

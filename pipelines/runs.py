@@ -38,7 +38,6 @@ _FREE = _ELSEWHERE | {
     "split",
     "evaluation_batch_size",
     "judge_steps",
-    "decode",
 }
 
 
