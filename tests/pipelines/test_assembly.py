@@ -38,7 +38,7 @@ def run(name=None, **flags):
 
 run("run", depth=1, bold=1, export=True)
 made = os.stat(judge + "/network.keras").st_mtime_ns
-run(evaluate=folder + "/run", evaluation_batch_size=50, decode="soft")
+run(evaluate=folder + "/run", evaluation_batch_size=50, decode="logits")
 run(judge_only=True)
 assert os.stat(judge + "/network.keras").st_mtime_ns == made
 
@@ -145,7 +145,7 @@ def test_the_solver_takes_pieces_and_the_wanted_digit(folder):
 
 def test_evaluate_measures_the_same_again_and_otherwise_decoded(folder):
     first = scores(folder / "run" / "metrics.json")
-    again = scores(folder / "run" / "metrics_digits_test_soft.json")
+    again = scores(folder / "run" / "metrics_digits_test_logits.json")
     assert again["soft"]["acceptance"] == pytest.approx(
         first["soft"]["acceptance"], abs=2e-3
     )
