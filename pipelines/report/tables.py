@@ -188,50 +188,36 @@ def interval(scores, name):
 
 
 def assembly(records):
-    """SN section 4.3: the shares that the judge accepts."""
+    """SN section 4.3: the shares that the judge accepts, the diagonal apart."""
     heads = ["row", "", "another digit, hard", "another digit, soft"]
-    heads += ["same digit, hard", "judge", "minutes"]
+    heads += ["same digit, hard", "same digit, soft", "judge", "minutes"]
     lines = []
     for row in _assembly_rows(records):
         found = records[row]
-        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", ".992", ""])
+        judge = f"{found[0]['judge']['accuracy']:.4f}".removeprefix("0")
+        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", ".992", ""])
         for label, over in ((runs_of(found), mean), ("worst", min)):
-            share = lambda kind, name, over=over, found=found: short(
-                over([r[kind][name] for r in found])
-            )
-            lines.append(
-                [
-                    "",
-                    label,
-                    share("hard", "acceptance"),
-                    share("soft", "acceptance"),
-                    share("hard", "same_digit"),
-                    f"{found[0]['judge']['accuracy']:.4f}".removeprefix("0"),
-                    minutes(found) if label != "worst" else "",
-                ]
-            )
+            shares = [
+                short(over([r[kind][name] for r in found]))
+                for name in ("acceptance", "same_digit")
+                for kind in ("hard", "soft")
+            ]
+            said = ["", ""] if label == "worst" else [judge, minutes(found)]
+            lines.append(["", label, *shares, *said])
     return _table(heads, lines)
 
 
 def assembly_pairs(records):
-    """The hard ones by source and target, of the row that accepts most."""
-    rows = _assembly_rows(records)
-    if not rows:
+    """Hard / soft by source and target, in the row without a suffix."""
+    if not records.get("assembly_mnist"):
         return []
-    acceptance = lambda row: mean([r["hard"]["acceptance"] for r in records[row]])
-    best = records[max(rows, key=acceptance)]
-    table = [
-        [mean(cell) for cell in zip(*cells, strict=True)] for cells in _by_source(best)
+    found = _mean(records["assembly_mnist"])
+    both = zip(found["hard"]["table"], found["soft"]["table"], strict=True)
+    lines = [
+        [str(k), *(f"{short(x)} / {short(y)}" for x, y in zip(*cells, strict=True))]
+        for k, cells in enumerate(both)
     ]
-    heads = ["pieces of", *map(str, range(len(table)))]
-    return _table(
-        heads, [[str(k), *map(short, cells)] for k, cells in enumerate(table)]
-    )
-
-
-def _by_source(found):
-    """The rows of the tables of all runs, a list of lists of rows."""
-    return list(zip(*[r["hard"]["table"] for r in found], strict=True))
+    return _table(["pieces of", *map(str, range(len(lines)))], lines)
 
 
 def _assembly_rows(records):
@@ -258,6 +244,8 @@ def _mean(found):
         return {k: _mean([x[k] for x in found]) for k in first if k != "flags"} | (
             {"flags": first["flags"]} if "flags" in first else {}
         )
+    if isinstance(first, list):
+        return [_mean(list(of_runs)) for of_runs in zip(*found, strict=True)]
     return mean(found) if isinstance(first, float) else first
 
 

@@ -192,3 +192,32 @@ def test_no_wrong_puzzle_among_many_is_not_certainty():
         assert found == ".000 (.000 to .037)"
     found = tables.interval(puzzle_metrics(0.01), "proportion_wrong")
     assert found == ".010 (.000 to .030)"
+
+
+def test_assembly_has_other_digits_and_the_same_apart():
+    def metrics(hard):
+        kind = lambda x: {
+            "acceptance": x,
+            "same_digit": x / 2,
+            "table": [[x, 1.0], [0.5, x]],
+        }
+        return {
+            "hard": kind(hard),
+            "soft": kind(1.0),
+            "judge": {"accuracy": 0.9932},
+            "seconds": {"training": 90.0},
+            "flags": {"seed": 0},
+        }
+
+    row = "assembly_mnist"
+    found = {row: [metrics(0.75), metrics(0.25)]}
+    paper, ours, worst = tables.assembly(found)[2:]
+    assert paper.startswith(f"| `{row}` | paper | .851 |")
+    assert ours == ("|  | mean of 2 seeds | .500 | 1.000 | .250 | .500 | .9932 | 1.5 |")
+    assert worst.startswith("|  | worst | .250 | 1.000 | .125 |")
+    assert tables.assembly_pairs(found)[2:] == [
+        "| 0 | .500 / 1.000 | 1.000 / 1.000 |",
+        "| 1 | .500 / .500 | .500 / 1.000 |",
+    ]
+    head = heads.renewed("# Digits.\n--steps=3\n", row, found[row])
+    assert "# Ours: .500, mean of 2 seeds; 1.5 minutes on two cores\n" in head
