@@ -302,7 +302,7 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     scores["seconds"] = {"evaluation": time.monotonic() - started}
     if seconds is not None:
         scores["seconds"]["training"] = seconds
-    scores["flags"] = values
+    scores["flags"] = runs.settings(values)
     scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     runs.write_json(metrics, scores)
