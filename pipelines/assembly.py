@@ -83,6 +83,7 @@ runs.define_training_flags(
     learning_rate=0.004,
     warmup_steps=100,
     averaging=0.99,
+    weight_decay=0.0,
     validate_every=500,
     checkpoint_every=250,
     temperature=1.0,

@@ -44,6 +44,8 @@ flags.DEFINE_integer(
     "erode", 0, "Pixels taken off each side of a piece: pieces do not meet.", 0
 )
 flags.DEFINE_bool("offset", False, "In training erode more on some sides than others.")
+flags.DEFINE_bool("crop", True, "Training photographs are random crops of larger ones.")
+flags.DEFINE_bool("mirror", True, "Half of the training photographs are mirrored.")
 flags.DEFINE_float("rotation", 0.0, "Largest random rotation, in degrees.", 0, 180)
 flags.DEFINE_float(
     "color", 0.0, "Largest random change of brightness, contrast, saturation.", 0, 1
@@ -63,6 +65,13 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("width", 64, "context: size of a piece's vector.", lower_bound=1)
 flags.DEFINE_integer("depth", 4, "context: blocks of attention.", lower_bound=0)
 flags.DEFINE_integer("heads", 8, "context: heads of attention.", lower_bound=1)
+flags.DEFINE_integer(
+    "edge_scales",
+    1,
+    "context: compare edges of 1, 2, 4, ... pixels, so many; 0: no edges.",
+    lower_bound=0,
+    upper_bound=6,
+)
 flags.DEFINE_enum(
     "loss",
     None,
@@ -82,6 +91,7 @@ runs.define_training_flags(
     learning_rate=None,
     warmup_steps=100,
     averaging=0.99,
+    weight_decay=0.0,
     validate_every=500,
     checkpoint_every=250,
     temperature=1.0,
@@ -95,6 +105,8 @@ runs.define_training_flags(
 flags.adopt_module_key_flags(runs)
 flags.adopt_module_key_flags(images)
 
+# Puzzles in a picture.
+_DRAWN = 10
 # What a flag is if it is not given.
 _OF_NETWORK = {
     "paper": {"loss": "reconstruction", "learning_rate": 0.02, "noise_scale": 1.0},
@@ -111,7 +123,7 @@ def main():
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
     # Photographs are kept larger, as room for random crops.
-    stored = round(size * 9 / 8) if source.photographs else size
+    stored = round(size * 9 / 8) if source.photographs and FLAGS.crop else size
     fitted_on = images.load(source, "train", stored).images
     print(
         f"{source.name}: {len(fitted_on):,} training images, puzzles of {size} x {size} px",
@@ -179,7 +191,7 @@ def image_size(source, grid, size):
 
 def make_trainer(fitted_on, source, size, workdir):
     """The `training.Training` of a network, or of what was begun in `workdir`."""
-    held_out = evaluation_puzzles(source, "validation", size, FLAGS.grid)
+    held_out = as_puzzles(images.load(source, "validation", size), FLAGS.grid)
     side = size // FLAGS.grid - 2 * FLAGS.erode
     return training.Training(
         lambda: st.networks.jigsaw_network(
@@ -191,6 +203,7 @@ def make_trainer(fitted_on, source, size, workdir):
             width=FLAGS.width,
             depth=FLAGS.depth,
             heads=FLAGS.heads,
+            edge_scales=FLAGS.edge_scales,
         ),
         example_losses,
         lambda first, last: puzzles.training_puzzles(
@@ -203,7 +216,7 @@ def make_trainer(fitted_on, source, size, workdir):
             seed=FLAGS.seed,
             margin=FLAGS.erode,
             augment=puzzles.Augmentation(
-                mirror=source.photographs,
+                mirror=source.photographs and FLAGS.mirror,
                 rotation=FLAGS.rotation,
                 color=FLAGS.color,
                 offset=FLAGS.offset,
@@ -224,9 +237,8 @@ def example_losses(network, batch):
     return losses.reconstruction(soft, batch["pieces"], batch["target"])
 
 
-def evaluation_puzzles(source, split, size, grid):
-    """The puzzles of a split to measure on, a `tf.data.Dataset`."""
-    found = images.load(source, split, size)
+def as_puzzles(found, grid):
+    """The puzzles of `datasets.Images` to measure on, a `tf.data.Dataset`."""
     return puzzles.evaluation_puzzles(
         found.images,
         found.file_order,
@@ -261,15 +273,20 @@ def evaluate_run(workdir):
 
 
 def report(network, source, split, workdir, suffix, values, seconds=None):
-    """Measures, prints and draws: `metrics<suffix>.json`, `puzzles<suffix>.png`."""
+    """Measures, prints and draws.
+
+    Writes `metrics<suffix>.json`, and pictures of the first puzzles, of those solved
+    best, and of those solved worst: `puzzles<suffix>.png`, `best...`, `worst...`.
+    """
     if FLAGS.mirrored:
         network = with_mirrored(network)
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
     size = grid * (side + 2 * FLAGS.erode)
-    held_out = evaluation_puzzles(source, split, size, grid)
+    found = images.load(source, split, size)
     started = time.monotonic()
-    scores = evaluation.evaluate(network, held_out)
+    examples = evaluation.examples(network, as_puzzles(found, grid))
+    scores = evaluation.summary(examples, n)
     scores["seconds"] = {"evaluation": time.monotonic() - started}
     if seconds is not None:
         scores["seconds"]["training"] = seconds
@@ -277,11 +294,16 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     runs.write_json(metrics, scores)
-    picture = os.path.join(workdir, f"puzzles{suffix}.png")
-    draw(network, next(iter(held_out)), picture)
+    order = evaluation.ranking(examples)
+    shown = {"puzzles": np.arange(len(order)), "best": order, "worst": order[::-1]}
+    pictures = []
+    for name, chosen in shown.items():
+        some = datasets.Images(*(x[chosen[:_DRAWN]] for x in found[:2]), 0)
+        pictures.append(os.path.join(workdir, f"{name}{suffix}.png"))
+        draw(network, next(iter(as_puzzles(some, grid))), pictures[-1])
     print(f"\nJigsaw {grid}x{grid}, {source.name} {split}")
     print(evaluation.table(scores))
-    print(f"Metrics: {metrics}\nPicture: {picture}")
+    print(f"Metrics: {metrics}\nPictures: {', '.join(pictures)}")
 
 
 def with_mirrored(network):
@@ -295,9 +317,8 @@ def with_mirrored(network):
     return keras.Model(pieces, logits)
 
 
-def draw(network, puzzle, path, count=10):
+def draw(network, puzzle, path):
     """Draws scrambled, soft, hard and original images (SN figure 1a)."""
-    puzzle = {name: value[:count] for name, value in puzzle.items()}
     pieces, target = puzzle["pieces"], puzzle["target"]
     logits = network(pieces, training=False)
     grid = math.isqrt(pieces.shape[1])

@@ -75,6 +75,7 @@ def define_training_flags(**defaults):
     )
     count("warmup_steps", "Steps until the highest rate is reached.", 0)
     number("averaging", "Decay of the average of the weights; 0: none.", 0, 0.999999)
+    number("weight_decay", "Of Adam, relative to the rate (AdamW).", 0, 1e3)
     count("validate_every", "Steps between validations.")
     count("checkpoint_every", "Steps between checkpoints.")
     number("temperature", "Temperature of the Sinkhorn operator.", 1e-6)
@@ -111,6 +112,7 @@ def training_options():
         "schedule",
         "warmup_steps",
         "averaging",
+        "weight_decay",
         "validate_every",
         "checkpoint_every",
     )

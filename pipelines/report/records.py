@@ -1,5 +1,6 @@
 """Records: the metrics of the runs of a config, one for each seed, beside it."""
 
+import glob
 import json
 import os
 import subprocess
@@ -82,7 +83,8 @@ def gathered(configs, row, workdirs):
     """The record of a row from the `metrics.json` of its run directories.
 
     Returns:
-        A list of metrics, by seed.
+        A list of metrics, by seed; with `evaluations`, by dataset, where the run was
+        measured with `--evaluate` on test splits.
 
     Raises:
         UserError: If there is no such row, the runs are not those of its config, a seed
@@ -111,6 +113,8 @@ def gathered(configs, row, workdirs):
                 f"Two of the runs have the same seed. Received: --seed={given['seed']}"
             )
         found[given["seed"]] = {**metrics, "flags": given}
+        if evaluations := _evaluations(workdir):
+            found[given["seed"]]["evaluations"] = evaluations
     earlier = len(read(configs, row))
     if len(found) < earlier:
         raise UserError(
@@ -118,3 +122,20 @@ def gathered(configs, row, workdirs):
             f"it first. Received: {len(found)}"
         )
     return [found[seed] for seed in sorted(found)]
+
+
+def _evaluations(workdir):
+    """What `--evaluate` has found on test splits: a dict of names to scores.
+
+    The names are those of datasets, with " mirrored" after them where the logits were
+    averaged with those of the mirror images.
+    """
+    found = {}
+    for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
+        metrics = runs.read_json(path)
+        flags = metrics.get("flags", {})
+        if flags.get("split") == "test":
+            name = flags["dataset"] + " mirrored" * flags["mirrored"]
+            dropped = ("flags", "versions", "seconds")
+            found[name] = {k: v for k, v in metrics.items() if k not in dropped}
+    return found

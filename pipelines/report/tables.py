@@ -167,6 +167,58 @@ def jigsaw_by_content(records):
     return _table(heads, lines)
 
 
+def generalisation(records):
+    """P.W. of networks on datasets that they were not trained on."""
+    rows = [(r, s) for r, s in _jigsaw_rows(records) if _elsewhere(s)]
+    names = sorted({name for _, scores in rows for name in _elsewhere(scores)})
+    lines = []
+    for row, scores in rows:
+        found = {**_elsewhere(scores), scores["flags"]["dataset"]: scores}
+        cells = [
+            interval(found[name], "proportion_wrong") if name in found else ""
+            for name in names
+        ]
+        lines.append([f"`{row}`", *cells])
+    return _table(["P.W. of", *(f"on {name}" for name in names)], lines)
+
+
+def mirrored(records):
+    """Scores with logits as they are, and averaged with those of the mirror image."""
+    heads = ["row", "P.W.", "P.W., averaged", "P.A.W.", "P.A.W., averaged"]
+    lines = []
+    for row, scores in _jigsaw_rows(records):
+        name = f"{scores['flags']['dataset']} mirrored"
+        averaged = scores.get("evaluations", {}).get(name)
+        if averaged:
+            keys = ("proportion_wrong", "proportion_any_wrong")
+            cells = [interval(x, key) for key in keys for x in (scores, averaged)]
+            lines.append([f"`{row}`", *cells])
+    return _table(heads, lines)
+
+
+def jigsaw_ablation(records):
+    """One choice changed in each row of the short trainings."""
+    heads = ["row", "changed", "P.W.", "P.A.W.", "cross-entropy", "minutes"]
+    lines = []
+    bases = [row for row in sorted(records) if row.endswith("_short")]
+    for base in bases:
+        beginning = base.removesuffix("short")
+        others = [r for r in sorted(records) if r.startswith(beginning) and r != base]
+        for row in (base, *others):
+            scores = _mean(records[row])
+            lines.append(
+                [
+                    f"`{row}`",
+                    "" if row == base else _changes(records[base][0], scores),
+                    interval(scores, "proportion_wrong"),
+                    interval(scores, "proportion_any_wrong"),
+                    f"{scores['cross_entropy']:.3f}",
+                    minutes([scores]),
+                ]
+            )
+    return _table(heads, lines)
+
+
 def interval(scores, name):
     """A score with its 95 % interval, such as `.147 (.144 to .150)`.
 
@@ -230,11 +282,21 @@ def _jigsaw_rows(records):
 
     def place(row):
         _, source, grid, network = row.split("_")[:4]
-        return order.get(source, -1), network, grid
+        return order.get(source, -1), network, row.count("_"), grid
 
     return [
         (row, _mean(records[row])) for row in sorted(rows, key=place) if records[row]
     ]
+
+
+def _elsewhere(scores):
+    """The evaluations of a run on other datasets than its own: a dict."""
+    own = scores["flags"]["dataset"]
+    return {
+        name: found
+        for name, found in scores.get("evaluations", {}).items()
+        if name != own and not name.endswith(" mirrored")
+    }
 
 
 def _mean(found):
@@ -255,12 +317,14 @@ def _changes(base, metrics):
     changed = {
         name: value
         for name, value in metrics["flags"].items()
-        if name != "seed" and value != before.get(name)
+        if name not in ("seed", "training_images") and value != before.get(name)
     }
-    return " ".join(
-        f"`--{name}`" if value is True else f"`--{name}={value}`"
-        for name, value in changed.items()
+    written = lambda name, value: (
+        ("--" if value else "--no") + name
+        if isinstance(value, bool)
+        else f"--{name}={value}"
     )
+    return " ".join(f"`{written(name, value)}`" for name, value in changed.items())
 
 
 def _sorting_rows(records):
@@ -283,4 +347,7 @@ TABLES = {
     "jigsaw_by_content": jigsaw_by_content,
     "assembly": assembly,
     "assembly_pairs": assembly_pairs,
+    "jigsaw_ablation": jigsaw_ablation,
+    "generalisation": generalisation,
+    "mirrored": mirrored,
 }

@@ -47,6 +47,10 @@ def assembly_network(
     """
     if hidden < 1:
         raise ValueError(f"hidden must be at least 1. Received: hidden={hidden}")
+    if depth and width % heads:
+        raise ValueError(
+            f"The width must be a multiple of heads={heads}. Received: width={width}"
+        )
     pieces = keras.Input((n_pieces, *piece_shape), name="pieces")
     digit = keras.Input((), name="digit", dtype="int32")
     height, wide, channels = piece_shape
@@ -54,6 +58,6 @@ def assembly_network(
     for layer in range(1, hidden + 1):
         x = keras.layers.Dense(width, activation="relu", name=f"piece_{layer}")(x)
     if depth:
-        x = attention_blocks(x, depth, heads)
+        x = attention_blocks(x, None, depth, heads)
     logits = DenseByTarget(n_pieces, n_targets, name="logits")([x, digit])
     return keras.Model([pieces, digit], logits, name=name)

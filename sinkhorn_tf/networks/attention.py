@@ -10,14 +10,13 @@ class PairAttention(keras.layers.Layer):
 
     Item i looks at item j with the weight `softmax_j(q_i . k_j / sqrt(d) + b_ij)` in
     each head, where b is linear in the features of the pair (i, j). Without positions:
-    permuting the items permutes the result. Without pairs there is no bias.
+    permuting the items permutes the result.
 
     Args:
         heads: Number of heads, a divisor of the width.
 
     Call arguments:
-        inputs: `[items, pairs]`, `[B, N, width]` and `[B, N, N, features]`; or the
-            items alone.
+        inputs: `[items, pairs]`: `[B, N, width]` and `[B, N, N, features]`.
 
     Returns:
         `[B, N, width]`.
@@ -33,8 +32,7 @@ class PairAttention(keras.layers.Layer):
         self.heads = heads
 
     def build(self, input_shape):
-        items, pairs = _items_and_pairs(input_shape)
-        width = items[-1]
+        width = input_shape[0][-1]
         if width % self.heads:
             raise ValueError(
                 f"The width must be a multiple of heads={self.heads}. "
@@ -43,61 +41,51 @@ class PairAttention(keras.layers.Layer):
         self._project = keras.layers.Dense(
             3 * width, use_bias=False, dtype=self.dtype_policy, name="project"
         )
-        self._project.build(items)
-        if pairs is not None:
-            self._bias = keras.layers.Dense(
-                self.heads, use_bias=False, dtype=self.dtype_policy, name="bias"
-            )
-            self._bias.build(pairs)
+        self._project.build(input_shape[0])
+        self._bias = keras.layers.Dense(
+            self.heads, use_bias=False, dtype=self.dtype_policy, name="bias"
+        )
+        self._bias.build(input_shape[1])
         self._merge = keras.layers.Dense(width, dtype=self.dtype_policy, name="merge")
-        self._merge.build(items)
+        self._merge.build(input_shape[0])
         super().build(input_shape)
 
     def call(self, inputs):
-        items, pairs = inputs if isinstance(inputs, (list, tuple)) else (inputs, None)
+        items, pairs = inputs
         n, width = items.shape[1:]
         size = width // self.heads
         parts = tf.reshape(self._project(items), [-1, n, 3, self.heads, size])
         query, key, value = tf.unstack(tf.transpose(parts, [2, 0, 3, 1, 4]))
         scores = tf.matmul(query * size**-0.5, key, transpose_b=True)
-        if pairs is not None:
-            scores += tf.transpose(self._bias(pairs), [0, 3, 1, 2])
+        scores += tf.transpose(self._bias(pairs), [0, 3, 1, 2])
         found = tf.matmul(tf.nn.softmax(scores), value)
         found = tf.reshape(tf.transpose(found, [0, 2, 1, 3]), [-1, n, width])
         return self._merge(found)
 
     def compute_output_shape(self, input_shape):
-        return _items_and_pairs(input_shape)[0]
+        return input_shape[0]
 
     def get_config(self):
         return {**super().get_config(), "heads": self.heads}
 
 
-def attention_blocks(items, depth, heads, pairs=None):
-    """Blocks of attention among the items and of dense layers, and a last norm.
-
-    Args:
-        items: Keras tensor `[B, N, width]`.
-        depth: Number of blocks.
-        heads: Heads of attention in each.
-        pairs: Keras tensor `[B, N, N, features]`, or None.
-
-    Returns:
-        Keras tensor `[B, N, width]`.
-    """
-    width = items.shape[-1]
+def attention_blocks(x, pairs, depth, heads):
+    """Blocks of attention among the pieces `[B, N, width]`, and their last norm."""
+    width = x.shape[-1]
+    if pairs is not None:
+        pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
     norm = lambda name: keras.layers.LayerNormalization(epsilon=1e-5, name=name)
-    x = items
     for block in range(1, depth + 1):
         y = norm(f"attention_norm_{block}")(x)
-        attention = PairAttention(heads, name=f"attention_{block}")
-        x = x + attention(y if pairs is None else [y, pairs])
+        name = f"attention_{block}"
+        if pairs is not None:
+            x = x + PairAttention(heads, name=name)([y, pairs])
+        else:
+            attention = keras.layers.MultiHeadAttention(
+                heads, width // heads, name=name
+            )
+            x = x + attention(y, y)
         y = norm(f"dense_norm_{block}")(x)
         y = keras.layers.Dense(4 * width, activation="relu", name=f"wide_{block}")(y)
         x = x + keras.layers.Dense(width, name=f"narrow_{block}")(y)
     return norm("norm")(x)
-
-
-def _items_and_pairs(shape):
-    """The two shapes of the inputs; the second is None without pairs."""
-    return shape if isinstance(shape[0], (list, tuple)) else (shape, None)

@@ -18,6 +18,7 @@ def jigsaw_network(
     width: int = 64,
     depth: int = 4,
     heads: int = 8,
+    edge_scales: int = 1,
     name: str | None = None,
 ) -> keras.Model:
     """A network for jigsaw puzzles, for which scrambling permutes the logits' rows.
@@ -36,6 +37,7 @@ def jigsaw_network(
         filters, kernel_size: Of the convolution of "paper", in pixels.
         width, depth, heads: Of "context": the size of a piece's vector, blocks, and
             heads of attention in each.
+        edge_scales: Of "context": see `EdgeFeatures`; 0 for attention without them.
         name: Name of the model.
 
     Returns:
@@ -54,9 +56,10 @@ def jigsaw_network(
     else:
         x = _encoded(x, width)
         x = keras.ops.reshape(x, (-1, n_pieces, width))
-        pairs = EdgeFeatures(name="edges")(pieces)
-        pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
-        x = attention_blocks(x, depth, heads, pairs)
+        pairs = None
+        if edge_scales:
+            pairs = EdgeFeatures(edge_scales, name="edges")(pieces)
+        x = attention_blocks(x, pairs, depth, heads)
     x = keras.layers.Dense(n_pieces, name="logits")(x)
     logits = keras.ops.reshape(x, (-1, n_pieces, n_pieces))
     return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")

@@ -165,11 +165,12 @@ def puzzle_metrics(wrong, n=800):
         "by_content": scores,
         "oracle": scores,
         "standard_error": dict.fromkeys(scores, 0.01),
+        "cross_entropy": 0.5,
         "l1": 0.25,
         "l2": 0.5,
         "n_examples": n,
         "seconds": {"training": 90.0},
-        "flags": {"seed": 0, "loss": "cross_entropy"},
+        "flags": {"seed": 0, "loss": "cross_entropy", "crop": True, "averaging": 0.99},
     }
 
 
@@ -221,3 +222,41 @@ def test_assembly_has_other_digits_and_the_same_apart():
     ]
     head = heads.renewed("# Digits.\n--steps=3\n", row, found[row])
     assert "# Ours: .500, mean of 2 seeds; 1.5 minutes on two cores\n" in head
+
+
+def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
+    rows = {}
+    for own, others in (("celeba", {"imagenet": 0.3}), ("mnist", {})):
+        scores = puzzle_metrics(0.1)
+        scores["flags"]["dataset"] = own
+        others = {name: puzzle_metrics(wrong) for name, wrong in others.items()}
+        scores["evaluations"] = {f"{own} mirrored": puzzle_metrics(0.05), **others}
+        rows[f"jigsaw_{own}_3x3_context"] = [scores]
+    assert tables.generalisation(rows) == [
+        "| P.W. of | on imagenet |",
+        "| --- | --- |",
+        "| `jigsaw_celeba_3x3_context` | .300 (.280 to .320) |",
+    ]
+    first, second = tables.mirrored(rows)[2:]
+    assert first.startswith("| `jigsaw_mnist_3x3_context` | .100 ")
+    assert "| .050 (.030 to .070) | .400 (" in second
+
+
+def test_an_evaluation_is_gathered_with_its_run(configs, tmp_path):
+    (configs / "jigsaw_a_2x2.cfg").write_text("--seed=0\n")
+    workdir = run(tmp_path, "run", puzzle_metrics(0.1))
+    for name, split, mirrored in (("b", "test", True), ("c", "validation", False)):
+        flags = {"dataset": name, "split": split, "mirrored": mirrored}
+        path = tmp_path / "run" / f"metrics_{name}_{split}.json"
+        path.write_text(json.dumps({"l1": 0.5, "flags": flags}))
+    (found,) = records.gathered(str(configs), "jigsaw_a_2x2", [workdir])
+    assert found["evaluations"] == {"b mirrored": {"l1": 0.5}}
+
+
+def test_an_ablation_says_what_was_changed():
+    base, changed = "ablation/jigsaw_a_3x3_short", "ablation/jigsaw_a_3x3_other"
+    rows = {base: [puzzle_metrics(0.1)], changed: [puzzle_metrics(0.2)]}
+    rows[changed][0]["flags"] |= {"crop": False, "averaging": 0.0, "seed": 1}
+    first, second = tables.jigsaw_ablation(rows)[2:]
+    assert first.startswith(f"| `{base}` |  | .100 (.080 to .120) |")
+    assert second.startswith(f"| `{changed}` | `--nocrop` `--averaging=0.0` | .200 ")

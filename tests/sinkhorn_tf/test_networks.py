@@ -89,6 +89,48 @@ def test_edge_features_against_a_loop(rng):
         np.testing.assert_allclose(found[i, j], np.concatenate(expected), atol=1e-4)
 
 
+def test_coarse_edges_are_those_of_the_pieces_in_blocks(rng):
+    blocks = rng.random((2, 4, 6, 5, 3)).astype(np.float32)
+    pieces = blocks.repeat(2, axis=2).repeat(2, axis=3)
+    fine = EdgeFeatures()(blocks).numpy().reshape(2, 4, 4, 3, 4, 2)
+    both = EdgeFeatures(scales=2)(pieces).numpy().reshape(2, 4, 4, 3, 4, 2, 2)
+    np.testing.assert_allclose(both[..., 1, :], fine, atol=1e-4)
+    assert EdgeFeatures(scales=2).compute_output_shape(pieces.shape) == (2, 4, 4, 48)
+
+
+def test_coarse_edges_see_across_a_gap(rng):
+    # Slanted waves and noise of single pixels, in pieces that are 4 pixels apart.
+    y, x = np.mgrid[:48, :48] / 48
+    a, b, c = rng.uniform(2, 12, (3, 20, 6, 1, 1))
+    images = 0.5 + 0.08 * np.sin(a * x + b * y + c).sum(axis=1)
+    images += 0.2 * rng.normal(size=images.shape)
+    pieces = images.reshape(20, 3, 16, 3, 16).transpose(0, 1, 3, 2, 4)
+    pieces = pieces.reshape(20, 9, 16, 16, 1)[:, :, 2:-2, 2:-2]
+    found = EdgeFeatures(scales=2)(pieces).numpy().reshape(20, 9, 9, 3, 4, 2, 2)
+    # Is it the best fit of all, with extrapolation, that is to the right?
+    best = found[..., 1, 0, :, 1] == 0
+    right = [best[:, i, i + 1].mean(axis=0) for i in range(9) if i % 3 < 2]
+    fine, coarse = np.mean(right, axis=0)
+    assert coarse > 1.5 * fine
+
+
+@pytest.mark.parametrize("scales", [1, 3, 6])
+@pytest.mark.parametrize("side", [1, 2, 5, 9])
+def test_edges_of_small_pieces(rng, scales, side):
+    pieces = rng.random((2, 4, side, side, 1)).astype(np.float32)
+    found = EdgeFeatures(scales)(pieces)
+    assert found.shape == (2, 4, 4, 24 * scales)
+    assert np.isfinite(found).all()
+
+
+def test_edges_at_no_scale_are_refused_and_a_network_does_without(rng):
+    with pytest.raises(ValueError, match="Received: scales=0"):
+        EdgeFeatures(scales=0)
+    network = networks.jigsaw_network(4, (4, 4, 1), "context", width=16, edge_scales=0)
+    assert network(rng.random((2, 4, 4, 4, 1))).shape == (2, 4, 4)
+    assert not any(isinstance(layer, EdgeFeatures) for layer in network.layers)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_edge_features_do_not_suffer_from_half_precision(rng, policy):
     # Smooth: all is in small differences.
