@@ -134,7 +134,7 @@ def _evaluations(workdir):
     for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
         metrics = runs.read_json(path)
         flags = metrics.get("flags", {})
-        if flags.get("split") == "test":
+        if flags.get("split") == "test" and "mirrored" in flags:
             name = flags["dataset"] + " mirrored" * flags["mirrored"]
             dropped = ("flags", "versions", "seconds")
             found[name] = {k: v for k, v in metrics.items() if k not in dropped}
