@@ -233,7 +233,7 @@ def assembler(network):
         keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in network.inputs
     )
     logits = network([pieces, digit])
-    plan = st.SinkhornLayer(FLAGS.temperature, FLAGS.n_iters)(logits)
+    plan = st.SinkhornLayer(temperature(), FLAGS.n_iters)(logits)
     if FLAGS.decode == "logits":
         return keras.Model([pieces, digit], [plan, logits])
     _, n, *shape = pieces.shape
@@ -241,6 +241,11 @@ def assembler(network):
     made = keras.ops.matmul(keras.ops.swapaxes(plan, 1, 2), flat)
     fit = keras.ops.matmul(flat, keras.ops.swapaxes(made, 1, 2))
     return keras.Model([pieces, digit], [plan, fit])
+
+
+def temperature():
+    """The temperature that the training ends with."""
+    return FLAGS.final_temperature or FLAGS.temperature
 
 
 def judge_directory(source):
@@ -265,12 +270,12 @@ def evaluate_run(workdir):
         raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
     values = runs.read_json(os.path.join(workdir, "flags.json"))
     # What an evaluation takes from the run unless it is given.
-    for name in ("dataset", "temperature", "n_iters", "decode", "recipe", "judge"):
+    taken = ("temperature", "final_temperature", "n_iters", "decode", "judge")
+    for name in ("dataset", *taken):
         if FLAGS[name].using_default_value and name in values:
             FLAGS[name].value = values[name]
-    complete_flags()
     given = ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size")
-    for name in (*given, "decode", "temperature", "n_iters", "judge"):
+    for name in (*given, *taken):
         values[name] = FLAGS[name].value
     source = checked_source()
     if source.channels != network.inputs[0].shape[-1]:
@@ -353,7 +358,7 @@ def export(network, workdir):
     return st.export_solver(
         keras.Model(model.inputs, model.outputs[1]),
         path,
-        temperature=FLAGS.temperature,
+        temperature=temperature(),
         n_iters=FLAGS.n_iters,
         assets_extra={"metrics.json": metrics},
         version=1,

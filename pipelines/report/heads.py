@@ -66,7 +66,7 @@ def _assembly(row, found):
         f"# Paper: {paper.ASSEMBLY} of hard reconstructions as another digit accepted"
     ]
     if found:
-        share = tables.short(tables.mean([r["hard"]["acceptance"] for r in found]))
+        share = tables.share(tables.mean([r["hard"]["acceptance"] for r in found]))
         lines.append(
             f"# Ours: {share}, {tables.runs_of(found)}; {tables.minutes(found)} minutes "
             "on two cores"

@@ -246,11 +246,11 @@ def assembly(records):
     lines = []
     for row in _assembly_rows(records):
         found = records[row]
-        judge = f"{found[0]['judge']['accuracy']:.4f}".removeprefix("0")
+        judge = share(found[0]["judge"]["accuracy"])
         lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", ".992", ""])
         for label, over in ((runs_of(found), mean), ("worst", min)):
             shares = [
-                short(over([r[kind][name] for r in found]))
+                share(over([r[kind][name] for r in found]))
                 for name in ("acceptance", "same_digit")
                 for kind in ("hard", "soft")
             ]

@@ -214,14 +214,16 @@ def test_assembly_has_other_digits_and_the_same_apart():
     found = {row: [metrics(0.75), metrics(0.25)]}
     paper, ours, worst = tables.assembly(found)[2:]
     assert paper.startswith(f"| `{row}` | paper | .851 |")
-    assert ours == ("|  | mean of 2 seeds | .500 | 1.000 | .250 | .500 | .9932 | 1.5 |")
-    assert worst.startswith("|  | worst | .250 | 1.000 | .125 |")
+    assert ours == (
+        "|  | mean of 2 seeds | .5000 | 1.0000 | .2500 | .5000 | .9932 | 1.5 |"
+    )
+    assert worst.startswith("|  | worst | .2500 | 1.0000 | .1250 |")
     assert tables.assembly_pairs(found)[2:] == [
         "| 0 | .500 / 1.000 | 1.000 / 1.000 |",
         "| 1 | .500 / .500 | .500 / 1.000 |",
     ]
     head = heads.renewed("# Digits.\n--steps=3\n", row, found[row])
-    assert "# Ours: .500, mean of 2 seeds; 1.5 minutes on two cores\n" in head
+    assert "# Ours: .5000, mean of 2 seeds; 1.5 minutes on two cores\n" in head
 
 
 def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
