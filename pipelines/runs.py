@@ -270,6 +270,8 @@ def main(program):
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.WARNING)
+        # Its warnings, such as of functions traced again, are for developers.
+        tf.get_logger().setLevel("ERROR")
         try:
             program()
         except UserError as error:
