@@ -30,13 +30,13 @@ assembly.FLAGS.mark_as_parsed()
 def run(name=None, **flags):
     quick = {
         "steps": 60, "batch_size": 16, "width": 32, "candidates": 20, "n_iters": 10,
-        "validate_every": 30, "checkpoint_every": 15, "judge_steps": 40, "judge": judge,
+        "validate_every": 30, "checkpoint_every": 15, "judge_steps": 20, "judge": judge,
         "export": False, "workdir": name and folder + "/" + name,
     }
     with flagsaver.flagsaver(**(quick | flags)):
         assembly.main()
 
-run("run", depth=1, bold=1, export=True)
+run("run", bold=1, export=True)
 made = os.stat(judge + "/network.keras").st_mtime_ns
 run(evaluate=folder + "/run", evaluation_batch_size=50, decode="logits")
 run(judge_only=True)
@@ -114,7 +114,7 @@ def test_a_run_leaves_metrics_picture_network_and_judge(folder):
         assert found[kind]["same_digit"] == pytest.approx(diagonal)
         assert 0 < found[kind]["standard_error"] < 0.05
         assert found[kind]["acceptance"] > 3 * found["chance"]["acceptance"]
-    assert found["judge"]["accuracy"] > 0.8
+    assert found["judge"]["accuracy"] > 0.6
     assert found["judge"]["accuracy"] == pytest.approx(found["accepted_originals"])
     assert found["flags"]["recipe"] == "nearest"
     for name in ("assembly.png", "network.keras", "solver/1/saved_model.pb"):
