@@ -95,26 +95,28 @@ def gathered(configs, row, workdirs):
         raise UserError(
             f"There is no config of that name in {configs}. Received: --row={row}"
         )
-    expected = expected_flags(configs, [row])[row]
-    found = {}
+    found, workdir_of = {}, {}
     for workdir in workdirs:
         metrics = runs.read_json(os.path.join(workdir, "metrics.json"), dict)
         given = runs.settings(metrics.get("flags", {}))
         if "seed" not in given or "training" not in metrics.get("seconds", {}):
             raise UserError(f"Not the metrics of a training. Received: {workdir}")
-        for name, value in given.items():
-            if name != "seed" and value != expected.get(name, value):
-                raise UserError(
-                    f"The run in {workdir} is not one of {path}. Received: "
-                    f"--{name}={value}, expected {expected[name]}"
-                )
         if given["seed"] in found:
             raise UserError(
                 f"Two of the runs have the same seed. Received: --seed={given['seed']}"
             )
+        workdir_of[given["seed"]] = workdir
         found[given["seed"]] = {**metrics, "flags": given}
         if evaluations := _evaluations(workdir):
             found[given["seed"]]["evaluations"] = evaluations
+    expected = expected_flags(configs, [row])[row]
+    for seed, metrics in found.items():
+        for name, value in metrics["flags"].items():
+            if name != "seed" and value != expected.get(name, value):
+                raise UserError(
+                    f"The run in {workdir_of[seed]} is not one of {path}. Received: "
+                    f"--{name}={value}, expected {expected[name]}"
+                )
     earlier = len(read(configs, row))
     if len(found) < earlier:
         raise UserError(

@@ -1,16 +1,15 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from absl.testing import flagsaver
 
 from pipelines import lists
 from pipelines.errors import UserError
+from pipelines.report import __main__ as program
 from pipelines.report import heads, records, tables
 from pipelines.report.__main__ import with_tables
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+program.FLAGS.mark_as_parsed()
 
 
 def metrics(seed, wrong=0.0, **changed):
@@ -45,21 +44,15 @@ def run(tmp_path, name, content):
     return str(folder)
 
 
-def report(configs, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines.report", f"--configs={configs}"]
-        + [f"--results={configs.parent / 'RESULTS.md'}", *flags],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def report(folder, **given):
+    files = {"configs": str(folder), "results": str(folder.parent / "RESULTS.md")}
+    with flagsaver.flagsaver(**files | given):
+        program.main()
 
 
-def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path):
+def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path, capsys):
     b, a = run(tmp_path, "b", metrics(1, 0.1)), run(tmp_path, "a", metrics(0))
-    ended = report(configs, "--row=sorting_n5", f"--runs={b},{a}")
-    assert ended.returncode == 0, ended.stderr
+    report(configs, row="sorting_n5", runs=[b, a])
     record = records.read(str(configs), "sorting_n5")
     assert [r["flags"] for r in record] == [{"seed": 0, "n": 5}, {"seed": 1, "n": 5}]
     head = (configs / "sorting_n5.cfg").read_text()
@@ -69,12 +62,13 @@ def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path):
     assert text.startswith("a\n") and text.endswith("\nb")
     assert "| `sorting_n5` | mean of 2 seeds | .0500 / .1000 |" in text
     assert "|  | worst | .1000 / .2000 |" in text
-    again = report(configs)
-    assert again.returncode == 0 and "written" not in again.stdout
+    assert capsys.readouterr().out.count("written") == 2
+    report(configs)
+    assert "written" not in capsys.readouterr().out
 
     # One run does not take the place of two.
-    ended = report(configs, "--row=sorting_n5", f"--runs={a}")
-    assert ended.returncode == 1 and "holds 2 runs" in ended.stderr
+    with pytest.raises(UserError, match="holds 2 runs"):
+        report(configs, row="sorting_n5", runs=[a])
     assert records.read(str(configs), "sorting_n5") == record
 
 
@@ -106,14 +100,13 @@ def test_nothing_is_written_if_anything_is_wrong(configs, tmp_path):
     before = {
         path: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()
     }
-    for flags, message in (
-        (["--row=sorting_n5", f"--runs={workdir}"], "table sorting lacks 'intervals'"),
-        (["--row=sorting_n5"], "need each other"),
-        ([f"--configs={tmp_path / 'none'}"], "There are no configs here"),
+    for given, message in (
+        ({"row": "sorting_n5", "runs": [workdir]}, "table sorting lacks 'intervals'"),
+        ({"row": "sorting_n5"}, "need each other"),
+        ({"configs": str(tmp_path / "none")}, "There are no configs here"),
     ):
-        ended = report(configs, *flags)
-        assert ended.returncode == 1 and message in ended.stderr
-        assert "Traceback" not in ended.stderr
+        with pytest.raises(UserError, match=message):
+            report(configs, **given)
     after = {path: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()}
     assert after == before
 
