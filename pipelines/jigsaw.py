@@ -28,6 +28,7 @@ from pipelines import (
     datasets,
     evaluation,
     figures,
+    images,
     losses,
     profiling,
     puzzles,
@@ -38,15 +39,7 @@ from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "dataset", "digits", f"One of {', '.join(datasets.SOURCES)}, tfds:NAME."
-)
-flags.DEFINE_string("data_dir", None, "TFDS directory, or the folder of images.")
-flags.DEFINE_string("cache_dir", None, "Keeps decoded images for the next run.")
 flags.DEFINE_integer("grid", 2, "Pieces along a side.", lower_bound=1, upper_bound=32)
-flags.DEFINE_integer(
-    "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
-)
 flags.DEFINE_integer(
     "erode", 0, "Pixels taken off each side of a piece: pieces do not meet.", 0
 )
@@ -86,11 +79,6 @@ flags.DEFINE_enum(
     "Of the softly restored image (SN eq. 5), or of the soft permutation with the true "
     "one.",
 )
-flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
-flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
-flags.DEFINE_integer(
-    "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
-)
 flags.DEFINE_bool(
     "mirrored",
     False,
@@ -115,6 +103,7 @@ runs.define_training_flags(
     jit_compile="operator",
 )
 flags.adopt_module_key_flags(runs)
+flags.adopt_module_key_flags(images)
 
 # Puzzles in a picture.
 _DRAWN = 10
@@ -128,35 +117,31 @@ _OF_NETWORK = {
 def main():
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
-    if not FLAGS["split"].using_default_value:
-        raise UserError(
-            "--split goes with --evaluate; a training is always reported on the test "
-            f"split. Received: --split={FLAGS.split}"
-        )
+    images.check_split()
     complete_flags()
     check_flags()
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
     # Photographs are kept larger, as room for random crops.
     stored = round(size * 9 / 8) if source.photographs and FLAGS.crop else size
-    images = load(source, "train", stored).images
+    fitted_on = images.load(source, "train", stored).images
     print(
-        f"{source.name}: {len(images):,} training images, puzzles of {size} x {size} px",
+        f"{source.name}: {len(fitted_on):,} training images, puzzles of {size} x {size} px",
         file=sys.stderr,
     )
     if FLAGS.profile:
         with tempfile.TemporaryDirectory() as workdir:
-            trainer = make_trainer(images, source, size, workdir)
+            trainer = make_trainer(fitted_on, source, size, workdir)
             seconds = profiling.profile(trainer.parts())
         return print(profiling.table(profiling.rates(seconds, FLAGS.batch_size)))
-    values = runs.key_flags(sys.modules[__name__], runs)
+    values = runs.key_flags(sys.modules[__name__], images, runs)
     # So that a run is not resumed on other images.
-    values["training_images"] = hashlib.sha256(images).hexdigest()
+    values["training_images"] = hashlib.sha256(fitted_on).hexdigest()
     workdir = runs.start(
         values,
         f"runs/jigsaw_{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
     )
-    trainer = make_trainer(images, source, size, workdir)
+    trainer = make_trainer(fitted_on, source, size, workdir)
     network, seconds = trainer.run(), trainer.seconds
     runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
     report(network, source, "test", workdir, "", values, seconds)
@@ -193,15 +178,9 @@ def image_size(source, grid, size):
         size: The size asked for, or None for the nearest to the source's own.
 
     Raises:
-        UserError: If the size asked for is no multiple.
+        UserError: If the size asked for is no multiple, or --erode too large for it.
     """
-    if size is None:
-        size = max(round(source.native_size / grid), 1) * grid
-    if size % grid:
-        raise UserError(
-            f"--image_size must be a multiple of --grid={grid}, such as "
-            f"{max(round(size / grid), 1) * grid}. Received: --image_size={size}"
-        )
+    size = images.image_size(source, grid, size)
     if size // grid <= 2 * FLAGS.erode:
         raise UserError(
             f"--erode leaves nothing of pieces of {size // grid} pixels. "
@@ -210,9 +189,9 @@ def image_size(source, grid, size):
     return size
 
 
-def make_trainer(images, source, size, workdir):
+def make_trainer(fitted_on, source, size, workdir):
     """The `training.Training` of a network, or of what was begun in `workdir`."""
-    held_out = as_puzzles(load(source, "validation", size), FLAGS.grid)
+    held_out = as_puzzles(images.load(source, "validation", size), FLAGS.grid)
     side = size // FLAGS.grid - 2 * FLAGS.erode
     return training.Training(
         lambda: st.networks.jigsaw_network(
@@ -228,7 +207,7 @@ def make_trainer(images, source, size, workdir):
         ),
         example_losses,
         lambda first, last: puzzles.training_puzzles(
-            images,
+            fitted_on,
             grid=FLAGS.grid,
             size=size,
             batch_size=FLAGS.batch_size,
@@ -256,20 +235,6 @@ def example_losses(network, batch):
     if FLAGS.loss == "cross_entropy":
         return losses.cross_entropy(soft, batch["perm"])
     return losses.reconstruction(soft, batch["pieces"], batch["target"])
-
-
-def load(source, split, size):
-    """The images of a split, `datasets.Images`; says how many files were broken."""
-    found = datasets.load(
-        source.name,
-        split,
-        size=size,
-        data_dir=FLAGS.data_dir,
-        cache_dir=FLAGS.cache_dir,
-    )
-    if found.skipped:
-        print(f"{split}: skipped {found.skipped} broken files", file=sys.stderr)
-    return found
 
 
 def as_puzzles(found, grid):
@@ -303,11 +268,8 @@ def evaluate_run(workdir):
             f"The network was trained on images with {channels} channels. "
             f"Received: --dataset={source.name} with {source.channels}"
         )
-    suffix = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
-    suffix += "_mirrored" * FLAGS.mirrored
-    report(
-        network, source, FLAGS.split, workdir, f"_{source.file_name}_{suffix}", values
-    )
+    suffix = images.evaluation_suffix(source) + "_mirrored" * FLAGS.mirrored
+    report(network, source, FLAGS.split, workdir, suffix, values)
 
 
 def report(network, source, split, workdir, suffix, values, seconds=None):
@@ -321,7 +283,7 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
     size = grid * (side + 2 * FLAGS.erode)
-    found = load(source, split, size)
+    found = images.load(source, split, size)
     started = time.monotonic()
     examples = evaluation.examples(network, as_puzzles(found, grid))
     scores = evaluation.summary(examples, n)

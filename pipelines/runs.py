@@ -20,7 +20,16 @@ from pipelines.errors import UserError
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 # Flags that say where a run is kept and what is done with it, not what it is.
-_ELSEWHERE = {"workdir", "resume", "export", "data_dir", "cache_dir", "profile"}
+_ELSEWHERE = {
+    "workdir",
+    "resume",
+    "export",
+    "data_dir",
+    "cache_dir",
+    "profile",
+    "judge",
+    "judge_only",
+}
 # What may differ between a run and its resumption.
 _FREE = _ELSEWHERE | {
     "distribute",
@@ -28,6 +37,7 @@ _FREE = _ELSEWHERE | {
     "mirrored",
     "split",
     "evaluation_batch_size",
+    "judge_steps",
 }
 
 

@@ -34,19 +34,20 @@ def export_solver(
     at most; 0 means proven to be the best).
 
     Signatures:
-        `serving_default(<input of the model>)`: the answer, and `restored`, the items
+        `serving_default(<inputs of the model>)`: the answer, and `restored`, the items
             in their places.
         `match(logits [B, N, N])`: the answer for the caller's own scores.
         `match_at_temperature(logits [B, N, N], temperature [B])`: the same, with the
             plan at a temperature for each example.
 
     Args:
-        model: A Keras model from items `[B, N, ...]` to logits `[B, N, N]`.
+        model: A Keras model from items `[B, N, ...]` to logits `[B, N, N]`. It may have
+            more inputs, which follow the items, such as a target `[B]`.
         path: Directory of the model; a numbered version is written inside it.
         temperature, n_iters: Of the plans.
         signatures: More signatures: a dict of name to `(function, TensorSpec)`, where
             `function(solve, inputs)` returns a dict of tensors, with the help of
-            `solve(items)`, which gives the answer of `serving_default`.
+            `solve(items, ...)`, which gives the answer of `serving_default`.
         assets_extra: Dict of file name to text, kept in `assets.extra`.
         version: Number of the version; by default the next one.
 
@@ -59,7 +60,6 @@ def export_solver(
             refuses (functions that must be compiled, Python functions). Nothing is
             left behind then.
     """
-    (item_spec,) = model.inputs
     n = model.outputs[0].shape[-1]
     logits_spec = tf.TensorSpec([None, n, n], tf.float32, name="logits")
     temperature_spec = tf.TensorSpec([None], tf.float32, name="temperature")
@@ -73,16 +73,18 @@ def export_solver(
             "gap": certified.gap,
         }
 
-    def solve(items):
-        found = answer(model(items, training=False), temperature)
+    def solve(items, *more):
+        inputs = [items, *more] if more else items
+        found = answer(model(inputs, training=False), temperature)
         found["restored"] = permutations.apply(found["permutation"], items)
         return found
 
-    input_spec = tf.TensorSpec(
-        [None, *item_spec.shape[1:]], item_spec.dtype, name=item_spec.name
-    )
+    input_specs = [
+        tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=spec.name)
+        for spec in model.inputs
+    ]
     functions = {
-        "serving_default": tf.function(solve, [input_spec], autograph=False),
+        "serving_default": tf.function(solve, input_specs, autograph=False),
         "match": tf.function(
             lambda logits: answer(logits, temperature), [logits_spec], autograph=False
         ),

@@ -53,3 +53,7 @@ def jigsaw(row):
     """P.W., P.A.W., Kendall tau, l1 and l2 of a row like "jigsaw_mnist_3x3_paper"."""
     found = re.fullmatch(r"jigsaw_(\w+_\d+x\d+)_(paper|context)", row)
     return _JIGSAW.get(found.group(1), ()) if found else ()
+
+
+# SN section 4.3: the share of MNIST digits, made into another one, that a judge accepts.
+ASSEMBLY = ".851"

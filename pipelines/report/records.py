@@ -10,7 +10,7 @@ from pipelines import runs
 from pipelines.errors import UserError
 
 # The beginnings of rows, and the programs that make them.
-_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw"}
+_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw", "assembly_": "assembly"}
 
 
 def program(row):
@@ -136,7 +136,7 @@ def _evaluations(workdir):
     for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
         metrics = runs.read_json(path)
         flags = metrics.get("flags", {})
-        if flags.get("split") == "test":
+        if flags.get("split") == "test" and "mirrored" in flags:
             name = flags["dataset"] + " mirrored" * flags["mirrored"]
             dropped = ("flags", "versions", "seconds")
             found[name] = {k: v for k, v in metrics.items() if k not in dropped}

@@ -239,6 +239,43 @@ def interval(scores, name):
     return f"{short(value)} ({short(low)} to {short(high)})"
 
 
+def assembly(records):
+    """SN section 4.3: the shares that the judge accepts, the diagonal apart."""
+    heads = ["row", "", "another digit, hard", "another digit, soft"]
+    heads += ["same digit, hard", "same digit, soft", "judge", "minutes"]
+    lines = []
+    for row in _assembly_rows(records):
+        found = records[row]
+        judge = share(found[0]["judge"]["accuracy"])
+        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", ".992", ""])
+        for label, over in ((runs_of(found), mean), ("worst", min)):
+            shares = [
+                share(over([r[kind][name] for r in found]))
+                for name in ("acceptance", "same_digit")
+                for kind in ("hard", "soft")
+            ]
+            said = ["", ""] if label == "worst" else [judge, minutes(found)]
+            lines.append(["", label, *shares, *said])
+    return _table(heads, lines)
+
+
+def assembly_pairs(records):
+    """Hard / soft by source and target, in the row without a suffix."""
+    if not records.get("assembly_mnist"):
+        return []
+    found = _mean(records["assembly_mnist"])
+    both = zip(found["hard"]["table"], found["soft"]["table"], strict=True)
+    lines = [
+        [str(k), *(f"{short(x)} / {short(y)}" for x, y in zip(*cells, strict=True))]
+        for k, cells in enumerate(both)
+    ]
+    return _table(["pieces of", *map(str, range(len(lines)))], lines)
+
+
+def _assembly_rows(records):
+    return [r for r in sorted(records) if r.startswith("assembly_") and records[r]]
+
+
 def _jigsaw_rows(records):
     order = {"mnist": 0, "celeba": 1, "imagenet": 2}
     rows = [r for r in records if re.fullmatch(r"jigsaw_[a-z]+_\d+x\d+_\w+", r)]
@@ -269,6 +306,8 @@ def _mean(found):
         return {k: _mean([x[k] for x in found]) for k in first if k != "flags"} | (
             {"flags": first["flags"]} if "flags" in first else {}
         )
+    if isinstance(first, list):
+        return [_mean(list(of_runs)) for of_runs in zip(*found, strict=True)]
     return mean(found) if isinstance(first, float) else first
 
 
@@ -306,6 +345,8 @@ TABLES = {
     "sorting_ablation": sorting_ablation,
     "jigsaw": jigsaw,
     "jigsaw_by_content": jigsaw_by_content,
+    "assembly": assembly,
+    "assembly_pairs": assembly_pairs,
     "jigsaw_ablation": jigsaw_ablation,
     "generalisation": generalisation,
     "mirrored": mirrored,

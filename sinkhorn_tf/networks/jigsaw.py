@@ -2,7 +2,7 @@
 
 import keras
 
-from sinkhorn_tf.networks.attention import PairAttention
+from sinkhorn_tf.networks.attention import attention_blocks
 from sinkhorn_tf.networks.edges import EdgeFeatures
 
 KINDS = ("paper", "context")
@@ -59,7 +59,7 @@ def jigsaw_network(
         pairs = None
         if edge_scales:
             pairs = EdgeFeatures(edge_scales, name="edges")(pieces)
-        x = _in_context(x, pairs, depth, heads)
+        x = attention_blocks(x, pairs, depth, heads)
     x = keras.layers.Dense(n_pieces, name="logits")(x)
     logits = keras.ops.reshape(x, (-1, n_pieces, n_pieces))
     return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")
@@ -96,25 +96,3 @@ def _encoded(x, width):
             break
     x = keras.layers.Flatten()(x)
     return keras.layers.Dense(width, name="piece")(x)
-
-
-def _in_context(x, pairs, depth, heads):
-    """Blocks of attention among the pieces `[B, N, width]`, and their last norm."""
-    width = x.shape[-1]
-    if pairs is not None:
-        pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
-    norm = lambda name: keras.layers.LayerNormalization(epsilon=1e-5, name=name)
-    for block in range(1, depth + 1):
-        y = norm(f"attention_norm_{block}")(x)
-        name = f"attention_{block}"
-        if pairs is not None:
-            x = x + PairAttention(heads, name=name)([y, pairs])
-        else:
-            attention = keras.layers.MultiHeadAttention(
-                heads, width // heads, name=name
-            )
-            x = x + attention(y, y)
-        y = norm(f"dense_norm_{block}")(x)
-        y = keras.layers.Dense(4 * width, activation="relu", name=f"wide_{block}")(y)
-        x = x + keras.layers.Dense(width, name=f"narrow_{block}")(y)
-    return norm("norm")(x)

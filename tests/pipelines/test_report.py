@@ -188,6 +188,37 @@ def test_no_wrong_puzzle_among_many_is_not_certainty():
     assert found == ".010 (.000 to .030)"
 
 
+def test_assembly_has_other_digits_and_the_same_apart():
+    def metrics(hard):
+        kind = lambda x: {
+            "acceptance": x,
+            "same_digit": x / 2,
+            "table": [[x, 1.0], [0.5, x]],
+        }
+        return {
+            "hard": kind(hard),
+            "soft": kind(1.0),
+            "judge": {"accuracy": 0.9932},
+            "seconds": {"training": 90.0},
+            "flags": {"seed": 0},
+        }
+
+    row = "assembly_mnist"
+    found = {row: [metrics(0.75), metrics(0.25)]}
+    paper, ours, worst = tables.assembly(found)[2:]
+    assert paper.startswith(f"| `{row}` | paper | .851 |")
+    assert ours == (
+        "|  | mean of 2 seeds | .5000 | 1.0000 | .2500 | .5000 | .9932 | 1.5 |"
+    )
+    assert worst.startswith("|  | worst | .2500 | 1.0000 | .1250 |")
+    assert tables.assembly_pairs(found)[2:] == [
+        "| 0 | .500 / 1.000 | 1.000 / 1.000 |",
+        "| 1 | .500 / .500 | .500 / 1.000 |",
+    ]
+    head = heads.renewed("# Digits.\n--steps=3\n", row, found[row])
+    assert "# Ours: .5000, mean of 2 seeds; 1.5 minutes on two cores\n" in head
+
+
 def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
     rows = {}
     for own, others in (("celeba", {"imagenet": 0.3}), ("mnist", {})):

@@ -221,3 +221,19 @@ def test_layers_of_the_package_inside_the_network_and_the_next_version(rng, tmp_
     items = draw_items(rng)
     expected = st.matching(tf.function(model)(items), jit_compile=False)
     np.testing.assert_array_equal(solver(pieces=items)["permutation"], expected)
+
+
+def test_further_inputs_follow_the_items(rng, tmp_path):
+    pieces, digit = keras.Input((N, 3), name="pieces"), keras.Input((), name="digit")
+    logits = keras.layers.Dense(N)(pieces) * digit[:, None, None]
+    path = st.export_solver(keras.Model([pieces, digit], logits), tmp_path)
+    items = draw_items(rng, 2)
+    items = tf.concat([items, items], axis=0)
+    answer = tf.saved_model.load(path).signatures["serving_default"](
+        pieces=items, digit=tf.constant([1.0, 1, -1, -1])
+    )
+    perm = answer["permutation"].numpy()
+    assert (perm[:2] != perm[2:]).any()
+    np.testing.assert_array_equal(
+        answer["restored"], st.permutations.apply(perm, items)
+    )

@@ -162,3 +162,73 @@ def test_save_and_load_in_safe_mode(rng, network, tmp_path):
     pieces = draw_pieces(rng)
     np.testing.assert_array_equal(loaded(pieces), network(pieces))
     assert loaded.inputs[0].name == "pieces"
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def assembly(request):
+    return networks.assembly_network(
+        9, (3, 3, 1), 4, width=16, hidden=2, depth=request.param, heads=4
+    )
+
+
+def draw_assembly(rng, batch=5):
+    pieces = rng.random((batch, 9, 3, 3, 1)).astype(np.float32)
+    return pieces, rng.integers(0, 4, batch).astype(np.int32)
+
+
+def test_assembly_uses_the_layer_of_the_target(rng, assembly):
+    pieces, digit = draw_assembly(rng)
+    logits = assembly([pieces, digit]).numpy()
+    assert logits.shape == (5, 9, 9)
+    layer = assembly.get_layer("logits")
+    trunk = keras.Model(assembly.inputs[0], layer.input[0])
+    kernel, bias = (weight.numpy() for weight in (layer.kernel, layer.bias))
+    expected = trunk(pieces).numpy() @ kernel[digit] + bias[digit][:, None]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_assembly_trains_the_layer_of_the_target_alone(rng, assembly):
+    pieces, _ = draw_assembly(rng)
+    digit = np.array([1, 3, 3, 1, 1], np.int32)
+    layer = assembly.get_layer("logits")
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(assembly([pieces, digit]) ** 2)
+    gradient = tape.gradient(total, layer.kernel.value).numpy()
+    np.testing.assert_array_equal(
+        np.abs(gradient).sum(axis=(1, 2)) > 0, [False, True, False, True]
+    )
+
+
+def test_assembly_of_an_unknown_target_is_nan_and_spares_the_others(rng, assembly):
+    pieces, digit = draw_assembly(rng)
+    expected = assembly([pieces, digit]).numpy()
+    bad = digit.copy()
+    bad[[1, 3]] = -1, 4
+    logits = assembly([pieces, bad]).numpy()
+    assert np.isnan(logits[[1, 3]]).all()
+    np.testing.assert_array_equal(logits[[0, 2, 4]], expected[[0, 2, 4]])
+
+
+def test_assembly_is_equivariant_and_survives_saving(rng, assembly, tmp_path):
+    pieces, digit = draw_assembly(rng)
+    order = rng.permutation(9)
+    logits = assembly([pieces, digit]).numpy()
+    scrambled = assembly([pieces[:, order], digit]).numpy()
+    np.testing.assert_allclose(scrambled, logits[:, order], atol=2e-5)
+    assembly.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded([pieces, digit]), logits)
+    assert [x.name for x in loaded.inputs] == ["pieces", "digit"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"hidden": 0}, "hidden=0"),
+        ({"n_targets": 0}, "targets=0"),
+        ({"depth": 1, "heads": 3, "width": 16}, "heads=3. Received: width=16"),
+    ],
+)
+def test_assembly_refuses_what_does_not_fit(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        networks.assembly_network(4, (2, 2, 1), **arguments)
