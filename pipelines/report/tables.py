@@ -200,10 +200,10 @@ def jigsaw_ablation(records):
     """One choice changed in each row of the short trainings."""
     heads = ["row", "changed", "P.W.", "P.A.W.", "cross-entropy", "minutes"]
     lines = []
-    bases = [row for row in sorted(records) if row.endswith("_short")]
-    for base in bases:
+    known = [row for row in sorted(records) if records[row]]
+    for base in [row for row in known if row.endswith("_short")]:
         beginning = base.removesuffix("short")
-        others = [r for r in sorted(records) if r.startswith(beginning) and r != base]
+        others = [row for row in known if row.startswith(beginning) and row != base]
         for row in (base, *others):
             scores = _mean(records[row])
             lines.append(
