@@ -42,7 +42,8 @@ def export_solver(
 
     Args:
         model: A Keras model from items `[B, N, ...]` to logits `[B, N, N]`. It may have
-            more inputs, which follow the items, such as a target `[B]`.
+            more inputs, which follow the items, such as a target `[B]`, and a second
+            output `[B, N, N]`, the plan to answer with in place of `S^L(logits / t)`.
         path: Directory of the model; a numbered version is written inside it.
         temperature, n_iters: Of the plans.
         signatures: More signatures: a dict of name to `(function, TensorSpec)`, where
@@ -75,7 +76,10 @@ def export_solver(
 
     def solve(items, *more):
         inputs = [items, *more] if more else items
-        found = answer(model(inputs, training=False), temperature)
+        logits, *plan = tf.nest.flatten(model(inputs, training=False))
+        found = answer(logits, temperature)
+        if plan:
+            (found["plan"],) = plan
         found["restored"] = permutations.apply(found["permutation"], items)
         return found
 
