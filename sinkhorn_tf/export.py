@@ -31,7 +31,8 @@ def export_solver(
     Every answer has `permutation` (int32 `[B, N]`, -1 where there is none),
     `plan` (`S^L(logits / t)`, `[B, N, N]`), `value` (float64 `[B]`, sum of the
     matched logits) and `gap` (float64 `[B]`, how far from optimal that value can be
-    at most; 0 means proven to be the best).
+    at most; 0 means proven to be the best). If the model has a second output
+    `[B, N, N]`, `serving_default` answers with that for a `plan`.
 
     Signatures:
         `serving_default(<inputs of the model>)`: the answer, and `restored`, the items
@@ -42,8 +43,7 @@ def export_solver(
 
     Args:
         model: A Keras model from items `[B, N, ...]` to logits `[B, N, N]`. It may have
-            more inputs, which follow the items, such as a target `[B]`, and a second
-            output `[B, N, N]`, the plan to answer with in place of `S^L(logits / t)`.
+            more inputs, which follow the items, such as a target `[B]`.
         path: Directory of the model; a numbered version is written inside it.
         temperature, n_iters: Of the plans.
         signatures: More signatures: a dict of name to `(function, TensorSpec)`, where
