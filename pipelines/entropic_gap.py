@@ -48,6 +48,8 @@ RANDOM_SIZE = 20
 
 def main():
     started = time.monotonic()
+    # It warns of functions traced again, as they are for each size of problem.
+    tf.get_logger().setLevel("ERROR")
     values = runs.key_flags(sys.modules[__name__])
     runs.make_directory(FLAGS.workdir)
     rng = np.random.default_rng(FLAGS.seed)

@@ -122,9 +122,7 @@ def main():
     check_flags()
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
-    # Photographs are kept larger, as room for random crops.
-    stored = round(size * 9 / 8) if source.photographs and FLAGS.crop else size
-    fitted_on = images.load(source, "train", stored).images
+    fitted_on = images.load(source, "train", stored_size(source, size)).images
     print(
         f"{source.name}: {len(fitted_on):,} training images, puzzles of {size} x {size} px",
         file=sys.stderr,
@@ -187,6 +185,11 @@ def image_size(source, grid, size):
             f"Received: --erode={FLAGS.erode}"
         )
     return size
+
+
+def stored_size(source, size):
+    """The side of training images: photographs are larger, as room for random crops."""
+    return round(size * 9 / 8) if source.photographs and FLAGS.crop else size
 
 
 def make_trainer(fitted_on, source, size, workdir):

@@ -286,8 +286,9 @@ def main(program):
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.WARNING)
-        # Its warnings, such as of functions traced again, are for developers.
-        tf.get_logger().setLevel("ERROR")
+        # On a GPU too: a CPU's results, and where neighbours differ in the fourth digit
+        # TensorFloat-32 makes them equal.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         try:
             program()
         except UserError as error:

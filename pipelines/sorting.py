@@ -16,7 +16,6 @@ import time
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 import sinkhorn_tf as st
@@ -54,8 +53,6 @@ flags.adopt_module_key_flags(runs)
 
 
 def main():
-    # Where neighbours differ in the fourth digit TensorFloat-32 makes them equal.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
     values = runs.key_flags(sys.modules[__name__], runs)

@@ -57,3 +57,5 @@ def jigsaw(row):
 
 # SN section 4.3: the share of MNIST digits, made into another one, that a judge accepts.
 ASSEMBLY = ".851"
+# The judge's accuracy.
+JUDGE = ".992"

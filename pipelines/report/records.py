@@ -107,7 +107,8 @@ def gathered(configs, row, workdirs):
             )
         workdir_of[given["seed"]] = workdir
         found[given["seed"]] = {**metrics, "flags": given}
-        if evaluations := _evaluations(workdir):
+        evaluations = _evaluations(workdir) if program(row) == "jigsaw" else {}
+        if evaluations:
             found[given["seed"]]["evaluations"] = evaluations
     expected = expected_flags(configs, [row])[row]
     for seed, metrics in found.items():
@@ -136,8 +137,8 @@ def _evaluations(workdir):
     for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
         metrics = runs.read_json(path)
         flags = metrics.get("flags", {})
-        if flags.get("split") == "test" and "mirrored" in flags:
-            name = flags["dataset"] + " mirrored" * flags["mirrored"]
+        if flags.get("split") == "test":
+            name = flags["dataset"] + " mirrored" * flags.get("mirrored", False)
             dropped = ("flags", "versions", "seconds")
             found[name] = {k: v for k, v in metrics.items() if k not in dropped}
     return found

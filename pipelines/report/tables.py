@@ -247,7 +247,7 @@ def assembly(records):
     for row in _assembly_rows(records):
         found = records[row]
         judge = share(found[0]["judge"]["accuracy"])
-        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", ".992", ""])
+        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", paper.JUDGE, ""])
         for label, over in ((runs_of(found), mean), ("worst", min)):
             shares = [
                 share(over([r[kind][name] for r in found]))
@@ -300,12 +300,17 @@ def _elsewhere(scores):
 
 
 def _mean(found):
-    """The runs of a record as one: numbers are means, all else that of the first."""
+    """The runs of a record as one: numbers are means, all else that of the first.
+
+    Evaluations that only some of the runs have are those of these.
+    """
     first = found[0]
     if isinstance(first, dict):
-        return {k: _mean([x[k] for x in found]) for k in first if k != "flags"} | (
-            {"flags": first["flags"]} if "flags" in first else {}
-        )
+        names = dict.fromkeys(name for run in found for name in run)
+        of_runs = {name: [run[name] for run in found if name in run] for name in names}
+        flags = of_runs.pop("flags", None)
+        means = {name: _mean(values) for name, values in of_runs.items()}
+        return means | ({"flags": flags[0]} if flags else {})
     if isinstance(first, list):
         return [_mean(list(of_runs)) for of_runs in zip(*found, strict=True)]
     return mean(found) if isinstance(first, float) else first

@@ -94,7 +94,7 @@ def _pooled(lines, width):
     width = min(width, max(depth // 2, 1), length)
     ends = tf.concat([lines[:, :, : 2 * width], lines[:, :, -2 * width :]], axis=2)
     flat = tf.reshape(ends, [-1, ends.shape[2], length, channels])
-    # Blocks at the end of a line that is no multiple are means of what is there.
+    # Blocks at the ends of a line that is no multiple are means of what is there.
     flat = tf.nn.avg_pool2d(flat, [width, width], [width, width], "SAME")
     return tf.reshape(flat, [-1, n, *flat.shape[1:]])
 

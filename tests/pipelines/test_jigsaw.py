@@ -110,6 +110,15 @@ def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
 
 
 @pytest.mark.parametrize(
+    "name, crop, size",
+    [("photos", True, 72), ("photos", False, 64), ("mnist", True, 64)],
+)
+def test_photographs_have_room_for_crops(name, crop, size):
+    with flagsaver.flagsaver(crop=crop):
+        assert jigsaw.stored_size(datasets.source(name), 64) == size
+
+
+@pytest.mark.parametrize(
     "flags, message",
     [
         ({"network": "context", "heads": 3}, "--heads=3. Received: --width=64"),
