@@ -15,15 +15,15 @@ def reconstructions(assembler, pieces, digit):
     """What is made of pieces, hard and soft.
 
     Args:
-        assembler: Keras model from `[pieces, digit]` to soft permutations and to the
-            scores whose matching is the hard one, both `[B, N, N]`.
+        assembler: Keras model from `[pieces, digit]` to the scores whose matching is
+            the hard permutation, and to the soft one, both `[B, N, N]`.
         pieces: `[B, N, h, w, C]`.
         digit: int32 `[B]`, what is wanted.
 
     Returns:
         Dict of `hard` and `soft`, images `[B, S, S, C]`.
     """
-    plan, scores = assembler([pieces, digit], training=False)
+    scores, plan = assembler([pieces, digit], training=False)
     # Compiled, the matching takes a third of the time.
     perm = st.matching(scores, jit_compile=True)
     hard = st.permutations.apply(perm, pieces)

@@ -56,10 +56,10 @@ flags.DEFINE_enum(
     "own (the paper's): each learns to put the pieces of its own digit back.",
 )
 flags.DEFINE_integer(
-    "candidates", 300, "nearest: images to choose among, for each digit.", 1
+    "candidates", 300, "nearest only: images to choose among, for each digit.", 1
 )
 flags.DEFINE_integer(
-    "bold", 2, "nearest: bolder copies of each image that are candidates, too.", 0, 8
+    "bold", 2, "nearest only: bolder copies of each image, candidates, too.", 0, 8
 )
 flags.DEFINE_integer("width", 128, "Size of a piece's vector.", lower_bound=1)
 flags.DEFINE_integer("hidden", 2, "Dense layers that see a piece alone.", 1)
@@ -109,7 +109,8 @@ def main():
         return evaluate_run(FLAGS.evaluate)
     images.check_split()
     complete_flags()
-    source = checked_source()
+    source = datasets.source(FLAGS.dataset)
+    check_flags(source)
     if FLAGS.judge_only:
         _, scores = obtain_judge(source)
         return print(
@@ -127,9 +128,13 @@ def main():
     # So that a run is not resumed on other images.
     values["training_images"] = hashlib.sha256(fitted_on.images).hexdigest()
     workdir = runs.start(values, f"runs/assembly_{source.file_name}_{FLAGS.recipe}")
+    # First, so that one that cannot be had is known before the training.
+    found_judge = obtain_judge(source)
+    # As if there had been no judge to load or to train.
+    keras.utils.set_random_seed(FLAGS.seed)
     network, seconds = train(fitted_on, source, size, workdir)
     runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
-    report(network, source, "test", workdir, "", values, seconds)
+    report(network, found_judge, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
 
@@ -140,9 +145,8 @@ def complete_flags():
         FLAGS.grid = _GRIDS.get(FLAGS.dataset)
 
 
-def checked_source():
-    """The `datasets.Source`; raises UserError where flags do not fit one another."""
-    source = datasets.source(FLAGS.dataset)
+def check_flags(source):
+    """Raises UserError where flags do not fit one another."""
     if not source.n_labels:
         known = [name for name, x in datasets.SOURCES.items() if x.n_labels]
         raise UserError(
@@ -154,7 +158,6 @@ def checked_source():
             f"--width must be a multiple of --heads={FLAGS.heads}. "
             f"Received: --width={FLAGS.width}"
         )
-    return source
 
 
 def load(source, split, size):
@@ -217,13 +220,13 @@ def reconstruction_losses(network, batch):
 
 def hard_error(network, pairs):
     """The mean squared error of hard reconstructions: what validation goes by."""
-    _, scores = assembler(network)([pairs["pieces"], pairs["digit"]], training=False)
+    scores, _ = assembler(network)([pairs["pieces"], pairs["digit"]], training=False)
     made = st.permutations.apply(st.matching(scores), pairs["pieces"])
     return float(tf.reduce_mean(tf.square(made - pairs["target"])))
 
 
 def assembler(network):
-    """A Keras model from `[pieces, digit]` to soft permutations and to scores.
+    """A Keras model from `[pieces, digit]` to scores and to soft permutations.
 
     Scores are what hard assembly matches, by `--decode`. "logits": those of the network.
     "soft": how well a piece fits what all pieces make softly at a place. Their matching
@@ -233,19 +236,14 @@ def assembler(network):
         keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in network.inputs
     )
     logits = network([pieces, digit])
-    plan = st.SinkhornLayer(temperature(), FLAGS.n_iters)(logits)
+    plan = st.SinkhornLayer(losses.final_temperature(), FLAGS.n_iters)(logits)
     if FLAGS.decode == "logits":
-        return keras.Model([pieces, digit], [plan, logits])
+        return keras.Model([pieces, digit], [logits, plan])
     _, n, *shape = pieces.shape
     flat = keras.ops.reshape(pieces, (-1, n, math.prod(shape)))
     made = keras.ops.matmul(keras.ops.swapaxes(plan, 1, 2), flat)
     fit = keras.ops.matmul(flat, keras.ops.swapaxes(made, 1, 2))
-    return keras.Model([pieces, digit], [plan, fit])
-
-
-def temperature():
-    """The temperature that the training ends with."""
-    return FLAGS.final_temperature or FLAGS.temperature
+    return keras.Model([pieces, digit], [fit, plan])
 
 
 def judge_directory(source):
@@ -268,26 +266,14 @@ def evaluate_run(workdir):
     network = runs.load_network(workdir)
     if len(network.inputs) != 2 or network.inputs[1].name != "digit":
         raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
-    values = runs.read_json(os.path.join(workdir, "flags.json"))
-    # What an evaluation takes from the run unless it is given.
-    taken = ("temperature", "final_temperature", "n_iters", "decode", "judge")
-    for name in ("dataset", *taken):
-        if FLAGS[name].using_default_value and name in values:
-            FLAGS[name].value = values[name]
-    given = ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size")
-    for name in (*given, *taken):
-        values[name] = FLAGS[name].value
-    source = checked_source()
-    if source.channels != network.inputs[0].shape[-1]:
-        raise UserError(
-            "The network was trained on images with other channels. "
-            f"Received: --dataset={source.name}"
-        )
+    values, source = images.evaluation_flags(workdir, network, "decode", "judge")
+    check_flags(source)
     suffix = images.evaluation_suffix(source) + f"_{FLAGS.decode}"
-    report(network, source, FLAGS.split, workdir, suffix, values)
+    found_judge = obtain_judge(source)
+    report(network, found_judge, source, FLAGS.split, workdir, suffix, values)
 
 
-def report(network, source, split, workdir, suffix, values, seconds=None):
+def report(network, found_judge, source, split, workdir, suffix, values, seconds=None):
     """Measures, prints and draws: `metrics<suffix>.json`, `assembly<suffix>.png`."""
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
@@ -298,20 +284,15 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
         grid=grid,
         batch_size=FLAGS.evaluation_batch_size,
     )
-    classifier, of_judge = obtain_judge(source)
+    classifier, of_judge = found_judge
     reconstruct = functools.partial(acceptance.reconstructions, assembler(network))
     started = time.monotonic()
     scores = acceptance.evaluate(
         reconstruct, classifier, held_out, found.labels, source.n_labels
     )
     scores["judge"] = of_judge
-    scores["seconds"] = {"evaluation": time.monotonic() - started}
-    if seconds is not None:
-        scores["seconds"]["training"] = seconds
-    scores["flags"] = runs.settings(values)
-    scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
-    runs.write_json(metrics, scores)
+    runs.write_metrics(metrics, scores, values, time.monotonic() - started, seconds)
     picture = os.path.join(workdir, f"assembly{suffix}.png")
     draw(reconstruct, found, grid, source.n_labels, picture)
     print(f"\nAssembly {grid}x{grid}, {source.name} {split}")
@@ -344,7 +325,8 @@ def draw(reconstruct, found, grid, n_labels, path):
 
 
 def export(network, workdir):
-    """Writes the SavedModel, which answers for the scores that hard assembly matches.
+    """Writes the SavedModel: what is matched are the scores of hard assembly, the plan
+    is the network's soft permutation.
 
     Returns:
         Its path. One that is there already, when a finished run is resumed, is kept.
@@ -354,11 +336,10 @@ def export(network, workdir):
         return os.path.join(path, "1")
     with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
         metrics = file.read()
-    model = assembler(network)
     return st.export_solver(
-        keras.Model(model.inputs, model.outputs[1]),
+        assembler(network),
         path,
-        temperature=temperature(),
+        temperature=losses.final_temperature(),
         n_iters=FLAGS.n_iters,
         assets_extra={"metrics.json": metrics},
         version=1,

@@ -1,10 +1,11 @@
 """The images of a program: flags that say which, and loading by them."""
 
+import os
 import sys
 
 from absl import flags
 
-from pipelines import datasets
+from pipelines import datasets, runs
 from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -66,6 +67,40 @@ def check_split():
             "--split goes with --evaluate; a training is always reported on the test "
             f"split. Received: --split={FLAGS.split}"
         )
+
+
+def evaluation_flags(workdir, network, *names):
+    """Gives the flags that an evaluation was not given the values of its run.
+
+    Args:
+        workdir: Directory of the run.
+        network: Its network.
+        names: Of flags that are taken from the run, beside those of every run.
+
+    Returns:
+        Dict of the flags of the run and of its evaluation, and the `datasets.Source`.
+
+    Raises:
+        UserError: If the network cannot take the images.
+    """
+    values = runs.read_json(os.path.join(workdir, "flags.json"))
+    if not FLAGS["temperature"].using_default_value:
+        # The one that is given holds for the whole of the run.
+        values["final_temperature"] = None
+    taken = ("dataset", "temperature", "final_temperature", "n_iters", *names)
+    for name in taken:
+        if FLAGS[name].using_default_value and name in values:
+            FLAGS[name].value = values[name]
+    for name in (*taken, "data_dir", "split", "evaluate", "evaluation_batch_size"):
+        values[name] = FLAGS[name].value
+    source = datasets.source(FLAGS.dataset)
+    channels = network.inputs[0].shape[-1]
+    if source.channels != channels:
+        raise UserError(
+            f"The network was trained on images with {channels} channels. "
+            f"Received: --dataset={source.name} with {source.channels}"
+        )
+    return values, source
 
 
 def evaluation_suffix(source):

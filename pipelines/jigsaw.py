@@ -256,21 +256,8 @@ def evaluate_run(workdir):
     network = runs.load_network(workdir)
     if len(network.inputs[0].shape) != 5:
         raise UserError(f"Not a run of pipelines.jigsaw. Received: {workdir}")
-    values = runs.read_json(os.path.join(workdir, "flags.json"))
-    # What an evaluation takes from the run unless it is given.
-    for name in ("dataset", "erode", "temperature", "n_iters"):
-        if FLAGS[name].using_default_value and name in values:
-            FLAGS[name].value = values[name]
-    given = ("dataset", "data_dir", "split", "evaluate", "evaluation_batch_size")
-    for name in (*given, "mirrored"):
-        values[name] = FLAGS[name].value
-    source = datasets.source(FLAGS.dataset)
-    channels = network.inputs[0].shape[-1]
-    if source.channels != channels:
-        raise UserError(
-            f"The network was trained on images with {channels} channels. "
-            f"Received: --dataset={source.name} with {source.channels}"
-        )
+    values, source = images.evaluation_flags(workdir, network, "erode")
+    values["mirrored"] = FLAGS.mirrored
     suffix = images.evaluation_suffix(source) + "_mirrored" * FLAGS.mirrored
     report(network, source, FLAGS.split, workdir, suffix, values)
 
@@ -290,13 +277,8 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     started = time.monotonic()
     examples = evaluation.examples(network, as_puzzles(found, grid))
     scores = evaluation.summary(examples, n)
-    scores["seconds"] = {"evaluation": time.monotonic() - started}
-    if seconds is not None:
-        scores["seconds"]["training"] = seconds
-    scores["flags"] = runs.settings(values)
-    scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
-    runs.write_json(metrics, scores)
+    runs.write_metrics(metrics, scores, values, time.monotonic() - started, seconds)
     order = evaluation.ranking(examples)
     shown = {"puzzles": np.arange(len(order)), "best": order, "worst": order[::-1]}
     pictures = []
@@ -328,7 +310,7 @@ def draw(network, puzzle, path):
     image = lambda x: puzzles.join(x, grid).numpy()
     rows = {"scrambled": image(pieces)}
     for factor in (5, 1, 0.2):
-        t = FLAGS.temperature * factor
+        t = losses.final_temperature() * factor
         # At low temperatures --n_iters leave rows far from a sum of 1.
         soft = st.sinkhorn(logits, t, 1000, tolerance=1e-2)
         rows[f"soft, t = {t:g}"] = image(st.Restore()([soft, pieces]))
@@ -366,7 +348,7 @@ def export(network, workdir):
     return st.export_solver(
         network,
         path,
-        temperature=FLAGS.temperature,
+        temperature=losses.final_temperature(),
         n_iters=FLAGS.n_iters,
         signatures={"solve_image": (solve_image, spec)},
         assets_extra={"metrics.json": metrics},

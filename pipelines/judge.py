@@ -5,6 +5,7 @@ It is trained on whole images alone, takes no part in any other training, and is
 a directory of its own, where every later run finds it.
 """
 
+import fcntl
 import math
 import os
 import sys
@@ -66,15 +67,29 @@ def obtained(workdir, source, load, steps):
 
     Returns:
         The network, and its metrics: `accuracy` on the test split, `n_examples`.
+
+    Raises:
+        UserError: If what is there is no judge of these images, or one of other steps.
     """
-    metrics = os.path.join(workdir, "metrics.json")
-    if not os.path.exists(os.path.join(workdir, "network.keras")):
-        _train(workdir, source, load, steps)
-    elif runs.read_json(metrics)["flags"]["dataset"] != source.name:
-        raise UserError(f"A judge of other images. Received: --judge={workdir}")
-    scores = runs.read_json(metrics)
-    kept = {name: scores[name] for name in ("accuracy", "n_examples")}
-    return runs.load_network(workdir), kept
+    path = os.path.join(workdir, "network.keras")
+    if not os.path.exists(path):
+        print(f"{workdir} has no judge yet: trained, or waited for", file=sys.stderr)
+        runs.make_directory(workdir)
+        # Of several runs that need it one trains it, the others wait for it.
+        with open(os.path.join(workdir, ".lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.exists(path):
+                _train(workdir, source, load, steps)
+    scores = runs.read_json(os.path.join(workdir, "metrics.json"))
+    judge, values = runs.load_network(workdir), scores.get("flags", {})
+    if judge.name != "judge" or values.get("dataset") != source.name:
+        raise UserError(f"Not a judge of {source.name}. Received: --judge={workdir}")
+    if steps not in (None, values["judge_steps"]):
+        raise UserError(
+            f"The judge in {workdir} was trained for {values['judge_steps']} steps; for "
+            f"another one give another --judge. Received: --judge_steps={steps}"
+        )
+    return judge, {name: scores[name] for name in ("accuracy", "n_examples")}
 
 
 def _train(workdir, source, load, steps):
@@ -88,7 +103,6 @@ def _train(workdir, source, load, steps):
         "seed": _SEED,
     }
     runs.start(values, workdir)
-    print(f"training a judge in {workdir}", file=sys.stderr)
     held_out = load("validation")
     trainer = training.Training(
         lambda: network(source.channels, source.n_labels),
@@ -106,12 +120,13 @@ def _train(workdir, source, load, steps):
     judge = trainer.run()
     test, started = load("test"), time.monotonic()
     scores = {"accuracy": _accuracy(judge, test), "n_examples": len(test.images)}
-    scores["seconds"] = {
-        "evaluation": time.monotonic() - started,
-        "training": trainer.seconds,
-    }
-    scores |= {"flags": values, "versions": runs.versions()}
-    runs.write_json(os.path.join(workdir, "metrics.json"), scores)
+    runs.write_metrics(
+        os.path.join(workdir, "metrics.json"),
+        scores,
+        values,
+        time.monotonic() - started,
+        trainer.seconds,
+    )
     # Last: where it is, all is.
     runs.write_whole(os.path.join(workdir, "network.keras"), judge.save)
 
@@ -124,7 +139,9 @@ def _losses(judge, batch):
 
 def _examples(images):
     """Function `(first_step, last_step)` to the datasets of a training."""
-    pixels, labels = tf.constant(images.images), tf.constant(images.labels)
+    # Where batches are made.
+    with tf.device("CPU"):
+        pixels, labels = tf.constant(images.images), tf.constant(images.labels)
 
     def example(step, position, index):
         image = tf.image.convert_image_dtype(tf.gather(pixels, index), tf.float32)

@@ -44,6 +44,11 @@ def soft_permutations(logits, batch):
     return soft
 
 
+def final_temperature():
+    """The temperature that the training ends with."""
+    return FLAGS.final_temperature or FLAGS.temperature
+
+
 def reconstruction(soft, items, target):
     """Squared error of the softly restored items (SN eq. 5).
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import sinkhorn_tf as st
 from pipelines import batches, puzzles, seeds
+from pipelines.errors import UserError
 
 
 class Pairs:
@@ -27,21 +28,31 @@ class Pairs:
             like its own.
         bold: How many copies of each image in ever bolder strokes may also be
             candidates, by a pixel each: a 1 has less ink than most digits.
+
+    Raises:
+        UserError: If a label, of which candidates are to be taken, has no image.
     """
 
     def __init__(self, images, labels, *, grid, candidates, bold=0):
         self._n_examples = len(images)
-        if candidates:
-            copies = [bolder(images, pixels) for pixels in range(1, bold + 1)]
-            images = np.concatenate([images, *copies])
-            labels = np.tile(labels, bold + 1)
-        self._labels = tf.constant(labels, tf.int32)
         self._grid = grid
         self._candidates = candidates
-        self._contents = contents(images, grid) if candidates else None
-        self._by_label = tf.constant(np.argsort(labels, kind="stable"))
-        self._counts = np.bincount(labels)
-        self._pixels = tf.constant(images)
+        # Where batches are made, and the same targets whatever the device.
+        with tf.device("CPU"):
+            if candidates:
+                copies = [bolder(images, pixels) for pixels in range(1, bold + 1)]
+                images = np.concatenate([images, *copies])
+                labels = np.tile(labels, bold + 1)
+            self._counts = np.bincount(labels)
+            if candidates and not self._counts.all():
+                raise UserError(
+                    "--recipe=nearest needs training images of every label. Received: "
+                    f"none of label {np.argmin(self._counts)}"
+                )
+            self._labels = tf.constant(labels, tf.int32)
+            self._contents = contents(images, grid) if candidates else None
+            self._by_label = tf.constant(np.argsort(labels, kind="stable"))
+            self._pixels = tf.constant(images)
 
     def training(self, *, batch_size, first_step, last_step, seed):
         """Pairs, one global batch for each step, keyed by the seed and the step.
@@ -76,16 +87,17 @@ class Pairs:
         return dataset
 
     def evaluation(self, images, labels):
-        """Pairs of other images with these as targets, the same whatever the flags."""
+        """Pairs of other images with these as targets, the same whatever the seed."""
         count = len(images)
-        return self._pairs(
-            tf.constant(images),
-            tf.constant(labels, tf.int32),
-            contents(images, self._grid) if self._candidates else None,
-            tf.range(count),
-            count,
-            lambda purpose: seeds.stream(seeds.EVALUATION, purpose, 0),
-        )
+        with tf.device("CPU"):
+            return self._pairs(
+                tf.constant(images),
+                tf.constant(labels, tf.int32),
+                contents(images, self._grid) if self._candidates else None,
+                tf.range(count),
+                count,
+                lambda purpose: seeds.stream(seeds.EVALUATION, purpose, 0),
+            )
 
     def _pairs(self, images, labels, content, position, batch_size, draw):
         """Pairs of some images; drawn for the global batch, then picked."""

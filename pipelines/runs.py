@@ -241,6 +241,22 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def write_metrics(path, scores, values, evaluation, training=None):
+    """Writes scores with the seconds they took, the flags of the run and versions.
+
+    Args:
+        path: File name.
+        scores: Dict.
+        values: Dict of the flags of the run.
+        evaluation, training: Seconds; without a training None.
+    """
+    seconds = {"evaluation": evaluation}
+    if training is not None:
+        seconds["training"] = training
+    more = {"seconds": seconds, "flags": settings(values), "versions": versions()}
+    write_json(path, scores | more)
+
+
 def write_text(path, text):
     """Writes a text file, whole or not at all."""
     write_whole(path, lambda name: _write(name, text))

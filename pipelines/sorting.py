@@ -176,13 +176,8 @@ def report(network, workdir, suffix, values, seconds=None):
         "chance": evaluation.chance(logits.n),
         "slopes": {"inversions": len(inversions(slopes(network)[0]))},
     }
-    scores["seconds"] = {"evaluation": time.monotonic() - started}
-    if seconds is not None:
-        scores["seconds"]["training"] = seconds
-    scores["flags"] = runs.settings(values)
-    scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
-    runs.write_json(metrics, scores)
+    runs.write_metrics(metrics, scores, values, time.monotonic() - started, seconds)
     picture = os.path.join(workdir, f"sorting{suffix}.png")
     draw(network, scores, workdir, picture)
     print(f"\nSorting {logits.n} numbers")
@@ -251,7 +246,7 @@ def export(network, workdir):
     return st.export_solver(
         Logits(network).network,
         path,
-        temperature=FLAGS.temperature,
+        temperature=losses.final_temperature(),
         n_iters=FLAGS.n_iters,
         assets_extra={"metrics.json": metrics},
         version=1,

@@ -31,7 +31,8 @@ def export_solver(
     Every answer has `permutation` (int32 `[B, N]`, -1 where there is none),
     `plan` (`S^L(logits / t)`, `[B, N, N]`), `value` (float64 `[B]`, sum of the
     matched logits) and `gap` (float64 `[B]`, how far from optimal that value can be
-    at most; 0 means proven to be the best).
+    at most; 0 means proven to be the best). If the model has a second output
+    `[B, N, N]`, `serving_default` answers with that for a `plan`.
 
     Signatures:
         `serving_default(<inputs of the model>)`: the answer, and `restored`, the items
@@ -75,7 +76,10 @@ def export_solver(
 
     def solve(items, *more):
         inputs = [items, *more] if more else items
-        found = answer(model(inputs, training=False), temperature)
+        logits, *plan = tf.nest.flatten(model(inputs, training=False))
+        found = answer(logits, temperature)
+        if plan:
+            (found["plan"],) = plan
         found["restored"] = permutations.apply(found["permutation"], items)
         return found
 

@@ -206,6 +206,20 @@ np.savez(sys.argv[2] + "/answer.npz", **{k: v.numpy() for k, v in answer.items()
     np.testing.assert_allclose(answer["plan"].sum(1), 1, atol=1e-5)
 
 
+def test_a_solver_has_the_temperature_that_the_training_ended_with(
+    tmp_path, monkeypatch
+):
+    given = {}
+    monkeypatch.setattr(
+        st, "export_solver", lambda *_, **options: given.update(options)
+    )
+    (tmp_path / "metrics.json").write_text("{}")
+    network = st.networks.jigsaw_network(4, (2, 2, 1))
+    with flagsaver.flagsaver(temperature=1.0, final_temperature=0.25):
+        jigsaw.export(network, str(tmp_path))
+    assert given["temperature"] == 0.25
+
+
 def test_evaluate_measures_a_finished_run_the_same_way(finished, capsys):
     with flagsaver.flagsaver(evaluate=str(finished), evaluation_batch_size=7):
         jigsaw.main()

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 from pipelines import datasets, puzzles
+from pipelines.errors import UserError
 from pipelines.pairs import Pairs, bolder, contents, nearest
 
 
@@ -10,13 +12,13 @@ def digits(split="train"):
     return datasets.load("digits", split, size=8)
 
 
-def batches_of(pairs, first=0, last=3, batch_size=16):
+def batches_of(pairs, first=0, last=3, batch_size=16, context=None):
     function = pairs.training(
         batch_size=batch_size, first_step=first, last_step=last, seed=1
     )
     return [
         {name: value.numpy() for name, value in batch.items()}
-        for batch in function(tf.distribute.InputContext())
+        for batch in function(context or tf.distribute.InputContext())
     ]
 
 
@@ -57,6 +59,29 @@ def test_a_later_start_yields_the_same_pairs():
     for whole, later in zip(batches_of(pairs)[1:], batches_of(pairs, 1), strict=True):
         for name, value in whole.items():
             np.testing.assert_array_equal(value, later[name])
+
+
+@pytest.mark.parametrize("candidates", [0, 20])
+def test_two_replicas_share_the_pairs_of_one(candidates):
+    found = digits()
+    pairs = Pairs(found.images, found.labels, grid=4, candidates=candidates)
+    context = tf.distribute.InputContext(num_replicas_in_sync=2)
+    parts = batches_of(pairs, context=context)
+    for step, whole in enumerate(batches_of(pairs)):
+        mine = [part for part in parts if part["step"] == step]
+        assert [len(part["digit"]) for part in mine] == [8, 8]
+        for name in ("pieces", "digit", "target", "position"):
+            joined = np.concatenate([part[name] for part in mine])
+            np.testing.assert_array_equal(joined, whole[name])
+
+
+def test_a_label_without_images_is_refused_where_candidates_are_taken():
+    found = digits()
+    others = found.labels != 3
+    images, labels = found.images[others], found.labels[others]
+    with pytest.raises(UserError, match="Received: none of label 3"):
+        Pairs(images, labels, grid=4, candidates=20)
+    Pairs(images, labels, grid=4, candidates=0)
 
 
 def test_contents_bound_the_error_of_the_best_assembly_and_ignore_order(rng):

@@ -64,6 +64,20 @@ def assert_answers(found, logits, temperature):
     np.testing.assert_array_equal(found["gap"], np.zeros(len(logits)))
 
 
+def test_a_second_output_is_the_plan(rng, model, tmp_path):
+    own = keras.layers.Softmax(axis=1)(2 * model.output)
+    both = keras.Model(model.input, [model.output, own])
+    solver = tf.saved_model.load(st.export_solver(both, tmp_path, n_iters=3)).signatures
+    items = draw_items(rng)
+    logits, plan = both(items)
+    found = solver["serving_default"](pieces=items)
+    np.testing.assert_allclose(found.pop("plan"), plan, atol=1e-6)
+    expected = solver["match"](logits=logits)
+    assert_answers(expected, logits.numpy(), 1.0)
+    for name in ANSWER - {"plan"}:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
 def test_versions_are_numbered_and_never_overwritten(model, path):
     assert sorted(os.listdir(path)) == ["1", "2"]
     before = (path / "1" / "saved_model.pb").read_bytes()
