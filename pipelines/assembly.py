@@ -325,25 +325,9 @@ def draw(reconstruct, found, grid, n_labels, path):
 
 
 def export(network, workdir):
-    """Writes the SavedModel: what is matched are the scores of hard assembly, the plan
-    is the network's soft permutation.
-
-    Returns:
-        Its path. One that is there already, when a finished run is resumed, is kept.
-    """
-    path = os.path.join(workdir, "solver")
-    if os.path.exists(os.path.join(path, "1")):
-        return os.path.join(path, "1")
-    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
-        metrics = file.read()
-    return st.export_solver(
-        assembler(network),
-        path,
-        temperature=losses.final_temperature(),
-        n_iters=FLAGS.n_iters,
-        assets_extra={"metrics.json": metrics},
-        version=1,
-    )
+    """`runs.export`: what is matched are the scores of hard assembly, the plan is the
+    network's soft permutation."""
+    return runs.export(assembler(network), workdir, losses.final_temperature())
 
 
 if __name__ == "__main__":

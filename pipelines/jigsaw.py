@@ -322,18 +322,9 @@ def draw(network, puzzle, path):
 
 
 def export(network, workdir):
-    """Writes the SavedModel with `solve_image` beside the usual signatures.
-
-    Returns:
-        Its path. One that is there already, when a finished run is resumed, is kept.
-    """
-    path = os.path.join(workdir, "solver")
-    if os.path.exists(os.path.join(path, "1")):
-        return os.path.join(path, "1")
+    """`runs.export` with the signature `solve_image`."""
     _, n, height, width, channels = network.inputs[0].shape
-    grid = math.isqrt(n)
-
-    margin = FLAGS.erode
+    grid, margin = math.isqrt(n), FLAGS.erode
 
     def solve_image(solve, image):
         pieces = puzzles.cut(image, grid)
@@ -343,17 +334,8 @@ def export(network, workdir):
 
     height, width = (grid * (side + 2 * margin) for side in (height, width))
     spec = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
-    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
-        metrics = file.read()
-    return st.export_solver(
-        network,
-        path,
-        temperature=losses.final_temperature(),
-        n_iters=FLAGS.n_iters,
-        signatures={"solve_image": (solve_image, spec)},
-        assets_extra={"metrics.json": metrics},
-        version=1,
-    )
+    signatures = {"solve_image": (solve_image, spec)}
+    return runs.export(network, workdir, losses.final_temperature(), signatures)
 
 
 if __name__ == "__main__":

@@ -201,6 +201,34 @@ def load_network(workdir):
         raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
 
 
+def export(network, workdir, temperature, signatures=None):
+    """Writes the SavedModel of a run, `solver/1`, with its metrics in it.
+
+    Args:
+        network: What `st.export_solver` takes.
+        workdir: The run directory, which has `metrics.json`.
+        temperature: Of the soft permutation.
+        signatures: As of `st.export_solver`.
+
+    Returns:
+        Its path. One that is there already, when a finished run is resumed, is kept.
+    """
+    path = os.path.join(workdir, "solver")
+    if os.path.exists(os.path.join(path, "1")):
+        return os.path.join(path, "1")
+    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
+        metrics = file.read()
+    return sinkhorn_tf.export_solver(
+        network,
+        path,
+        temperature=temperature,
+        n_iters=flags.FLAGS.n_iters,
+        signatures=signatures,
+        assets_extra={"metrics.json": metrics},
+        version=1,
+    )
+
+
 def key_flags(*modules):
     """The values of the flags that these modules define, a dict."""
     values = {}

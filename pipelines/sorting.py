@@ -233,24 +233,8 @@ def draw(network, scores, workdir, path):
 
 
 def export(network, workdir):
-    """Writes the SavedModel, whose logits are those that were measured.
-
-    Returns:
-        Its path. One that is there already, when a finished run is resumed, is kept.
-    """
-    path = os.path.join(workdir, "solver")
-    if os.path.exists(os.path.join(path, "1")):
-        return os.path.join(path, "1")
-    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
-        metrics = file.read()
-    return st.export_solver(
-        Logits(network).network,
-        path,
-        temperature=losses.final_temperature(),
-        n_iters=FLAGS.n_iters,
-        assets_extra={"metrics.json": metrics},
-        version=1,
-    )
+    """`runs.export` with the logits that were measured."""
+    return runs.export(Logits(network).network, workdir, losses.final_temperature())
 
 
 if __name__ == "__main__":
