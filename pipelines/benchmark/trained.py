@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from absl import flags
 
-from pipelines import datasets, jigsaw, runs
+from pipelines import datasets, images, jigsaw, runs
 
 FLAGS = flags.FLAGS
 
@@ -22,7 +22,7 @@ def main():
     network = keras.saving.load_model(path)
     source = datasets.source(FLAGS.dataset)
     size = jigsaw.image_size(source, FLAGS.grid, FLAGS.image_size)
-    test = jigsaw.evaluation_puzzles(source, "test", size, FLAGS.grid)
+    test = jigsaw.as_puzzles(images.load(source, "test", size), FLAGS.grid)
     logits = network(next(iter(test))["pieces"], training=False).numpy()
     runs.write_whole(
         os.path.join(FLAGS.workdir, "logits.npy"), lambda name: np.save(name, logits)

@@ -1,5 +1,6 @@
 """The whole program, on small data; in processes of its own where that matters."""
 
+import functools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import tensorflow_datasets as tfds
 from absl.testing import flagsaver
 
 import sinkhorn_tf as st
-from pipelines import datasets, jigsaw, puzzles
+from pipelines import datasets, jigsaw, profiling, puzzles
 from pipelines.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -30,6 +31,8 @@ QUICK = {
 }
 
 jigsaw.FLAGS.mark_as_parsed()
+# Pictures of more take longer than the short trainings.
+jigsaw._DRAWN = 2
 
 
 def run(workdir, **flags):
@@ -131,7 +134,9 @@ def test_flags_that_do_not_fit_are_refused(tmp_path, flags, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_profile_times_and_leaves_nothing(tmp_path, capsys):
+def test_profile_times_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    short = functools.partial(profiling.profile, rounds=1, burst=0.1)
+    monkeypatch.setattr(profiling, "profile", short)
     run(tmp_path / "run", profile=True)
     assert "images per second" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
