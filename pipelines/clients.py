@@ -162,9 +162,14 @@ class Grpc:
         self._grpc, self._new_request = grpc, predict_pb2.PredictRequest
         self._server, self._name = server, name
         self._timeout, self._retries = timeout, retries
-        # Whatever the size of a batch; the server has its own limit.
-        sizes = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
-        channel = grpc.insecure_channel(server, sizes)
+        options = {
+            # Whatever the size of a batch; the server has its own limit.
+            "grpc.max_send_message_length": -1,
+            "grpc.max_receive_message_length": -1,
+            # So that asking again tries to connect again.
+            "grpc.initial_reconnect_backoff_ms": 100,
+        }
+        channel = grpc.insecure_channel(server, list(options.items()))
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = name
