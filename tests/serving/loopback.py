@@ -11,6 +11,7 @@ and limits are not there.
 import http.server
 import importlib.util
 import json
+import math
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+MOST_ELEMENTS = 2**24
 # Of `TF_Code`, which is gRPC's.
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -35,6 +37,19 @@ class Refused(Exception):
     def __init__(self, code, message):
         super().__init__(message)
         self.code = code
+
+
+def refuse_large_claim(tensor):
+    """Refuses a tensor that claims far more numbers than it has.
+
+    TensorFlow's parser would repeat the last one, or zero, and take the memory for it:
+    bytes that become gigabytes before a model is asked. The server itself has no limit
+    of this kind; here it would hide what the models do.
+    """
+    claimed = math.prod(max(dim.size, 1) for dim in tensor.tensor_shape.dim)
+    if claimed > MOST_ELEMENTS:
+        message = f"{claimed} elements, the most are {MOST_ELEMENTS}"
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 class Models:
@@ -85,6 +100,8 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Predict(self, request, context):
         spec = request.model_spec
         try:
+            for tensor in request.inputs.values():
+                refuse_large_claim(tensor)
             # By the parser of TensorFlow itself, as in the server.
             inputs = {
                 name: tf.io.parse_tensor(tensor.SerializeToString(), tensor.dtype)
