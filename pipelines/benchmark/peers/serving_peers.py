@@ -12,7 +12,7 @@ class Served:
     def __init__(self, outputs):
         self._outputs = outputs
         package = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
-        self._runtime = c_api.Runtime(package, threads=0)
+        self._runtime = c_api.Runtime(package, threads=1)
 
     def serve(self, inputs):
         return self._run(inputs.model, "match", {"logits": inputs.logits})
