@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
+from pipelines import losses
 
 
 def chance(n):
@@ -49,28 +50,54 @@ def oracle(perm, same):
 
 
 def evaluate(network, puzzles):
-    """Measures a network on puzzles, with hard permutations and no noise.
+    """The `summary` of the scores of all `examples`."""
+    return summary(examples(network, puzzles), network.output_shape[-1])
+
+
+def examples(network, puzzles):
+    """Measures a network on each puzzle, with hard permutations and no noise.
 
     Args:
         network: Keras model from pieces to logits `[B, N, N]`.
         puzzles: Iterable of batches of puzzles, see `pipelines.puzzles`.
 
     Returns:
-        Dict with the scores of `metrics.json`: `proportion_wrong`,
-        `proportion_any_wrong`, `kendall_tau`, `l1` (mean absolute difference of the
-        hard reconstruction, pixels in [0, 1]), `l2` (root of the mean square of an
-        image, averaged), `pieces_right` and `puzzles_right` (shares, 1 minus the first
-        two), `n_examples`, and under `by_content` (equal pieces are interchangeable),
-        `chance` and `oracle` some of these again; under `standard_error` those of the
-        means over the examples.
+        Dict of float64 `[M]`: the scores that `summary` names, "/" between levels.
     """
     measure = _compiled_measure(network)
-    parts, count = {}, 0
+    parts = {}
     for batch in puzzles:
         for name, values in measure(batch).items():
             parts.setdefault(name, []).append(values.numpy().astype(np.float64))
-        count += len(batch["perm"])
-    scores = {name: np.concatenate(values) for name, values in parts.items()}
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def ranking(scores):
+    """The indices of the `examples`, best first.
+
+    By the number of wrong pieces, by content; then by the cross-entropy.
+    """
+    return np.lexsort((scores["cross_entropy"], scores["by_content/proportion_wrong"]))
+
+
+def summary(scores, n):
+    """The means of the scores of `examples`.
+
+    Args:
+        scores: What `examples` returns.
+        n: The number of pieces of a puzzle.
+
+    Returns:
+        Dict with the scores of `metrics.json`: `proportion_wrong`,
+        `proportion_any_wrong`, `kendall_tau`, `l1` (mean absolute difference of the
+        hard reconstruction, pixels in [0, 1]), `l2` (root of the mean square of an
+        image, averaged), `cross_entropy` (of the soft permutation at temperature 1
+        with the true one), `pieces_right` and `puzzles_right` (shares, 1 minus the
+        first two), `n_examples`, and under `by_content` (equal pieces are
+        interchangeable), `chance` and `oracle` some of these again; under
+        `standard_error` those of the means over the examples.
+    """
+    count = len(scores["proportion_wrong"])
     means = {name: float(values.mean()) for name, values in scores.items()}
     under = lambda prefix: {
         k.split("/")[1]: v for k, v in means.items() if k.startswith(prefix + "/")
@@ -89,7 +116,7 @@ def evaluate(network, puzzles):
             if "/" not in name
         },
         "by_content": under("by_content") | right(under("by_content")),
-        "chance": chance(batch["perm"].shape[-1]),
+        "chance": chance(n),
         "oracle": under("oracle"),
     }
 
@@ -118,6 +145,7 @@ def _measure(network, batch):
         "proportion_wrong": st.metrics.proportion_wrong(perm, found),
         "proportion_any_wrong": st.metrics.proportion_any_wrong(perm, found),
         "kendall_tau": st.metrics.kendall_tau(perm, found),
+        "cross_entropy": losses.cross_entropy(st.sinkhorn(logits)[:, None], perm),
         "l1": tf.reduce_mean(tf.abs(difference), [1, 2]),
         "l2": tf.sqrt(tf.reduce_mean(difference**2, [1, 2])),
         "by_content/proportion_wrong": tf.reduce_mean(tf.cast(differs, tf.float32), 1),

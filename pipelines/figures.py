@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib import colors
 
 from pipelines.runs import write_whole
@@ -39,6 +40,48 @@ def image_rows(path, rows, *, frames=None, grid=1):
                 _frame(axis, image.shape[0] / grid, grid, wrong[column])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
     figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
+    write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
+    plt.close(figure)
+
+
+def image_tables(path, tables, labels):
+    """Draws tables of images side by side, columns numbered from 0.
+
+    Args:
+        path: PNG file to write.
+        tables: Dict of a table's title to images `[rows, columns, H, W, C]` in [0, 1].
+        labels: Of the rows.
+    """
+    columns = [images.shape[1] for images in tables.values()]
+    figure, axes = plt.subplots(
+        1,
+        len(tables),
+        figsize=(0.4 * sum(columns) + 1.5, 0.4 * len(labels) + 0.6),
+        width_ratios=columns,
+        squeeze=False,
+    )
+    for axis, (title, images) in zip(axes[0], tables.items(), strict=True):
+        rows, k, height, width, channels = images.shape
+        lined = np.pad(
+            images, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1
+        )
+        whole = lined.transpose(0, 2, 1, 3, 4).reshape(
+            rows * (height + 2), k * (width + 2), channels
+        )
+        axis.imshow(
+            whole.squeeze(-1) if channels == 1 else whole,
+            cmap="gray",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
+        axis.set_title(title)
+        axis.set_frame_on(False)
+        axis.tick_params(length=0, labeltop=True, labelbottom=False)
+        axis.set_xticks((np.arange(k) + 0.5) * (width + 2), range(k) if k > 1 else [""])
+        axis.set_yticks([])
+    axes[0, 0].set_yticks((np.arange(rows) + 0.5) * (height + 2), labels)
+    figure.tight_layout(pad=0.3)
     write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
     plt.close(figure)
 

@@ -28,6 +28,7 @@ from pipelines import (
     datasets,
     evaluation,
     figures,
+    images,
     losses,
     profiling,
     puzzles,
@@ -38,19 +39,13 @@ from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "dataset", "digits", f"One of {', '.join(datasets.SOURCES)}, tfds:NAME."
-)
-flags.DEFINE_string("data_dir", None, "TFDS directory, or the folder of images.")
-flags.DEFINE_string("cache_dir", None, "Keeps decoded images for the next run.")
 flags.DEFINE_integer("grid", 2, "Pieces along a side.", lower_bound=1, upper_bound=32)
-flags.DEFINE_integer(
-    "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
-)
 flags.DEFINE_integer(
     "erode", 0, "Pixels taken off each side of a piece: pieces do not meet.", 0
 )
 flags.DEFINE_bool("offset", False, "In training erode more on some sides than others.")
+flags.DEFINE_bool("crop", True, "Training photographs are random crops of larger ones.")
+flags.DEFINE_bool("mirror", True, "Half of the training photographs are mirrored.")
 flags.DEFINE_float("rotation", 0.0, "Largest random rotation, in degrees.", 0, 180)
 flags.DEFINE_float(
     "color", 0.0, "Largest random change of brightness, contrast, saturation.", 0, 1
@@ -70,17 +65,19 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("width", 64, "context: size of a piece's vector.", lower_bound=1)
 flags.DEFINE_integer("depth", 4, "context: blocks of attention.", lower_bound=0)
 flags.DEFINE_integer("heads", 8, "context: heads of attention.", lower_bound=1)
+flags.DEFINE_integer(
+    "edge_scales",
+    1,
+    "context: compare edges of 1, 2, 4, ... pixels, so many; 0: no edges.",
+    lower_bound=0,
+    upper_bound=6,
+)
 flags.DEFINE_enum(
     "loss",
     None,
     ["reconstruction", "cross_entropy"],
     "Of the softly restored image (SN eq. 5), or of the soft permutation with the true "
     "one.",
-)
-flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
-flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
-flags.DEFINE_integer(
-    "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
 )
 flags.DEFINE_bool(
     "mirrored",
@@ -94,6 +91,7 @@ runs.define_training_flags(
     learning_rate=None,
     warmup_steps=100,
     averaging=0.99,
+    weight_decay=0.0,
     validate_every=500,
     checkpoint_every=250,
     temperature=1.0,
@@ -105,7 +103,10 @@ runs.define_training_flags(
     jit_compile="operator",
 )
 flags.adopt_module_key_flags(runs)
+flags.adopt_module_key_flags(images)
 
+# Puzzles in a picture.
+_DRAWN = 10
 # What a flag is if it is not given.
 _OF_NETWORK = {
     "paper": {"loss": "reconstruction", "learning_rate": 0.02, "noise_scale": 1.0},
@@ -116,35 +117,31 @@ _OF_NETWORK = {
 def main():
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
-    if not FLAGS["split"].using_default_value:
-        raise UserError(
-            "--split goes with --evaluate; a training is always reported on the test "
-            f"split. Received: --split={FLAGS.split}"
-        )
+    images.check_split()
     complete_flags()
     check_flags()
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
     # Photographs are kept larger, as room for random crops.
-    stored = round(size * 9 / 8) if source.photographs else size
-    images = load(source, "train", stored).images
+    stored = round(size * 9 / 8) if source.photographs and FLAGS.crop else size
+    fitted_on = images.load(source, "train", stored).images
     print(
-        f"{source.name}: {len(images):,} training images, puzzles of {size} x {size} px",
+        f"{source.name}: {len(fitted_on):,} training images, puzzles of {size} x {size} px",
         file=sys.stderr,
     )
     if FLAGS.profile:
         with tempfile.TemporaryDirectory() as workdir:
-            trainer = make_trainer(images, source, size, workdir)
+            trainer = make_trainer(fitted_on, source, size, workdir)
             seconds = profiling.profile(trainer.parts())
         return print(profiling.table(profiling.rates(seconds, FLAGS.batch_size)))
-    values = runs.key_flags(sys.modules[__name__], runs)
+    values = runs.key_flags(sys.modules[__name__], images, runs)
     # So that a run is not resumed on other images.
-    values["training_images"] = hashlib.sha256(images).hexdigest()
+    values["training_images"] = hashlib.sha256(fitted_on).hexdigest()
     workdir = runs.start(
         values,
         f"runs/jigsaw_{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
     )
-    trainer = make_trainer(images, source, size, workdir)
+    trainer = make_trainer(fitted_on, source, size, workdir)
     network, seconds = trainer.run(), trainer.seconds
     runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
     report(network, source, "test", workdir, "", values, seconds)
@@ -181,15 +178,9 @@ def image_size(source, grid, size):
         size: The size asked for, or None for the nearest to the source's own.
 
     Raises:
-        UserError: If the size asked for is no multiple.
+        UserError: If the size asked for is no multiple, or --erode too large for it.
     """
-    if size is None:
-        size = max(round(source.native_size / grid), 1) * grid
-    if size % grid:
-        raise UserError(
-            f"--image_size must be a multiple of --grid={grid}, such as "
-            f"{max(round(size / grid), 1) * grid}. Received: --image_size={size}"
-        )
+    size = images.image_size(source, grid, size)
     if size // grid <= 2 * FLAGS.erode:
         raise UserError(
             f"--erode leaves nothing of pieces of {size // grid} pixels. "
@@ -198,9 +189,9 @@ def image_size(source, grid, size):
     return size
 
 
-def make_trainer(images, source, size, workdir):
+def make_trainer(fitted_on, source, size, workdir):
     """The `training.Training` of a network, or of what was begun in `workdir`."""
-    held_out = evaluation_puzzles(source, "validation", size, FLAGS.grid)
+    held_out = as_puzzles(images.load(source, "validation", size), FLAGS.grid)
     side = size // FLAGS.grid - 2 * FLAGS.erode
     return training.Training(
         lambda: st.networks.jigsaw_network(
@@ -212,10 +203,11 @@ def make_trainer(images, source, size, workdir):
             width=FLAGS.width,
             depth=FLAGS.depth,
             heads=FLAGS.heads,
+            edge_scales=FLAGS.edge_scales,
         ),
         example_losses,
         lambda first, last: puzzles.training_puzzles(
-            images,
+            fitted_on,
             grid=FLAGS.grid,
             size=size,
             batch_size=FLAGS.batch_size,
@@ -224,7 +216,7 @@ def make_trainer(images, source, size, workdir):
             seed=FLAGS.seed,
             margin=FLAGS.erode,
             augment=puzzles.Augmentation(
-                mirror=source.photographs,
+                mirror=source.photographs and FLAGS.mirror,
                 rotation=FLAGS.rotation,
                 color=FLAGS.color,
                 offset=FLAGS.offset,
@@ -245,23 +237,8 @@ def example_losses(network, batch):
     return losses.reconstruction(soft, batch["pieces"], batch["target"])
 
 
-def load(source, split, size):
-    """The images of a split, `datasets.Images`; says how many files were broken."""
-    found = datasets.load(
-        source.name,
-        split,
-        size=size,
-        data_dir=FLAGS.data_dir,
-        cache_dir=FLAGS.cache_dir,
-    )
-    if found.skipped:
-        print(f"{split}: skipped {found.skipped} broken files", file=sys.stderr)
-    return found
-
-
-def evaluation_puzzles(source, split, size, grid):
-    """The puzzles of a split to measure on, a `tf.data.Dataset`."""
-    found = load(source, split, size)
+def as_puzzles(found, grid):
+    """The puzzles of `datasets.Images` to measure on, a `tf.data.Dataset`."""
     return puzzles.evaluation_puzzles(
         found.images,
         found.file_order,
@@ -291,23 +268,25 @@ def evaluate_run(workdir):
             f"The network was trained on images with {channels} channels. "
             f"Received: --dataset={source.name} with {source.channels}"
         )
-    suffix = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
-    suffix += "_mirrored" * FLAGS.mirrored
-    report(
-        network, source, FLAGS.split, workdir, f"_{source.file_name}_{suffix}", values
-    )
+    suffix = images.evaluation_suffix(source) + "_mirrored" * FLAGS.mirrored
+    report(network, source, FLAGS.split, workdir, suffix, values)
 
 
 def report(network, source, split, workdir, suffix, values, seconds=None):
-    """Measures, prints and draws: `metrics<suffix>.json`, `puzzles<suffix>.png`."""
+    """Measures, prints and draws.
+
+    Writes `metrics<suffix>.json`, and pictures of the first puzzles, of those solved
+    best, and of those solved worst: `puzzles<suffix>.png`, `best...`, `worst...`.
+    """
     if FLAGS.mirrored:
         network = with_mirrored(network)
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
     size = grid * (side + 2 * FLAGS.erode)
-    held_out = evaluation_puzzles(source, split, size, grid)
+    found = images.load(source, split, size)
     started = time.monotonic()
-    scores = evaluation.evaluate(network, held_out)
+    examples = evaluation.examples(network, as_puzzles(found, grid))
+    scores = evaluation.summary(examples, n)
     scores["seconds"] = {"evaluation": time.monotonic() - started}
     if seconds is not None:
         scores["seconds"]["training"] = seconds
@@ -315,11 +294,16 @@ def report(network, source, split, workdir, suffix, values, seconds=None):
     scores["versions"] = runs.versions()
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     runs.write_json(metrics, scores)
-    picture = os.path.join(workdir, f"puzzles{suffix}.png")
-    draw(network, next(iter(held_out)), picture)
+    order = evaluation.ranking(examples)
+    shown = {"puzzles": np.arange(len(order)), "best": order, "worst": order[::-1]}
+    pictures = []
+    for name, chosen in shown.items():
+        some = datasets.Images(*(x[chosen[:_DRAWN]] for x in found[:2]), 0)
+        pictures.append(os.path.join(workdir, f"{name}{suffix}.png"))
+        draw(network, next(iter(as_puzzles(some, grid))), pictures[-1])
     print(f"\nJigsaw {grid}x{grid}, {source.name} {split}")
     print(evaluation.table(scores))
-    print(f"Metrics: {metrics}\nPicture: {picture}")
+    print(f"Metrics: {metrics}\nPictures: {', '.join(pictures)}")
 
 
 def with_mirrored(network):
@@ -333,9 +317,8 @@ def with_mirrored(network):
     return keras.Model(pieces, logits)
 
 
-def draw(network, puzzle, path, count=10):
+def draw(network, puzzle, path):
     """Draws scrambled, soft, hard and original images (SN figure 1a)."""
-    puzzle = {name: value[:count] for name, value in puzzle.items()}
     pieces, target = puzzle["pieces"], puzzle["target"]
     logits = network(pieces, training=False)
     grid = math.isqrt(pieces.shape[1])

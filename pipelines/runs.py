@@ -20,7 +20,16 @@ from pipelines.errors import UserError
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 # Flags that say where a run is kept and what is done with it, not what it is.
-_ELSEWHERE = {"workdir", "resume", "export", "data_dir", "cache_dir", "profile"}
+_ELSEWHERE = {
+    "workdir",
+    "resume",
+    "export",
+    "data_dir",
+    "cache_dir",
+    "profile",
+    "judge",
+    "judge_only",
+}
 # What may differ between a run and its resumption.
 _FREE = _ELSEWHERE | {
     "distribute",
@@ -28,6 +37,7 @@ _FREE = _ELSEWHERE | {
     "mirrored",
     "split",
     "evaluation_batch_size",
+    "judge_steps",
 }
 
 
@@ -65,6 +75,7 @@ def define_training_flags(**defaults):
     )
     count("warmup_steps", "Steps until the highest rate is reached.", 0)
     number("averaging", "Decay of the average of the weights; 0: none.", 0, 0.999999)
+    number("weight_decay", "Of Adam, relative to the rate (AdamW).", 0, 1e3)
     count("validate_every", "Steps between validations.")
     count("checkpoint_every", "Steps between checkpoints.")
     number("temperature", "Temperature of the Sinkhorn operator.", 1e-6)
@@ -101,6 +112,7 @@ def training_options():
         "schedule",
         "warmup_steps",
         "averaging",
+        "weight_decay",
         "validate_every",
         "checkpoint_every",
     )
@@ -258,6 +270,8 @@ def main(program):
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.WARNING)
+        # Its warnings, such as of functions traced again, are for developers.
+        tf.get_logger().setLevel("ERROR")
         try:
             program()
         except UserError as error:

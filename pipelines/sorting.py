@@ -40,6 +40,7 @@ runs.define_training_flags(
     learning_rate=0.1,
     warmup_steps=0,
     averaging=0.999,
+    weight_decay=0.0,
     validate_every=500,
     checkpoint_every=500,
     temperature=1.0,

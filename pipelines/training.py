@@ -36,6 +36,8 @@ class Training:
         warmup_steps: Steps until it is reached.
         averaging: Decay of the exponential average of the weights, 0 for none. It is
             the average that is validated and kept.
+        weight_decay: Each step takes this share, times the rate, off the weights
+            (Loshchilov and Hutter 2019); biases and norms are spared.
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints of the state.
         jit_compile: Whether XLA compiles the whole step; never done for several
@@ -59,6 +61,7 @@ class Training:
         schedule="cosine",
         warmup_steps=100,
         averaging=0.99,
+        weight_decay=0.0,
         validate_every=500,
         checkpoint_every=250,
         jit_compile=True,
@@ -89,7 +92,12 @@ class Training:
             self.average = keras.models.clone_model(self.network)
             self.average.set_weights(self.network.get_weights())
             self.best = keras.models.clone_model(self.network)
-            self._optimizer = keras.optimizers.Adam(self._schedule)
+            self._optimizer = keras.optimizers.Adam(
+                self._schedule, weight_decay=weight_decay or None
+            )
+            self._optimizer.exclude_from_weight_decay(
+                var_names=["bias", "gamma", "beta"]
+            )
             self._optimizer.build(self.network.trainable_variables)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._best_score = tf.Variable(float("inf"), trainable=False)

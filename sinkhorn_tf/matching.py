@@ -67,6 +67,11 @@ def certified_matching(
     is monotone: the gap is exactly 0. Otherwise it includes an allowance for the
     rounding of the sums.
 
+    A soft permutation `S(X / t)` comes close to this value as t falls:
+    `t, _ = st.entropic.temperature_for_accuracy(-X, epsilon)` is a temperature for
+    which `value - <S(X / t), X> <= epsilon` is proven (Weed 2018), `X` `[N, N]` and
+    `st.sinkhorn_solve(X, t).plan` the soft permutation.
+
     Args:
         logits: As in `matching`.
         temperature: None, or a positive scale of the logits. It is checked, and may

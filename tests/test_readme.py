@@ -26,8 +26,15 @@ def test_the_keras_example_sorts(examples, capsys):
 def test_the_solver_answers(examples, monkeypatch):
     monkeypatch.chdir(README.parent)
     names = {}
-    exec(examples[2], names)  # noqa: S102
+    exec(examples[3], names)  # noqa: S102
     assert names["answer"]["restored"].shape == (1, 8, 8, 1)
+
+
+def test_the_temperature_is_low_enough(examples):
+    names = {}
+    exec(examples[2], names)  # noqa: S102
+    assert 0 < names["loss"] <= 0.1
+    assert names["bound"] == "fast_rate" and names["temperature"] < 1
 
 
 def test_the_functions_have_the_shapes_that_are_printed(examples):

@@ -44,7 +44,7 @@ def test_a_solver_runs_without_the_package(name, run_python):
     solver = tf.saved_model.load(sys.argv[1])
     signature = solver.signatures["serving_default"]
     inputs = {
-        key: tf.random.stateless_uniform([2, *spec.shape[1:]], [0, 1])
+        key: tf.cast(tf.random.stateless_uniform([2, *spec.shape[1:]], [0, 1]), spec.dtype)
         for key, spec in signature.structured_input_signature[1].items()
     }
     answer = signature(**inputs)
@@ -63,3 +63,18 @@ def test_the_jigsaw_of_mnist_answers_for_an_image_and_says_its_metrics():
     said = json.loads(record.read_text())
     assert said["n_examples"] == 10_000 and said["proportion_wrong"] < 0.09
     assert said["flags"]["network"] == "context"
+
+
+def test_the_assembly_of_mnist_answers_for_a_digit_and_says_its_metrics():
+    solver = tf.saved_model.load(ROOT / "assembly_mnist" / "1")
+    pieces = np.random.default_rng(0).random((2, 100, 3, 3, 1), np.float32)
+    answer = solver.signatures["serving_default"](
+        pieces=tf.constant(pieces), digit=tf.constant([3, 8])
+    )
+    assert set(answer) == {"permutation", "restored", "plan", "value", "gap"}
+    permutation, restored = (answer[k].numpy() for k in ("permutation", "restored"))
+    for b in range(2):
+        np.testing.assert_array_equal(restored[b, permutation[b]], pieces[b])
+    record = ROOT / "assembly_mnist" / "1" / "assets.extra" / "metrics.json"
+    said = json.loads(record.read_text())
+    assert said["n_pairs"] == 90_000 and said["hard"]["acceptance"] > 0.95

@@ -59,9 +59,10 @@ def load(name, split, *, size, data_dir=None, cache_dir=None):
 
     Returns:
         `Images`: `images` uint8 `[M, size, size, channels]`; `file_order` int64 `[M]`;
-        `skipped`, the number of broken files left out. `file_order` is the example's
-        index in the whole source for `digits` and `folder`, in the split for `photos`,
-        in the TFDS split that holds it for the others, whatever part is asked for.
+        `skipped`, the number of broken files left out; `labels` int64 `[M]` of `digits`
+        and `mnist`, or None. `file_order` is the example's index in the whole source
+        for `digits` and `folder`, in the split for `photos`, in the TFDS split that
+        holds it for the others, whatever part is asked for.
 
     Raises:
         DataError: If the name, the split or the size is not valid, the data are

@@ -38,7 +38,7 @@ def kept(reader, split, size, cache_dir):
     path = folder / f"{name}-{slug}-{size}-{digest}.npy"
     if path.exists():
         try:
-            return _read(path, (size, size, reader.source.channels))
+            return _read(path, size, reader.source)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             logging.warning("Rebuilding the broken cache %s: %s", path, error)
     loaded = reader.read(split, size)
@@ -52,13 +52,18 @@ def kept(reader, split, size, cache_dir):
     return loaded
 
 
-def _read(path, shape):
+def _read(path, size, source):
     images = np.load(path, mmap_mode="r")
     with open(path.with_suffix(".npz"), "rb") as file, np.load(file) as rest:
         file_order, skipped = rest["file_order"], int(rest["skipped"])
-    if images.dtype != np.uint8 or images.shape != (len(file_order), *shape):
+        # Files of before there were labels lack the key.
+        labels = rest["labels"] if source.n_labels else ()
+    shape = (len(file_order), size, size, source.channels)
+    if images.dtype != np.uint8 or images.shape != shape:
         raise ValueError(f"it holds {images.dtype} {images.shape}")
-    return Images(images, file_order, skipped)
+    if len(labels) not in (0, len(file_order)):
+        raise ValueError(f"it holds {len(labels)} labels")
+    return Images(images, file_order, skipped, labels if len(labels) else None)
 
 
 def _save_images(file, loaded):
@@ -66,7 +71,13 @@ def _save_images(file, loaded):
 
 
 def _save_rest(file, loaded):
-    np.savez(file, file_order=loaded.file_order, skipped=loaded.skipped)
+    labels = () if loaded.labels is None else loaded.labels
+    np.savez(
+        file,
+        file_order=loaded.file_order,
+        skipped=loaded.skipped,
+        labels=np.asarray(labels, np.int64),
+    )
 
 
 def _write(path, save, loaded):

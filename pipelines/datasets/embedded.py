@@ -33,7 +33,8 @@ class Digits:
     def read(self, split, size):
         from sklearn.datasets import load_digits
 
-        grey = load_digits().images  # Values 0..16.
+        found = load_digits()
+        grey = found.images  # Values 0..16.
         chosen = seeded_part(self.source.name, split, len(grey))
         pixels = np.round(grey[chosen, :, :, np.newaxis] * (255 / 16))
         batches = (
@@ -43,7 +44,7 @@ class Digits:
         )
         shape = (len(chosen), size, size, self.source.channels)
         images = collect(batches, shape, self.source.name)
-        return Images(images, chosen, 0)
+        return Images(images, chosen, 0, found.target[chosen].astype(np.int64))
 
 
 class Photos:

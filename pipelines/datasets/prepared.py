@@ -74,9 +74,12 @@ class Prepared:
             if self.source.name == "imagenet" and split in ("train", "validation"):
                 chosen = self._part_by_hash(builder, split, expression, count)
             images = self._decode(builder, expression, count, chosen, size)
+            labels = None
+            if self.source.n_labels and "label" in builder.info.features:
+                labels = _labels(builder, expression)[chosen]
         except tf.errors.OpError as error:
             raise self._damaged(what_failed(error)) from error
-        return Images(images, file_order[chosen], 0)
+        return Images(images, file_order[chosen], 0, labels)
 
     def _open(self):
         import tensorflow_datasets as tfds
@@ -178,6 +181,13 @@ def _file_order(builder, expression):
         taken = piece.take if piece.take >= 0 else piece.examples_in_shard - piece.skip
         parts.append(first + np.arange(taken))
     return np.concatenate(parts)
+
+
+def _labels(builder, expression):
+    """Reads the label of every selected example, int64."""
+    batches = _raw(builder, expression, "label").batch(1024)
+    parts = [batch["label"] for batch in batches.as_numpy_iterator()]
+    return np.concatenate(parts).astype(np.int64)
 
 
 def _raw(builder, expression, feature):

@@ -27,12 +27,14 @@ class Source:
         native_size: The default side of its square images, in pixels.
         channels: 1 or 3.
         photographs: Whether horizontal flips and random crops are sound in training.
+        n_labels: How many classes its examples are labelled with, 0 for no labels.
     """
 
     name: str
     native_size: int
     channels: int
     photographs: bool
+    n_labels: int = 0
 
     @property
     def file_name(self):
@@ -47,19 +49,21 @@ class Images(NamedTuple):
         images: uint8 `[M, size, size, channels]`.
         file_order: int64 `[M]`, the example's index in file order.
         skipped: The number of broken files that were left out.
+        labels: int64 `[M]`, the classes, or None where there are none.
     """
 
     images: np.ndarray
     file_order: np.ndarray
     skipped: int
+    labels: np.ndarray | None = None
 
 
 SOURCES = {
     known.name: known
     for known in (
-        Source("digits", 8, 1, photographs=False),
+        Source("digits", 8, 1, photographs=False, n_labels=10),
         Source("photos", 64, 3, photographs=True),
-        Source("mnist", 28, 1, photographs=False),
+        Source("mnist", 28, 1, photographs=False, n_labels=10),
         Source("celeba", 64, 3, photographs=True),
         Source("imagenet", 72, 3, photographs=True),
         Source("folder", 64, 3, photographs=True),

@@ -21,7 +21,8 @@ def renewed(text, row, found):
             kept.append(line)
     said = next((k for k, x in enumerate(kept) if not x.startswith("#")), len(kept))
     program = records.program(row)
-    made = {"sorting": _sorting, "jigsaw": _jigsaw}[program](row, found)
+    kinds = {"sorting": _sorting, "jigsaw": _jigsaw, "assembly": _assembly}
+    made = kinds[program](row, found)
     # On one line, however long, to be copied.
     made.append(
         f"# Command: python -m pipelines.{program} --flagfile=configs/{row}.cfg"
@@ -57,4 +58,17 @@ def _jigsaw(row, found):
         cells = [tables.short(tables.mean([r[key] for r in found])) for key in keys]
         parts = ", ".join(f"{n} {x}" for n, x in zip(names, cells, strict=True))
         lines.append(f"# Ours: {parts}; {tables.minutes(found)} minutes on two cores")
+    return lines
+
+
+def _assembly(row, found):
+    lines = [
+        f"# Paper: {paper.ASSEMBLY} of hard reconstructions as another digit accepted"
+    ]
+    if found:
+        share = tables.share(tables.mean([r["hard"]["acceptance"] for r in found]))
+        lines.append(
+            f"# Ours: {share}, {tables.runs_of(found)}; {tables.minutes(found)} minutes "
+            "on two cores"
+        )
     return lines

@@ -1,5 +1,6 @@
 """Records: the metrics of the runs of a config, one for each seed, beside it."""
 
+import glob
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pipelines import runs
 from pipelines.errors import UserError
 
 # The beginnings of rows, and the programs that make them.
-_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw"}
+_PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw", "assembly_": "assembly"}
 
 
 def program(row):
@@ -82,7 +83,8 @@ def gathered(configs, row, workdirs):
     """The record of a row from the `metrics.json` of its run directories.
 
     Returns:
-        A list of metrics, by seed.
+        A list of metrics, by seed; with `evaluations`, by dataset, where the run was
+        measured with `--evaluate` on test splits.
 
     Raises:
         UserError: If there is no such row, the runs are not those of its config, a seed
@@ -93,24 +95,28 @@ def gathered(configs, row, workdirs):
         raise UserError(
             f"There is no config of that name in {configs}. Received: --row={row}"
         )
-    expected = expected_flags(configs, [row])[row]
-    found = {}
+    found, workdir_of = {}, {}
     for workdir in workdirs:
         metrics = runs.read_json(os.path.join(workdir, "metrics.json"), dict)
         given = runs.settings(metrics.get("flags", {}))
         if "seed" not in given or "training" not in metrics.get("seconds", {}):
             raise UserError(f"Not the metrics of a training. Received: {workdir}")
-        for name, value in given.items():
-            if name != "seed" and value != expected.get(name, value):
-                raise UserError(
-                    f"The run in {workdir} is not one of {path}. Received: "
-                    f"--{name}={value}, expected {expected[name]}"
-                )
         if given["seed"] in found:
             raise UserError(
                 f"Two of the runs have the same seed. Received: --seed={given['seed']}"
             )
+        workdir_of[given["seed"]] = workdir
         found[given["seed"]] = {**metrics, "flags": given}
+        if evaluations := _evaluations(workdir):
+            found[given["seed"]]["evaluations"] = evaluations
+    expected = expected_flags(configs, [row])[row]
+    for seed, metrics in found.items():
+        for name, value in metrics["flags"].items():
+            if name != "seed" and value != expected.get(name, value):
+                raise UserError(
+                    f"The run in {workdir_of[seed]} is not one of {path}. Received: "
+                    f"--{name}={value}, expected {expected[name]}"
+                )
     earlier = len(read(configs, row))
     if len(found) < earlier:
         raise UserError(
@@ -118,3 +124,20 @@ def gathered(configs, row, workdirs):
             f"it first. Received: {len(found)}"
         )
     return [found[seed] for seed in sorted(found)]
+
+
+def _evaluations(workdir):
+    """What `--evaluate` has found on test splits: a dict of names to scores.
+
+    The names are those of datasets, with " mirrored" after them where the logits were
+    averaged with those of the mirror images.
+    """
+    found = {}
+    for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
+        metrics = runs.read_json(path)
+        flags = metrics.get("flags", {})
+        if flags.get("split") == "test" and "mirrored" in flags:
+            name = flags["dataset"] + " mirrored" * flags["mirrored"]
+            dropped = ("flags", "versions", "seconds")
+            found[name] = {k: v for k, v in metrics.items() if k not in dropped}
+    return found

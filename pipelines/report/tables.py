@@ -167,6 +167,58 @@ def jigsaw_by_content(records):
     return _table(heads, lines)
 
 
+def generalisation(records):
+    """P.W. of networks on datasets that they were not trained on."""
+    rows = [(r, s) for r, s in _jigsaw_rows(records) if _elsewhere(s)]
+    names = sorted({name for _, scores in rows for name in _elsewhere(scores)})
+    lines = []
+    for row, scores in rows:
+        found = {**_elsewhere(scores), scores["flags"]["dataset"]: scores}
+        cells = [
+            interval(found[name], "proportion_wrong") if name in found else ""
+            for name in names
+        ]
+        lines.append([f"`{row}`", *cells])
+    return _table(["P.W. of", *(f"on {name}" for name in names)], lines)
+
+
+def mirrored(records):
+    """Scores with logits as they are, and averaged with those of the mirror image."""
+    heads = ["row", "P.W.", "P.W., averaged", "P.A.W.", "P.A.W., averaged"]
+    lines = []
+    for row, scores in _jigsaw_rows(records):
+        name = f"{scores['flags']['dataset']} mirrored"
+        averaged = scores.get("evaluations", {}).get(name)
+        if averaged:
+            keys = ("proportion_wrong", "proportion_any_wrong")
+            cells = [interval(x, key) for key in keys for x in (scores, averaged)]
+            lines.append([f"`{row}`", *cells])
+    return _table(heads, lines)
+
+
+def jigsaw_ablation(records):
+    """One choice changed in each row of the short trainings."""
+    heads = ["row", "changed", "P.W.", "P.A.W.", "cross-entropy", "minutes"]
+    lines = []
+    bases = [row for row in sorted(records) if row.endswith("_short")]
+    for base in bases:
+        beginning = base.removesuffix("short")
+        others = [r for r in sorted(records) if r.startswith(beginning) and r != base]
+        for row in (base, *others):
+            scores = _mean(records[row])
+            lines.append(
+                [
+                    f"`{row}`",
+                    "" if row == base else _changes(records[base][0], scores),
+                    interval(scores, "proportion_wrong"),
+                    interval(scores, "proportion_any_wrong"),
+                    f"{scores['cross_entropy']:.3f}",
+                    minutes([scores]),
+                ]
+            )
+    return _table(heads, lines)
+
+
 def interval(scores, name):
     """A score with its 95 % interval, such as `.147 (.144 to .150)`.
 
@@ -187,17 +239,64 @@ def interval(scores, name):
     return f"{short(value)} ({short(low)} to {short(high)})"
 
 
+def assembly(records):
+    """SN section 4.3: the shares that the judge accepts, the diagonal apart."""
+    heads = ["row", "", "another digit, hard", "another digit, soft"]
+    heads += ["same digit, hard", "same digit, soft", "judge", "minutes"]
+    lines = []
+    for row in _assembly_rows(records):
+        found = records[row]
+        judge = share(found[0]["judge"]["accuracy"])
+        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", ".992", ""])
+        for label, over in ((runs_of(found), mean), ("worst", min)):
+            shares = [
+                share(over([r[kind][name] for r in found]))
+                for name in ("acceptance", "same_digit")
+                for kind in ("hard", "soft")
+            ]
+            said = ["", ""] if label == "worst" else [judge, minutes(found)]
+            lines.append(["", label, *shares, *said])
+    return _table(heads, lines)
+
+
+def assembly_pairs(records):
+    """Hard / soft by source and target, in the row without a suffix."""
+    if not records.get("assembly_mnist"):
+        return []
+    found = _mean(records["assembly_mnist"])
+    both = zip(found["hard"]["table"], found["soft"]["table"], strict=True)
+    lines = [
+        [str(k), *(f"{short(x)} / {short(y)}" for x, y in zip(*cells, strict=True))]
+        for k, cells in enumerate(both)
+    ]
+    return _table(["pieces of", *map(str, range(len(lines)))], lines)
+
+
+def _assembly_rows(records):
+    return [r for r in sorted(records) if r.startswith("assembly_") and records[r]]
+
+
 def _jigsaw_rows(records):
     order = {"mnist": 0, "celeba": 1, "imagenet": 2}
     rows = [r for r in records if re.fullmatch(r"jigsaw_[a-z]+_\d+x\d+_\w+", r)]
 
     def place(row):
         _, source, grid, network = row.split("_")[:4]
-        return order.get(source, -1), network, grid
+        return order.get(source, -1), network, row.count("_"), grid
 
     return [
         (row, _mean(records[row])) for row in sorted(rows, key=place) if records[row]
     ]
+
+
+def _elsewhere(scores):
+    """The evaluations of a run on other datasets than its own: a dict."""
+    own = scores["flags"]["dataset"]
+    return {
+        name: found
+        for name, found in scores.get("evaluations", {}).items()
+        if name != own and not name.endswith(" mirrored")
+    }
 
 
 def _mean(found):
@@ -207,6 +306,8 @@ def _mean(found):
         return {k: _mean([x[k] for x in found]) for k in first if k != "flags"} | (
             {"flags": first["flags"]} if "flags" in first else {}
         )
+    if isinstance(first, list):
+        return [_mean(list(of_runs)) for of_runs in zip(*found, strict=True)]
     return mean(found) if isinstance(first, float) else first
 
 
@@ -216,12 +317,14 @@ def _changes(base, metrics):
     changed = {
         name: value
         for name, value in metrics["flags"].items()
-        if name != "seed" and value != before.get(name)
+        if name not in ("seed", "training_images") and value != before.get(name)
     }
-    return " ".join(
-        f"`--{name}`" if value is True else f"`--{name}={value}`"
-        for name, value in changed.items()
+    written = lambda name, value: (
+        ("--" if value else "--no") + name
+        if isinstance(value, bool)
+        else f"--{name}={value}"
     )
+    return " ".join(f"`{written(name, value)}`" for name, value in changed.items())
 
 
 def _sorting_rows(records):
@@ -242,4 +345,9 @@ TABLES = {
     "sorting_ablation": sorting_ablation,
     "jigsaw": jigsaw,
     "jigsaw_by_content": jigsaw_by_content,
+    "assembly": assembly,
+    "assembly_pairs": assembly_pairs,
+    "jigsaw_ablation": jigsaw_ablation,
+    "generalisation": generalisation,
+    "mirrored": mirrored,
 }

@@ -14,27 +14,39 @@ class EdgeFeatures(keras.layers.Layer):
     the other pieces, to the best fit that i has, and to the best fit that j has: what
     counts is whether two pieces suit each other better than they suit the others.
 
+    Edges can be compared at several scales: as lines of 1, 2, 4, ... pixels' width,
+    smoothed along the edge as much. The coarse ones see across a gap.
+
     Has no weights, and knows nothing of positions. Computed in float32 at least:
     differences of neighbouring pixels are lost in half precision.
+
+    Args:
+        scales: Number of scales, from single pixels on.
 
     Call arguments:
         pieces: `[B, N, height, width, channels]`, values in [0, 1].
 
     Returns:
-        `[B, N, N, 24]`, entry i, j for the pair of pieces i and j; 0 where i = j.
+        `[B, N, N, 24 * scales]`, entry i, j for the pair of pieces i and j; 0 where
+        i = j.
+
+    Raises:
+        ValueError: If `scales` is below 1.
     """
 
-    N_FEATURES = 24
-
-    def __init__(self, **kwargs):
+    def __init__(self, scales=1, **kwargs):
         super().__init__(**{"autocast": False, **kwargs})
+        if scales < 1:
+            raise ValueError(f"scales must be at least 1. Received: scales={scales}")
+        self.scales = scales
 
     def call(self, pieces):
         wide = pieces.dtype == tf.float64 and self.compute_dtype == "float64"
         pieces = tf.cast(pieces, tf.float64 if wide else tf.float32)
         columns = tf.transpose(pieces, [0, 1, 3, 2, 4])
-        right = _continuation(columns)
-        below = _continuation(pieces)
+        widths = [2**scale for scale in range(self.scales)]
+        right = tf.concat([_continuation(columns, w) for w in widths], axis=-1)
+        below = tf.concat([_continuation(pieces, w) for w in widths], axis=-1)
         # j is left of i if i is right of j.
         both = [right, _transposed(right), below, _transposed(below)]
         fit = tf.concat(both, axis=-1)
@@ -52,15 +64,21 @@ class EdgeFeatures(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, n = input_shape[:2]
-        return (batch, n, n, self.N_FEATURES)
+        return (batch, n, n, 24 * self.scales)
+
+    def get_config(self):
+        return {**super().get_config(), "scales": self.scales}
 
 
-def _continuation(lines):
+def _continuation(lines, width):
     """Log squared differences of last lines and first lines: `[B, N, N, 2]`.
 
     Args:
         lines: `[B, N, line, pixel, channel]`.
+        width: How many lines count as one, and how many pixels of a line.
     """
+    if width > 1:
+        lines = _pooled(lines, width)
     depth = lines.shape[2]
     last, first = lines[:, :, -1], lines[:, :, 0]
     before, after = lines[:, :, max(depth - 2, 0)], lines[:, :, min(1, depth - 1)]
@@ -68,6 +86,17 @@ def _continuation(lines):
     found = [_mean_squared_differences(a, b) for a, b in pairs]
     # A hundredth of the range, squared: less is noise.
     return tf.math.log(tf.stack(found, axis=-1) + 1e-4)
+
+
+def _pooled(lines, width):
+    """The two outermost lines of `width` on either side, means over blocks."""
+    _, n, depth, length, channels = lines.shape
+    width = min(width, max(depth // 2, 1), length)
+    ends = tf.concat([lines[:, :, : 2 * width], lines[:, :, -2 * width :]], axis=2)
+    flat = tf.reshape(ends, [-1, ends.shape[2], length, channels])
+    # Blocks at the end of a line that is no multiple are means of what is there.
+    flat = tf.nn.avg_pool2d(flat, [width, width], [width, width], "SAME")
+    return tf.reshape(flat, [-1, n, *flat.shape[1:]])
 
 
 def _mean_squared_differences(a, b):

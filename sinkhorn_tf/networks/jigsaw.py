@@ -2,7 +2,7 @@
 
 import keras
 
-from sinkhorn_tf.networks.attention import PairAttention
+from sinkhorn_tf.networks.attention import attention_blocks
 from sinkhorn_tf.networks.edges import EdgeFeatures
 
 KINDS = ("paper", "context")
@@ -18,6 +18,7 @@ def jigsaw_network(
     width: int = 64,
     depth: int = 4,
     heads: int = 8,
+    edge_scales: int = 1,
     name: str | None = None,
 ) -> keras.Model:
     """A network for jigsaw puzzles, for which scrambling permutes the logits' rows.
@@ -36,6 +37,7 @@ def jigsaw_network(
         filters, kernel_size: Of the convolution of "paper", in pixels.
         width, depth, heads: Of "context": the size of a piece's vector, blocks, and
             heads of attention in each.
+        edge_scales: Of "context": see `EdgeFeatures`; 0 for attention without them.
         name: Name of the model.
 
     Returns:
@@ -54,7 +56,10 @@ def jigsaw_network(
     else:
         x = _encoded(x, width)
         x = keras.ops.reshape(x, (-1, n_pieces, width))
-        x = _in_context(x, EdgeFeatures(name="edges")(pieces), depth, heads)
+        pairs = None
+        if edge_scales:
+            pairs = EdgeFeatures(edge_scales, name="edges")(pieces)
+        x = attention_blocks(x, pairs, depth, heads)
     x = keras.layers.Dense(n_pieces, name="logits")(x)
     logits = keras.ops.reshape(x, (-1, n_pieces, n_pieces))
     return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")
@@ -91,17 +96,3 @@ def _encoded(x, width):
             break
     x = keras.layers.Flatten()(x)
     return keras.layers.Dense(width, name="piece")(x)
-
-
-def _in_context(x, pairs, depth, heads):
-    """Blocks of attention among the pieces `[B, N, width]`, and their last norm."""
-    width = x.shape[-1]
-    pairs = keras.layers.Dense(32, activation="relu", name="pairs")(pairs)
-    norm = lambda name: keras.layers.LayerNormalization(epsilon=1e-5, name=name)
-    for block in range(1, depth + 1):
-        y = norm(f"attention_norm_{block}")(x)
-        x = x + PairAttention(heads, name=f"attention_{block}")([y, pairs])
-        y = norm(f"dense_norm_{block}")(x)
-        y = keras.layers.Dense(4 * width, activation="relu", name=f"wide_{block}")(y)
-        x = x + keras.layers.Dense(width, name=f"narrow_{block}")(y)
-    return norm("norm")(x)

@@ -58,6 +58,7 @@ class Shift:
     def __init__(self, target, shift):
         self.target = target.reshape(*target.shape[:2], -1)
         self.shift = shift
+        self.output_shape = (None, target.shape[1], target.shape[1])
 
     def __call__(self, pieces, training):
         flat = tf.reshape(pieces, [tf.shape(pieces)[0], pieces.shape[1], -1])

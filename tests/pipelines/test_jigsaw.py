@@ -136,6 +136,7 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
         "kendall_tau",
         "l1",
         "l2",
+        "cross_entropy",
         "pieces_right",
         "puzzles_right",
         "standard_error",
@@ -150,7 +151,9 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
     assert found["n_examples"] == 179
     assert found["proportion_wrong"] < 0.35 < found["chance"]["proportion_wrong"]
     assert found["flags"]["filters"] == 32
-    assert tf.io.decode_png((finished / "puzzles.png").read_bytes()).shape[0] > 100
+    for name in ("puzzles", "best", "worst"):
+        picture = tf.io.decode_png((finished / f"{name}.png").read_bytes())
+        assert picture.shape[0] > 100
     assert (finished / "solver" / "1" / "saved_model.pb").exists()
     assert (finished / "solver/1/assets.extra/metrics.json").read_bytes() == (
         finished / "metrics.json"

@@ -1,16 +1,15 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from absl.testing import flagsaver
 
 from pipelines import lists
 from pipelines.errors import UserError
+from pipelines.report import __main__ as program
 from pipelines.report import heads, records, tables
 from pipelines.report.__main__ import with_tables
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+program.FLAGS.mark_as_parsed()
 
 
 def metrics(seed, wrong=0.0, **changed):
@@ -45,21 +44,15 @@ def run(tmp_path, name, content):
     return str(folder)
 
 
-def report(configs, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines.report", f"--configs={configs}"]
-        + [f"--results={configs.parent / 'RESULTS.md'}", *flags],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def report(folder, **given):
+    files = {"configs": str(folder), "results": str(folder.parent / "RESULTS.md")}
+    with flagsaver.flagsaver(**files | given):
+        program.main()
 
 
-def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path):
+def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path, capsys):
     b, a = run(tmp_path, "b", metrics(1, 0.1)), run(tmp_path, "a", metrics(0))
-    ended = report(configs, "--row=sorting_n5", f"--runs={b},{a}")
-    assert ended.returncode == 0, ended.stderr
+    report(configs, row="sorting_n5", runs=[b, a])
     record = records.read(str(configs), "sorting_n5")
     assert [r["flags"] for r in record] == [{"seed": 0, "n": 5}, {"seed": 1, "n": 5}]
     head = (configs / "sorting_n5.cfg").read_text()
@@ -69,12 +62,13 @@ def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path):
     assert text.startswith("a\n") and text.endswith("\nb")
     assert "| `sorting_n5` | mean of 2 seeds | .0500 / .1000 |" in text
     assert "|  | worst | .1000 / .2000 |" in text
-    again = report(configs)
-    assert again.returncode == 0 and "written" not in again.stdout
+    assert capsys.readouterr().out.count("written") == 2
+    report(configs)
+    assert "written" not in capsys.readouterr().out
 
     # One run does not take the place of two.
-    ended = report(configs, "--row=sorting_n5", f"--runs={a}")
-    assert ended.returncode == 1 and "holds 2 runs" in ended.stderr
+    with pytest.raises(UserError, match="holds 2 runs"):
+        report(configs, row="sorting_n5", runs=[a])
     assert records.read(str(configs), "sorting_n5") == record
 
 
@@ -106,14 +100,13 @@ def test_nothing_is_written_if_anything_is_wrong(configs, tmp_path):
     before = {
         path: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()
     }
-    for flags, message in (
-        (["--row=sorting_n5", f"--runs={workdir}"], "table sorting lacks 'intervals'"),
-        (["--row=sorting_n5"], "need each other"),
-        ([f"--configs={tmp_path / 'none'}"], "There are no configs here"),
+    for given, message in (
+        ({"row": "sorting_n5", "runs": [workdir]}, "table sorting lacks 'intervals'"),
+        ({"row": "sorting_n5"}, "need each other"),
+        ({"configs": str(tmp_path / "none")}, "There are no configs here"),
     ):
-        ended = report(configs, *flags)
-        assert ended.returncode == 1 and message in ended.stderr
-        assert "Traceback" not in ended.stderr
+        with pytest.raises(UserError, match=message):
+            report(configs, **given)
     after = {path: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()}
     assert after == before
 
@@ -165,11 +158,12 @@ def puzzle_metrics(wrong, n=800):
         "by_content": scores,
         "oracle": scores,
         "standard_error": dict.fromkeys(scores, 0.01),
+        "cross_entropy": 0.5,
         "l1": 0.25,
         "l2": 0.5,
         "n_examples": n,
         "seconds": {"training": 90.0},
-        "flags": {"seed": 0, "loss": "cross_entropy"},
+        "flags": {"seed": 0, "loss": "cross_entropy", "crop": True, "averaging": 0.99},
     }
 
 
@@ -192,3 +186,72 @@ def test_no_wrong_puzzle_among_many_is_not_certainty():
         assert found == ".000 (.000 to .037)"
     found = tables.interval(puzzle_metrics(0.01), "proportion_wrong")
     assert found == ".010 (.000 to .030)"
+
+
+def test_assembly_has_other_digits_and_the_same_apart():
+    def metrics(hard):
+        kind = lambda x: {
+            "acceptance": x,
+            "same_digit": x / 2,
+            "table": [[x, 1.0], [0.5, x]],
+        }
+        return {
+            "hard": kind(hard),
+            "soft": kind(1.0),
+            "judge": {"accuracy": 0.9932},
+            "seconds": {"training": 90.0},
+            "flags": {"seed": 0},
+        }
+
+    row = "assembly_mnist"
+    found = {row: [metrics(0.75), metrics(0.25)]}
+    paper, ours, worst = tables.assembly(found)[2:]
+    assert paper.startswith(f"| `{row}` | paper | .851 |")
+    assert ours == (
+        "|  | mean of 2 seeds | .5000 | 1.0000 | .2500 | .5000 | .9932 | 1.5 |"
+    )
+    assert worst.startswith("|  | worst | .2500 | 1.0000 | .1250 |")
+    assert tables.assembly_pairs(found)[2:] == [
+        "| 0 | .500 / 1.000 | 1.000 / 1.000 |",
+        "| 1 | .500 / .500 | .500 / 1.000 |",
+    ]
+    head = heads.renewed("# Digits.\n--steps=3\n", row, found[row])
+    assert "# Ours: .5000, mean of 2 seeds; 1.5 minutes on two cores\n" in head
+
+
+def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
+    rows = {}
+    for own, others in (("celeba", {"imagenet": 0.3}), ("mnist", {})):
+        scores = puzzle_metrics(0.1)
+        scores["flags"]["dataset"] = own
+        others = {name: puzzle_metrics(wrong) for name, wrong in others.items()}
+        scores["evaluations"] = {f"{own} mirrored": puzzle_metrics(0.05), **others}
+        rows[f"jigsaw_{own}_3x3_context"] = [scores]
+    assert tables.generalisation(rows) == [
+        "| P.W. of | on imagenet |",
+        "| --- | --- |",
+        "| `jigsaw_celeba_3x3_context` | .300 (.280 to .320) |",
+    ]
+    first, second = tables.mirrored(rows)[2:]
+    assert first.startswith("| `jigsaw_mnist_3x3_context` | .100 ")
+    assert "| .050 (.030 to .070) | .400 (" in second
+
+
+def test_an_evaluation_is_gathered_with_its_run(configs, tmp_path):
+    (configs / "jigsaw_a_2x2.cfg").write_text("--seed=0\n")
+    workdir = run(tmp_path, "run", puzzle_metrics(0.1))
+    for name, split, mirrored in (("b", "test", True), ("c", "validation", False)):
+        flags = {"dataset": name, "split": split, "mirrored": mirrored}
+        path = tmp_path / "run" / f"metrics_{name}_{split}.json"
+        path.write_text(json.dumps({"l1": 0.5, "flags": flags}))
+    (found,) = records.gathered(str(configs), "jigsaw_a_2x2", [workdir])
+    assert found["evaluations"] == {"b mirrored": {"l1": 0.5}}
+
+
+def test_an_ablation_says_what_was_changed():
+    base, changed = "ablation/jigsaw_a_3x3_short", "ablation/jigsaw_a_3x3_other"
+    rows = {base: [puzzle_metrics(0.1)], changed: [puzzle_metrics(0.2)]}
+    rows[changed][0]["flags"] |= {"crop": False, "averaging": 0.0, "seed": 1}
+    first, second = tables.jigsaw_ablation(rows)[2:]
+    assert first.startswith(f"| `{base}` |  | .100 (.080 to .120) |")
+    assert second.startswith(f"| `{changed}` | `--nocrop` `--averaging=0.0` | .200 ")

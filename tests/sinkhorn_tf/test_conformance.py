@@ -82,6 +82,7 @@ OTHERS = {
     "metrics.KendallTau",
     "metrics.ProportionAnyWrong",
     "metrics.ProportionWrong",
+    "networks.assembly_network",
     "networks.jigsaw_network",
     "networks.sorting_network",
 }

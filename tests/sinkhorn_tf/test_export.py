@@ -311,3 +311,19 @@ def test_jit_variant_gives_the_same_answers_and_is_kept_apart(rng, model, tmp_pa
     )
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
+
+
+def test_further_inputs_follow_the_items(rng, tmp_path):
+    pieces, digit = keras.Input((N, 3), name="pieces"), keras.Input((), name="digit")
+    logits = keras.layers.Dense(N)(pieces) * digit[:, None, None]
+    path = st.export_solver(keras.Model([pieces, digit], logits), tmp_path)
+    items = draw_items(rng, 2)
+    items = tf.concat([items, items], axis=0)
+    answer = tf.saved_model.load(path).signatures["serving_default"](
+        pieces=items, digit=tf.constant([1.0, 1, -1, -1])
+    )
+    perm = answer["permutation"].numpy()
+    assert (perm[:2] != perm[2:]).any()
+    np.testing.assert_array_equal(
+        answer["restored"], st.permutations.apply(perm, items)
+    )

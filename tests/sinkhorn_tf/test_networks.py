@@ -89,6 +89,48 @@ def test_edge_features_against_a_loop(rng):
         np.testing.assert_allclose(found[i, j], np.concatenate(expected), atol=1e-4)
 
 
+def test_coarse_edges_are_those_of_the_pieces_in_blocks(rng):
+    blocks = rng.random((2, 4, 6, 5, 3)).astype(np.float32)
+    pieces = blocks.repeat(2, axis=2).repeat(2, axis=3)
+    fine = EdgeFeatures()(blocks).numpy().reshape(2, 4, 4, 3, 4, 2)
+    both = EdgeFeatures(scales=2)(pieces).numpy().reshape(2, 4, 4, 3, 4, 2, 2)
+    np.testing.assert_allclose(both[..., 1, :], fine, atol=1e-4)
+    assert EdgeFeatures(scales=2).compute_output_shape(pieces.shape) == (2, 4, 4, 48)
+
+
+def test_coarse_edges_see_across_a_gap(rng):
+    # Slanted waves and noise of single pixels, in pieces that are 4 pixels apart.
+    y, x = np.mgrid[:48, :48] / 48
+    a, b, c = rng.uniform(2, 12, (3, 20, 6, 1, 1))
+    images = 0.5 + 0.08 * np.sin(a * x + b * y + c).sum(axis=1)
+    images += 0.2 * rng.normal(size=images.shape)
+    pieces = images.reshape(20, 3, 16, 3, 16).transpose(0, 1, 3, 2, 4)
+    pieces = pieces.reshape(20, 9, 16, 16, 1)[:, :, 2:-2, 2:-2]
+    found = EdgeFeatures(scales=2)(pieces).numpy().reshape(20, 9, 9, 3, 4, 2, 2)
+    # Is it the best fit of all, with extrapolation, that is to the right?
+    best = found[..., 1, 0, :, 1] == 0
+    right = [best[:, i, i + 1].mean(axis=0) for i in range(9) if i % 3 < 2]
+    fine, coarse = np.mean(right, axis=0)
+    assert coarse > 1.5 * fine
+
+
+@pytest.mark.parametrize("scales", [1, 3, 6])
+@pytest.mark.parametrize("side", [1, 2, 5, 9])
+def test_edges_of_small_pieces(rng, scales, side):
+    pieces = rng.random((2, 4, side, side, 1)).astype(np.float32)
+    found = EdgeFeatures(scales)(pieces)
+    assert found.shape == (2, 4, 4, 24 * scales)
+    assert np.isfinite(found).all()
+
+
+def test_edges_at_no_scale_are_refused_and_a_network_does_without(rng):
+    with pytest.raises(ValueError, match="Received: scales=0"):
+        EdgeFeatures(scales=0)
+    network = networks.jigsaw_network(4, (4, 4, 1), "context", width=16, edge_scales=0)
+    assert network(rng.random((2, 4, 4, 4, 1))).shape == (2, 4, 4)
+    assert not any(isinstance(layer, EdgeFeatures) for layer in network.layers)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_edge_features_do_not_suffer_from_half_precision(rng, policy):
     # Smooth: all is in small differences.
@@ -120,3 +162,73 @@ def test_save_and_load_in_safe_mode(rng, network, tmp_path):
     pieces = draw_pieces(rng)
     np.testing.assert_array_equal(loaded(pieces), network(pieces))
     assert loaded.inputs[0].name == "pieces"
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def assembly(request):
+    return networks.assembly_network(
+        9, (3, 3, 1), 4, width=16, hidden=2, depth=request.param, heads=4
+    )
+
+
+def draw_assembly(rng, batch=5):
+    pieces = rng.random((batch, 9, 3, 3, 1)).astype(np.float32)
+    return pieces, rng.integers(0, 4, batch).astype(np.int32)
+
+
+def test_assembly_uses_the_layer_of_the_target(rng, assembly):
+    pieces, digit = draw_assembly(rng)
+    logits = assembly([pieces, digit]).numpy()
+    assert logits.shape == (5, 9, 9)
+    layer = assembly.get_layer("logits")
+    trunk = keras.Model(assembly.inputs[0], layer.input[0])
+    kernel, bias = (weight.numpy() for weight in (layer.kernel, layer.bias))
+    expected = trunk(pieces).numpy() @ kernel[digit] + bias[digit][:, None]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_assembly_trains_the_layer_of_the_target_alone(rng, assembly):
+    pieces, _ = draw_assembly(rng)
+    digit = np.array([1, 3, 3, 1, 1], np.int32)
+    layer = assembly.get_layer("logits")
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(assembly([pieces, digit]) ** 2)
+    gradient = tape.gradient(total, layer.kernel.value).numpy()
+    np.testing.assert_array_equal(
+        np.abs(gradient).sum(axis=(1, 2)) > 0, [False, True, False, True]
+    )
+
+
+def test_assembly_of_an_unknown_target_is_nan_and_spares_the_others(rng, assembly):
+    pieces, digit = draw_assembly(rng)
+    expected = assembly([pieces, digit]).numpy()
+    bad = digit.copy()
+    bad[[1, 3]] = -1, 4
+    logits = assembly([pieces, bad]).numpy()
+    assert np.isnan(logits[[1, 3]]).all()
+    np.testing.assert_array_equal(logits[[0, 2, 4]], expected[[0, 2, 4]])
+
+
+def test_assembly_is_equivariant_and_survives_saving(rng, assembly, tmp_path):
+    pieces, digit = draw_assembly(rng)
+    order = rng.permutation(9)
+    logits = assembly([pieces, digit]).numpy()
+    scrambled = assembly([pieces[:, order], digit]).numpy()
+    np.testing.assert_allclose(scrambled, logits[:, order], atol=2e-5)
+    assembly.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded([pieces, digit]), logits)
+    assert [x.name for x in loaded.inputs] == ["pieces", "digit"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"hidden": 0}, "hidden=0"),
+        ({"n_targets": 0}, "targets=0"),
+        ({"depth": 1, "heads": 3, "width": 16}, "heads=3. Received: width=16"),
+    ],
+)
+def test_assembly_refuses_what_does_not_fit(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        networks.assembly_network(4, (2, 2, 1), **arguments)

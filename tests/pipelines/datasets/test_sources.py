@@ -8,7 +8,7 @@ class TestSource:
     def test_names_and_aliases(self):
         assert datasets.source("celeb_a") is datasets.source("celeba")
         assert datasets.source("imagenet2012") is datasets.source("imagenet")
-        assert datasets.source("mnist") == datasets.Source("mnist", 28, 1, False)
+        assert datasets.source("mnist") == datasets.Source("mnist", 28, 1, False, 10)
         sizes = {name: known.native_size for name, known in datasets.SOURCES.items()}
         assert sizes == {
             "digits": 8,

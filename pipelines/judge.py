@@ -1,0 +1,152 @@
+"""A judge of digits: the two-layer convolutional network of TensorFlow's tutorial.
+
+Convolutions of 32 and 64 filters with max pooling, a dense layer of 1,024 and dropout.
+It is trained on whole images alone, takes no part in any other training, and is kept in
+a directory of its own, where every later run finds it.
+"""
+
+import math
+import os
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines import batches, runs, training
+from pipelines.errors import UserError
+
+SIDE = 28
+
+_BATCH = 128
+# Whatever the seed of what is judged.
+_SEED = 0
+
+
+def network(channels, n_labels):
+    """A Keras model from images `[B, 28, 28, C]` in [0, 1] to logits `[B, n_labels]`."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, channels), name="image"),
+            layers.Conv2D(32, 5, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(64, 5, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(1024, activation="relu"),
+            layers.Dropout(0.5, seed=_SEED),
+            layers.Dense(n_labels),
+        ],
+        name="judge",
+    )
+
+
+def judged(judge, images):
+    """The labels that a judge gives: int32 `[B]`.
+
+    Args:
+        judge: The network.
+        images: float `[B, S, S, C]` in [0, 1], of any size.
+    """
+    if images.shape[1] != SIDE:
+        images = tf.image.resize(images, [SIDE, SIDE], antialias=True)
+    return tf.argmax(judge(images, training=False), axis=1, output_type=tf.int32)
+
+
+def obtained(workdir, source, load, steps):
+    """The judge in `workdir`, trained first, or to its end, if it has to be.
+
+    Args:
+        workdir: Its directory.
+        source: The `datasets.Source` whose digits it knows.
+        load: Function of a role to `datasets.Images` of 28 pixels a side.
+        steps: Steps of training, or None for six epochs, at least 400.
+
+    Returns:
+        The network, and its metrics: `accuracy` on the test split, `n_examples`.
+    """
+    metrics = os.path.join(workdir, "metrics.json")
+    if not os.path.exists(os.path.join(workdir, "network.keras")):
+        _train(workdir, source, load, steps)
+    elif runs.read_json(metrics)["flags"]["dataset"] != source.name:
+        raise UserError(f"A judge of other images. Received: --judge={workdir}")
+    scores = runs.read_json(metrics)
+    kept = {name: scores[name] for name in ("accuracy", "n_examples")}
+    return runs.load_network(workdir), kept
+
+
+def _train(workdir, source, load, steps):
+    images = load("train")
+    steps = steps or max(math.ceil(6 * len(images.images) / _BATCH), 400)
+    values = {
+        "workdir": workdir,
+        "resume": os.path.exists(os.path.join(workdir, "checkpoints", "checkpoint")),
+        "dataset": source.name,
+        "judge_steps": steps,
+        "seed": _SEED,
+    }
+    runs.start(values, workdir)
+    print(f"training a judge in {workdir}", file=sys.stderr)
+    held_out = load("validation")
+    trainer = training.Training(
+        lambda: network(source.channels, source.n_labels),
+        _losses,
+        _examples(images),
+        lambda judge: 1 - _accuracy(judge, held_out),
+        workdir=workdir,
+        strategy=tf.distribute.get_strategy(),
+        steps=steps,
+        batch_size=_BATCH,
+        learning_rate=1e-3,
+        # A compiled convolution is slower on a CPU.
+        jit_compile=False,
+    )
+    judge = trainer.run()
+    test, started = load("test"), time.monotonic()
+    scores = {"accuracy": _accuracy(judge, test), "n_examples": len(test.images)}
+    scores["seconds"] = {
+        "evaluation": time.monotonic() - started,
+        "training": trainer.seconds,
+    }
+    scores |= {"flags": values, "versions": runs.versions()}
+    runs.write_json(os.path.join(workdir, "metrics.json"), scores)
+    # Last: where it is, all is.
+    runs.write_whole(os.path.join(workdir, "network.keras"), judge.save)
+
+
+def _losses(judge, batch):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(
+        batch["label"], judge(batch["image"], training=True)
+    )
+
+
+def _examples(images):
+    """Function `(first_step, last_step)` to the datasets of a training."""
+    pixels, labels = tf.constant(images.images), tf.constant(images.labels)
+
+    def example(step, position, index):
+        image = tf.image.convert_image_dtype(tf.gather(pixels, index), tf.float32)
+        return {"image": image, "label": tf.gather(labels, index)}
+
+    def between(first, last):
+        return lambda context: batches.replica_batches(
+            np.arange(len(images.labels)),
+            context,
+            batch_size=_BATCH,
+            first_step=first,
+            last_step=last,
+            seed=_SEED,
+        ).map(example, tf.data.AUTOTUNE)
+
+    return between
+
+
+def _accuracy(judge, images, batch_size=500):
+    right = 0
+    for start in range(0, len(images.images), batch_size):
+        part = slice(start, start + batch_size)
+        image = tf.image.convert_image_dtype(images.images[part], tf.float32)
+        right += int(np.sum(judged(judge, image).numpy() == images.labels[part]))
+    return right / len(images.labels)

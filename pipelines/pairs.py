@@ -1,0 +1,193 @@
+"""Pairs to learn assembly from: pieces of an image, and what is to be made of them.
+
+A batch of pairs is a dict of tensors: `pieces` `[B, N, h, w, C]`, scrambled, float32 in
+[0, 1]; `digit` int32 `[B]`, the wanted label; `target` `[B, N, h, w, C]`, the pieces of
+an image with that label, in their places.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+import sinkhorn_tf as st
+from pipelines import batches, puzzles, seeds
+
+
+class Pairs:
+    """The pairs that labelled images make.
+
+    Args:
+        images: uint8 array `[M, S, S, C]`.
+        labels: int array `[M]`, from 0 on.
+        grid: Pieces along a side.
+        candidates: 0: every image is to be made of its own pieces, the recipe of SN
+            section 4.3. Else an image is also to be made into the other labels: into
+            the one of this many random images with that label whose pieces are most
+            like its own.
+        bold: How many copies of each image in ever bolder strokes may also be
+            candidates, by a pixel each: a 1 has less ink than most digits.
+    """
+
+    def __init__(self, images, labels, *, grid, candidates, bold=0):
+        self._n_examples = len(images)
+        if candidates:
+            copies = [bolder(images, pixels) for pixels in range(1, bold + 1)]
+            images = np.concatenate([images, *copies])
+            labels = np.tile(labels, bold + 1)
+        self._labels = tf.constant(labels, tf.int32)
+        self._grid = grid
+        self._candidates = candidates
+        self._contents = contents(images, grid) if candidates else None
+        self._by_label = tf.constant(np.argsort(labels, kind="stable"))
+        self._counts = np.bincount(labels)
+        self._pixels = tf.constant(images)
+
+    def training(self, *, batch_size, first_step, last_step, seed):
+        """Pairs, one global batch for each step, keyed by the seed and the step.
+
+        Returns:
+            Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the
+            pairs of one replica, with the entries `step` and `position` of `batches`.
+        """
+
+        def pairs(step, position, index):
+            found = self._pairs(
+                tf.gather(self._pixels, index),
+                tf.gather(self._labels, index),
+                self._contents if self._contents is None else self._taken(index),
+                position,
+                batch_size,
+                lambda purpose: seeds.stream(seed, purpose, step),
+            )
+            return {**found, "step": step, "position": position}
+
+        def dataset(context):
+            parts = batches.replica_batches(
+                np.arange(self._n_examples),
+                context,
+                batch_size=batch_size,
+                first_step=first_step,
+                last_step=last_step,
+                seed=seed,
+            )
+            return parts.map(pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+        return dataset
+
+    def evaluation(self, images, labels):
+        """Pairs of other images with these as targets, the same whatever the flags."""
+        count = len(images)
+        return self._pairs(
+            tf.constant(images),
+            tf.constant(labels, tf.int32),
+            contents(images, self._grid) if self._candidates else None,
+            tf.range(count),
+            count,
+            lambda purpose: seeds.stream(seeds.EVALUATION, purpose, 0),
+        )
+
+    def _pairs(self, images, labels, content, position, batch_size, draw):
+        """Pairs of some images; drawn for the global batch, then picked."""
+        perm = st.permutations.sample([batch_size], self._grid**2, draw("scramble"))
+        own = puzzles.scramble(images, tf.gather(perm, position), self._grid)
+        if not self._candidates:
+            return {
+                "pieces": own["pieces"],
+                "digit": labels,
+                "target": own["target"],
+            }
+        n_labels = len(self._counts)
+        wanted = tf.random.stateless_uniform(
+            [batch_size], draw("digit"), 0, n_labels, tf.int32
+        )
+        wanted = tf.gather(wanted, position)
+        # The same candidates for the whole batch, of each label as many.
+        places = tf.random.stateless_uniform(
+            [n_labels, self._candidates], draw("candidates"), dtype=tf.float64
+        )
+        first = np.cumsum(self._counts) - self._counts
+        places = first[:, None] + tf.cast(places * self._counts[:, None], tf.int64)
+        candidates = tf.gather(self._by_label, places)
+        chosen = tf.gather(
+            tf.reshape(candidates, [-1]),
+            nearest(content, self._taken(candidates), wanted),
+        )
+        target = tf.image.convert_image_dtype(
+            tf.gather(self._pixels, chosen), tf.float32
+        )
+        target = puzzles.cut(target, self._grid)
+        same = (wanted == labels)[:, None, None, None, None]
+        return {
+            "pieces": own["pieces"],
+            "digit": wanted,
+            "target": tf.where(same, own["target"], target),
+        }
+
+    def _taken(self, index):
+        return tf.gather(self._contents, index)
+
+
+def bolder(images, pixels):
+    """Images with bolder strokes: uint8 `[M, S, S, C]`, of bright on dark."""
+    parts = [
+        tf.nn.max_pool2d(
+            tf.cast(images[start : start + 1000], tf.float32), pixels + 1, 1, "SAME"
+        )
+        for start in range(0, len(images), 1000)
+    ]
+    return tf.cast(tf.concat(parts, axis=0), tf.uint8).numpy()
+
+
+def contents(images, grid):
+    """What pieces an image has, in a form that does not depend on their order.
+
+    Of each piece the mean and the lowest frequencies (the first cosines along and
+    across, and their product), each sorted over the pieces. The squared distance of
+    two contents is at most the squared error that is left when the pieces of one image
+    are put in the best places of the other: a sliced Wasserstein distance.
+
+    Args:
+        images: uint8 array `[M, S, S, C]`.
+        grid: Pieces along a side.
+
+    Returns:
+        float32 tensor `[M, 4 * grid * grid]`.
+    """
+    side = images.shape[1] // grid
+    wave = np.cos(np.pi * (np.arange(side) + 0.5) / side)
+    if side > 1:
+        wave *= math.sqrt(2 / side)
+    lines = np.stack([np.full(side, math.sqrt(1 / side)), wave * (side > 1)])
+    basis = np.einsum("ah,bw->abhw", lines, lines).reshape(4, side * side)
+    basis = tf.constant(basis.T, tf.float32)
+    parts = []
+    for start in range(0, len(images), 1000):
+        part = tf.image.convert_image_dtype(images[start : start + 1000], tf.float32)
+        # Colours count as their mean.
+        pieces = tf.reduce_mean(puzzles.cut(part, grid), axis=-1)
+        features = tf.reshape(pieces, [-1, grid**2, side * side]) @ basis
+        features = tf.sort(features, axis=1)
+        parts.append(tf.reshape(features, [-1, 4 * grid**2]))
+    return tf.concat(parts, axis=0)
+
+
+def nearest(content, candidates, label):
+    """The candidate of a label that is nearest in content.
+
+    Args:
+        content: `[b, F]`.
+        candidates: `[K, C, F]`, C candidates of each label.
+        label: int32 `[b]`.
+
+    Returns:
+        int32 `[b]`, indices into the K * C candidates.
+    """
+    _, count, size = candidates.shape
+    flat = tf.reshape(candidates, [-1, size])
+    distance = tf.reduce_sum(flat**2, axis=1) - 2 * tf.matmul(
+        content, flat, transpose_b=True
+    )
+    distance = tf.reshape(distance, [-1, candidates.shape[0], count])
+    distance = tf.gather(distance, label, batch_dims=1)
+    return label * count + tf.argmin(distance, axis=1, output_type=tf.int32)
