@@ -4,13 +4,12 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-from sinkhorn_tf import permutations
+from sinkhorn_tf import _servable, _warmup, permutations
 from sinkhorn_tf.matching import certified_matching
 from sinkhorn_tf.sinkhorn import sinkhorn
 
@@ -21,8 +20,10 @@ def export_solver(
     *,
     temperature: float = 1.0,
     n_iters: int = 20,
-    signatures: dict[str, tuple[Callable, tf.TensorSpec]] | None = None,
+    signatures: dict[str, tuple[Callable, tf.TensorSpec | Sequence]] | None = None,
     assets_extra: dict[str, str] | None = None,
+    warmup_examples: object = None,
+    jit_variant: bool = False,
     version: int | None = None,
 ) -> str:
     """Exports a network as a solver that stock TensorFlow Serving can run.
@@ -34,38 +35,65 @@ def export_solver(
     at most; 0 means proven to be the best). If the model has a second output
     `[B, N, N]`, `serving_default` answers with that for a `plan`.
 
+    In a batch of the same shape an example's answer is the same bit for bit whatever
+    the other examples are, padding and NaN among them.
+
     Signatures:
         `serving_default(<inputs of the model>)`: the answer, and `restored`, the items
-            in their places.
+            of the first input in their places.
         `match(logits [B, N, N])`: the answer for the caller's own scores.
         `match_at_temperature(logits [B, N, N], temperature [B])`: the same, with the
             plan at a temperature for each example.
 
     Args:
-        model: A Keras model from items `[B, N, ...]` to logits `[B, N, N]`. It may have
-            more inputs, which follow the items, such as a target `[B]`.
+        model: A Keras model from items `[B, N, ...]`, and any further inputs `[B,
+            ...]`, to logits `[B, N, N]`.
         path: Directory of the model; a numbered version is written inside it.
         temperature, n_iters: Of the plans.
-        signatures: More signatures: a dict of name to `(function, TensorSpec)`, where
-            `function(solve, inputs)` returns a dict of tensors, with the help of
-            `solve(items, ...)`, which gives the answer of `serving_default`.
-        assets_extra: Dict of file name to text, kept in `assets.extra`.
-        version: Number of the version; by default the next one.
+        signatures: More signatures: a dict of name to `(function, TensorSpec)`, or a
+            sequence of TensorSpecs, where `function(solve, *inputs)` returns a dict of
+            tensors, with the help of `solve(*inputs)`, which gives the answer of
+            `serving_default`.
+        assets_extra: Dict of file name to text, kept in `assets.extra`, such as
+            `metrics.json`.
+        warmup_examples: Requests that the server answers before it takes others, so
+            that the first of those is not slow: items `[B, N, ...]`, from which one
+            request is made for each of the signatures above (of a model with one
+            input), or a dict of signature to a dict of inputs. Kept in
+            `assets.extra/tf_serving_warmup_requests`.
+        jit_variant: Also writes `<path>_xla`, the same version with every signature
+            compiled by XLA, for servers on a GPU or with
+            `--xla_cpu_compilation_enabled`; any other server refuses its requests.
+        version: Number of the version, >= 0; by default the next one.
 
     Returns:
-        The path of the version that was written.
+        The path of the version that was written. It appears there whole: it is written
+        under another name, checked, and renamed.
 
     Raises:
         FileExistsError: If the version exists. Nothing is overwritten.
-        ValueError: If the model holds ops that stock TensorFlow Serving on a CPU
-            refuses (functions that must be compiled, Python functions). Nothing is
-            left behind then.
+        ImportError: If `warmup_examples` are given and tensorflow-serving-api is not
+            installed.
+        ValueError: If the model holds what stock TensorFlow Serving on a CPU refuses
+            (functions that must be compiled, Python functions, ops that are not
+            TensorFlow's own), or a warm-up request does not fit. Nothing is left
+            behind then.
     """
     n = model.outputs[0].shape[-1]
-    logits_spec = tf.TensorSpec([None, n, n], tf.float32, name="logits")
-    temperature_spec = tf.TensorSpec([None], tf.float32, name="temperature")
+    logits = tf.TensorSpec([None, n, n], tf.float32, name="logits")
+    specs = {
+        "serving_default": tuple(
+            tf.TensorSpec([None, *x.shape[1:]], x.dtype, name=x.name)
+            for x in model.inputs
+        ),
+        "match": (logits,),
+        "match_at_temperature": (
+            logits,
+            tf.TensorSpec([None], tf.float32, name="temperature"),
+        ),
+    }
 
-    def answer(logits, temperature):
+    def answer(logits, temperature=temperature):
         certified = certified_matching(logits)
         return {
             "permutation": certified.perm,
@@ -74,87 +102,129 @@ def export_solver(
             "gap": certified.gap,
         }
 
-    def solve(items, *more):
-        inputs = [items, *more] if more else items
-        logits, *plan = tf.nest.flatten(model(inputs, training=False))
-        found = answer(logits, temperature)
+    def solve(*inputs):
+        logits, *plan = tf.nest.flatten(
+            model(inputs if len(inputs) > 1 else inputs[0], training=False)
+        )
+        found = answer(logits)
         if plan:
             (found["plan"],) = plan
-        found["restored"] = permutations.apply(found["permutation"], items)
+        found["restored"] = permutations.apply(found["permutation"], inputs[0])
         return found
 
-    input_specs = [
-        tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=spec.name)
-        for spec in model.inputs
-    ]
-    functions = {
-        "serving_default": tf.function(solve, input_specs, autograph=False),
-        "match": tf.function(
-            lambda logits: answer(logits, temperature), [logits_spec], autograph=False
-        ),
-        "match_at_temperature": tf.function(
-            answer, [logits_spec, temperature_spec], autograph=False
-        ),
+    answers = {
+        "serving_default": solve,
+        "match": answer,
+        "match_at_temperature": answer,
     }
-    for name, (function, spec) in (signatures or {}).items():
-        functions[name] = tf.function(
-            functools.partial(function, solve), [spec], autograph=False
-        )
+    for name, (function, given) in (signatures or {}).items():
+        answers[name] = functools.partial(function, solve)
+        specs[name] = (given,) if isinstance(given, tf.TensorSpec) else tuple(given)
 
-    module = tf.Module()
-    # As attributes, so that a loaded model has them as methods.
-    for name, function in functions.items():
-        setattr(module, name, function)
+    def compiled(jit_compile):
+        return {
+            name: tf.function(
+                function, specs[name], autograph=False, jit_compile=jit_compile
+            )
+            for name, function in answers.items()
+        }
+
+    plain = compiled(None)
+    requests = {}
+    if warmup_examples is not None:
+        if not isinstance(warmup_examples, dict):
+            warmup_examples = _warmup_requests(model, warmup_examples)
+        requests = _warmup.checked(warmup_examples, plain, specs)
     # The variables themselves: a Keras model would bring its Python classes along.
-    module.weights = [variable.value for variable in model.variables]
-    is_new = not os.path.exists(path)
-    os.makedirs(path, exist_ok=True)
-    final = os.path.join(path, str(version or _next_version(path)))
-    if os.path.exists(final):
-        raise FileExistsError(f"A version is never overwritten. Received: {final}")
-    temporary = tempfile.mkdtemp(prefix=".writing-", dir=path)
-    try:
-        tf.saved_model.save(module, temporary, functions)
-        _refuse_what_serving_refuses(temporary)
-        extra = os.path.join(temporary, "assets.extra")
+    weights = [variable.value for variable in model.variables]
+    path = os.path.normpath(os.fspath(path))
+    variants = [(path, plain, False)]
+    if jit_variant:
+        variants.append((f"{path}_xla", compiled(True), True))
+        if version is None:
+            version = max(_next_version(place) for place, *_ in variants)
+        for place, *_ in variants:
+            _refuse_existing(os.path.join(place, str(version)))
+
+    def write(functions, allow_jit, directory):
+        module = tf.Module()
+        # As attributes, so that a loaded model has them as methods.
+        for name, function in functions.items():
+            setattr(module, name, function)
+        module.weights = weights
+        tf.saved_model.save(module, directory, functions)
+        _servable.refuse_what_serving_refuses(directory, allow_jit=allow_jit)
+        extra = os.path.join(directory, "assets.extra")
         os.makedirs(extra)
         for name, text in (assets_extra or {}).items():
             with open(os.path.join(extra, name), "w", encoding="utf-8") as file:
                 file.write(text)
+        if requests:
+            file_name = os.path.join(extra, _warmup.FILE_NAME)
+            _warmup.write(file_name, requests, os.path.basename(path))
+
+    # The plain version first: what is refused in the other is refused in it.
+    written = [
+        _write_version(place, version, functools.partial(write, functions, allow_jit))
+        for place, functions, allow_jit in variants
+    ]
+    return written[0]
+
+
+def _warmup_requests(model, items):
+    """A request of the items for each signature that every solver has."""
+    if len(model.inputs) > 1:
+        raise ValueError(
+            "A model of several inputs needs warmup_examples as a dict of signatures "
+            f"to their inputs. Received: {len(model.inputs)} inputs"
+        )
+    (spec,) = model.inputs
+    logits = tf.nest.flatten(model(items, training=False))[0]
+    return {
+        "serving_default": {spec.name: items},
+        "match": {"logits": logits},
+        "match_at_temperature": {
+            "logits": logits,
+            "temperature": tf.ones(tf.shape(logits)[:1]),
+        },
+    }
+
+
+def _write_version(path, version, write):
+    """Calls `write(directory)` and renames the directory to a version of `path`."""
+    is_new = not os.path.exists(path)
+    os.makedirs(path, exist_ok=True)
+    temporary = tempfile.mkdtemp(prefix=".writing-", dir=path)
+    try:
+        if version is not None:
+            _refuse_existing(os.path.join(path, str(version)))
+        write(temporary)
+        # TensorFlow Serving may run as another user.
         os.chmod(temporary, 0o755)
-        os.rename(temporary, final)
+        while True:
+            number = _next_version(path) if version is None else version
+            final = os.path.join(path, str(number))
+            try:
+                # To the directory of another version it fails: those hold files.
+                os.rename(temporary, final)
+                return final
+            except OSError:
+                # Another process may have taken the number in the meantime.
+                if version is not None or not os.path.exists(final):
+                    _refuse_existing(final)
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if is_new and not os.listdir(path):
             os.rmdir(path)
-    return final
+
+
+def _refuse_existing(final):
+    if os.path.exists(final):
+        raise FileExistsError(f"A version is never overwritten. Received: {final}")
 
 
 def _next_version(path):
-    return (
-        max((int(name) for name in os.listdir(path) if name.isdigit()), default=0) + 1
-    )
-
-
-def _refuse_what_serving_refuses(directory):
-    """Raises ValueError if a function must be compiled or calls Python."""
-    model = saved_model_pb2.SavedModel()
-    with open(os.path.join(directory, "saved_model.pb"), "rb") as file:
-        model.ParseFromString(file.read())
-    for meta_graph in model.meta_graphs:
-        library = meta_graph.graph_def.library
-        for function in library.function:
-            must_compile = function.attr.get("_XlaMustCompile")
-            if must_compile is not None and must_compile.b:
-                raise ValueError(
-                    "The model holds a function compiled with jit_compile=True, which "
-                    "TensorFlow Serving on a CPU refuses at the first request; remove "
-                    f"jit_compile. Received: function {function.signature.name}"
-                )
-        nodes = [meta_graph.graph_def.node, *(f.node_def for f in library.function)]
-        for node in (node for part in nodes for node in part):
-            if "PyFunc" in node.op:
-                raise ValueError(
-                    "The model calls Python (py_function or numpy_function), which is "
-                    f"not saved with it. Received: op {node.op} in node {node.name}"
-                )
+    names = os.listdir(path) if os.path.isdir(path) else []
+    numbers = (int(x) for x in names if x.isascii() and x.isdecimal())
+    return max(numbers, default=0) + 1

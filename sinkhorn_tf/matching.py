@@ -9,7 +9,7 @@ import tensorflow as tf
 from sinkhorn_tf import _arguments
 from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf._compilation import compiled_when_eager
-from sinkhorn_tf.assignment import assign, interior_duals
+from sinkhorn_tf.assignment import assign, interior_duals, is_few
 
 
 class CertifiedMatching(typing.NamedTuple):
@@ -105,8 +105,9 @@ def _certified_matching(logits):
     x = tf.where(matched[:, None, None], x, tf.zeros_like(x))
     safe = tf.where(matched[:, None], perm, tf.range(tf.shape(perm)[1]))
     proven = _proves(x, safe, g)
-    g = interior_duals(x, safe, g, ~proven)
-    proven |= _proves(x, safe, g)
+    if not is_few(x):
+        g = interior_duals(x, safe, g, ~proven)
+        proven |= _proves(x, safe, g)
     f = tf.reduce_max(x - g[:, None, :], axis=2)
     terms = tf.gather(x, safe, batch_dims=2)
     value = tf.reduce_sum(terms, axis=1)

@@ -13,7 +13,9 @@ directory.
 
 Sections: `operator`, forward and with the gradient; `scaling`, the same as N grows;
 `accuracy` over temperatures, not timed; `solver`, on the tight instance of EP's
-theorem 2; `matching`, on random logits and those of a network that is trained for it.
+theorem 2; `matching`, on random logits and those of a network that is trained for it;
+`serving`, exported solvers through TensorFlow's C API with XLA disabled, and
+`savedmodels/jigsaw_mnist_3x3` beside its matching alone (of random logits).
 """
 
 import math
@@ -23,9 +25,11 @@ import sys
 import tempfile
 import time
 
+import keras
 import numpy as np
 from absl import flags
 
+import sinkhorn_tf as st
 from pipelines import datasets, runs
 from pipelines.benchmark import cases, figure, machine, table
 from pipelines.benchmark.peers import PEERS
@@ -33,7 +37,7 @@ from pipelines.benchmark.workers import Ended, Worker
 from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
-SECTIONS = ("operator", "scaling", "accuracy", "solver", "matching")
+SECTIONS = ("operator", "scaling", "accuracy", "solver", "matching", "serving")
 
 flags.DEFINE_string("workdir", "runs/benchmark", "Directory of the run.")
 flags.DEFINE_bool("resume", False, "Keep the cases that --workdir has.")
@@ -58,6 +62,11 @@ flags.DEFINE_list(
     ["64x9", "64x36", "64x100", "64x256"],
     "Batch x N of random logits.",
 )
+flags.DEFINE_list(
+    "serving_sizes",
+    [f"{batch}x{n}" for n in (9, 36, 100) for batch in (1, 8, 64)],
+    "Batch x N of requests.",
+)
 flags.DEFINE_list("grids", ["3", "6"], "Puzzles to train for, pieces along a side.")
 flags.DEFINE_integer("training_steps", 1000, "Steps of that training.", lower_bound=1)
 flags.DEFINE_string("dataset", "digits", "Its images, as in pipelines.jigsaw.")
@@ -74,6 +83,9 @@ flags.DEFINE_float(
 flags.DEFINE_float("patience", 300.0, "Seconds to wait for a peer.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of the inputs.", lower_bound=0)
 
+# The saved model whose requests are measured.
+SERVED = "jigsaw_mnist_3x3"
+
 QUICK = {
     "sizes": ["64x9"],
     "iterations": ["20"],
@@ -82,6 +94,7 @@ QUICK = {
     "temperatures": ["0.01"],
     "solver_n": 10,
     "matching_sizes": ["64x36"],
+    "serving_sizes": ["64x9"],
     "grids": ["3"],
     "training_steps": 200,
     "repeats": 3,
@@ -118,9 +131,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         workers = {name: Worker(name, folder, FLAGS.patience) for name in chosen}
         try:
+            solvers = exported_solvers(todo, folder)
             for number, case in enumerate(todo, 1):
                 started = time.monotonic()
-                record.add(case, *measure(case, workers, folder, trained), workers)
+                measured = measure(case, workers, folder, trained, solvers)
+                record.add(case, *measured, workers)
                 seconds = time.monotonic() - started
                 print(
                     f"{number}/{len(todo)}  {case.key}  {seconds:.0f} s",
@@ -188,7 +203,36 @@ def planned_cases():
             n = count("grids", grid) ** 2
             source = f"{datasets.source(FLAGS.dataset).name} N = {n}"
             plan.append(cases.Case("matching", "match", 64, n, source=source))
+    if "serving" in FLAGS.sections:
+        plan += serving_cases(sizes("serving_sizes"))
     return plan
+
+
+def serving_cases(chosen):
+    """Random logits, those of a trained network where there is one, and requests."""
+    source = datasets.source(FLAGS.dataset).name
+    squares = {count("grids", grid) ** 2 for grid in FLAGS.grids}
+    plan = []
+    for batch, n in chosen:
+        plan.append(cases.Case("serving", "serve", batch, n))
+        if n in squares:
+            trained = f"{source} N = {n}"
+            plan.append(cases.Case("serving", "serve", batch, n, source=trained))
+        if n == 9:
+            plan.append(cases.Case("serving", "request", batch, n, source=SERVED))
+    return plan
+
+
+def exported_solvers(plan, folder):
+    """The version directory for each size and source of the serving section."""
+    root = os.path.join(os.path.dirname(__file__), "..", "..", "savedmodels")
+    found = {("request", 9): os.path.join(root, SERVED, "1")}
+    for n in {case.n for case in plan if case.kind == "serve"}:
+        scores = keras.Input((n, n), name="scores")
+        model = keras.Model(scores, keras.layers.Identity()(scores))
+        path = os.path.join(folder, f"solver_{n}")
+        found["serve", n] = st.export_solver(model, path, n_iters=20)
+    return found
 
 
 def installed_peers():
@@ -270,7 +314,7 @@ class Record:
         runs.write_json(self.path, self._content)
 
 
-def measure(case, workers, folder, trained):
+def measure(case, workers, folder, trained, solvers):
     """What each peer made of a case: name to `seconds` (median and quartiles of the
     bursts), memory, and what the judge found, or to why there is nothing. And what the
     judge says of the reference, a dict.
@@ -281,6 +325,8 @@ def measure(case, workers, folder, trained):
         if workers[name].usable
     }
     values = cases.inputs(case, FLAGS.seed, trained)
+    if case.section == "serving":
+        values["model"] = solvers[case.kind, case.n]
     judge = cases.JUDGES[case.kind](case, values)
     if "bound" in kinds.values():
         values["kernel"] = judge.plan.astype(np.float32)
@@ -318,6 +364,7 @@ def measure(case, workers, folder, trained):
 def take_turns(case, workers, bursts, measured):
     """Adds the seconds to `measured`: bursts of all peers, round by round."""
     spent = dict.fromkeys(bursts, 0.0)
+    calls = {name: [] for name in bursts}
     for _ in range(FLAGS.repeats):
         for name in list(bursts):
             enough = len(bursts[name]) >= _FEWEST_BURSTS
@@ -335,12 +382,14 @@ def take_turns(case, workers, bursts, measured):
                 continue
             spent[name] += time.monotonic() - started
             bursts[name].append(float(np.median(answer["seconds"])))
+            calls[name] += answer["seconds"]
     for name, seconds in bursts.items():
         lower, median, upper = np.quantile(seconds, [0.25, 0.5, 0.75])
         measured[name]["seconds"] = {
             "median": float(median),
             "lower_quartile": float(lower),
             "upper_quartile": float(upper),
+            "p99_of_calls": float(np.quantile(calls[name], 0.99)),
             "bursts": len(seconds),
         }
 

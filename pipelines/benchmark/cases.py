@@ -16,8 +16,9 @@ class Case:
     """One thing to compute by every peer that can.
 
     Attributes:
-        section: `operator`, `scaling`, `accuracy`, `solver` or `matching`.
-        kind: `forward`, `backward`, `solve` or `match`.
+        section: `operator`, `scaling`, `accuracy`, `solver`, `matching`
+            or `serving`.
+        kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`.
         batch, n: Problems, and items of each.
         iterations: L, where it is fixed.
         temperature: Of the operator.
@@ -55,6 +56,8 @@ class Case:
             return f"eta = {factor:.3g} n log n"
         if self.section == "matching" and self.source != "normal":
             return self.source
+        if self.section == "serving":
+            return f"{self.batch}x{self.n}"
         return f"N = {self.n}"
 
 
@@ -80,6 +83,9 @@ def inputs(case, seed, trained=None):
         values["logits"] = np.broadcast_to(free - 1, shape).copy()
         values |= {"tolerance": 1e-6, "iteration_tolerance": 1e-3}
     elif case.source == "normal":
+        values["logits"] = rng.standard_normal(shape, np.float32)
+    elif case.kind == "request":
+        values["pieces"] = rng.uniform(size=(*shape[:2], 9, 9, 1)).astype(np.float32)
         values["logits"] = rng.standard_normal(shape, np.float32)
     else:
         values["logits"] = np.resize(trained[case.source], shape)
@@ -177,11 +183,28 @@ class Matching:
         return np.take_along_axis(self._logits, perm[:, :, None], 2).sum((1, 2))
 
 
+class Request:
+    """The judge of answers whose logits are not known."""
+
+    facts = types.MappingProxyType({})
+
+    def __init__(self, case, values):
+        self._identity = np.arange(case.n)
+        del values
+
+    def judge(self, result):
+        """`error`: 0 for permutations."""
+        right = (np.sort(result["result"], axis=1) == self._identity).all()
+        return {"error": 0.0 if right else None}
+
+
 JUDGES = {
     "forward": Operator,
     "backward": Operator,
     "solve": Solver,
     "match": Matching,
+    "serve": Matching,
+    "request": Request,
 }
 
 

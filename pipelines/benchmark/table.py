@@ -12,6 +12,8 @@ _TITLES = {
     ("accuracy", "backward"): "Accuracy of the gradient over temperatures",
     ("solver", "solve"): "Solver on the tight instance",
     ("matching", "match"): "Matching",
+    ("serving", "serve"): "Exported solvers",
+    ("serving", "request"): "Requests of a jigsaw model",
 }
 
 
@@ -52,6 +54,12 @@ def ratios(case, measured):
             pairs[f"{ours} / bound"] = (own, seconds.get("bound"))
         if case.kind == "solve":
             pairs[f"plain / {ours}"] = (best("log_xla", "iterations_xla"), own)
+    if case.section == "serving":
+        pairs |= {
+            f"{name} / scipy": (value, seconds.get("scipy"))
+            for name, value in seconds.items()
+            if name != "scipy"
+        }
     return {name: a / b for name, (a, b) in pairs.items() if a and b}
 
 
@@ -128,7 +136,22 @@ def _matching(title, found):
     )
 
 
+def _serving(title, found):
+    parts = []
+    for source in dict.fromkeys(case.source for case, _ in found):
+        part = [(case, record) for case, record in found if case.source == source]
+        head = f"{title}, {source}"
+        parts += [
+            _matrix(f"{head}: milliseconds", part, _milliseconds),
+            _matrix(f"{head}: 99th percentile of the calls", part, _p99),
+            _matrix(f"{head}: times SciPy", part, _of_scipy),
+            _matrix(f"{head}: share proven", part, _number("proven", ".2f")),
+        ]
+    return "\n\n".join(part for part in parts if not part.endswith(": none"))
+
+
 _SECTIONS = {
+    "serving": _serving,
     "operator": _operator,
     "scaling": _operator,
     "accuracy": _accuracy,
@@ -190,6 +213,16 @@ def _milliseconds(record, name):
 
 def _relative(record, name):
     ratio = record["ratios"].get(f"{name} / ours_xla")
+    return f"{ratio:.2f}" if ratio else ""
+
+
+def _p99(record, name):
+    seconds = record["peers"].get(name, {}).get("seconds")
+    return f"{seconds['p99_of_calls'] * 1e3:.3g}" if seconds else ""
+
+
+def _of_scipy(record, name):
+    ratio = record["ratios"].get(f"{name} / scipy")
     return f"{ratio:.2f}" if ratio else ""
 
 

@@ -15,7 +15,7 @@ from pipelines.benchmark import cases, figure, peers, table, workers
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TINY = [
     # Without XLA, which takes seconds to compile each.
-    "--peers=ours_graph,log_graph,certified_graph,bound,scipy,optax",
+    "--peers=ours_graph,log_graph,certified_graph,bound,served,scipy,optax",
     "--sizes=4x3",
     "--iterations=2",
     "--scaling_sizes=2x3",
@@ -23,6 +23,7 @@ TINY = [
     "--temperatures=1",
     "--solver_n=4",
     "--matching_sizes=4x3",
+    "--serving_sizes=4x4",
     "--grids=2",
     "--training_steps=10",
     "--repeats=1",
@@ -61,10 +62,13 @@ def test_every_section_is_measured_and_right(finished):
         "accuracy",
         "solver",
         "matching",
+        "serving",
     }
-    assert len(measured) == 2 + 2 + 2 + 2 + 2
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2
     for case in measured.values():
-        assert "ours_graph" in case["peers"]
+        assert ("served" if case["section"] == "serving" else "ours_graph") in case[
+            "peers"
+        ]
         for name, peer in case["peers"].items():
             if "unsupported" in peer:
                 continue

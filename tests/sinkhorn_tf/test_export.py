@@ -8,6 +8,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
+from sinkhorn_tf import _servable, export
 
 N = 4
 ANSWER = {"permutation", "plan", "value", "gap"}
@@ -235,6 +236,95 @@ def test_layers_of_the_package_inside_the_network_and_the_next_version(rng, tmp_
     items = draw_items(rng)
     expected = st.matching(tf.function(model)(items), jit_compile=False)
     np.testing.assert_array_equal(solver(pieces=items)["permutation"], expected)
+
+
+class OutsideTheCore(keras.layers.Layer):
+    def call(self, x):
+        from tensorflow.compiler.tf2xla.python import xla
+
+        # Nested: a function in a branch.
+        inner = tf.function(
+            lambda: tf.ensure_shape(xla.reduce_precision(x, 8, 7), x.shape)
+        )
+        return tf.cond(tf.reduce_sum(x) > 0, inner, lambda: x)
+
+
+def test_refuses_ops_outside_the_core_registry(tmp_path):
+    with pytest.raises(ValueError, match="Received: op XlaReducePrecision"):
+        st.export_solver(network(OutsideTheCore()), tmp_path / "solver", n_iters=1)
+    assert not (tmp_path / "solver").exists()
+
+
+def test_an_interrupted_export_leaves_no_version(model, path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_servable, "refuse_what_serving_refuses", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        st.export_solver(model, path, n_iters=1)
+    assert sorted(os.listdir(path)) == ["1", "2"]
+
+
+def test_a_number_that_another_export_takes_meanwhile_is_left_to_it(
+    model, tmp_path, monkeypatch
+):
+    path = tmp_path / "solver"
+
+    def other(*_, **__):
+        (path / "1").mkdir()
+        (path / "1" / "saved_model.pb").touch()
+
+    monkeypatch.setattr(_servable, "refuse_what_serving_refuses", other)
+    numbers = [1, 2]
+    monkeypatch.setattr(export, "_next_version", lambda _: numbers.pop(0))
+    assert st.export_solver(model, path, n_iters=1) == str(path / "2")
+    assert os.listdir(path / "1") == ["saved_model.pb"]
+
+
+def test_several_inputs(rng, tmp_path):
+    pieces, wanted = keras.Input((N, 3), name="pieces"), keras.Input((2,), name="digit")
+    scores = keras.layers.Dense(N)(pieces) + keras.layers.Dense(N)(wanted)[:, None]
+    model = keras.Model([pieces, wanted], scores)
+    two = (
+        lambda solve, pieces, digit: {
+            "permutation": solve(pieces, digit)["permutation"]
+        },
+        [
+            tf.TensorSpec([None, N, 3], name="pieces"),
+            tf.TensorSpec([None, 2], name="d"),
+        ],
+    )
+    path = st.export_solver(model, tmp_path / "x", n_iters=1, signatures={"two": two})
+    solver = tf.saved_model.load(path).signatures
+    items, digit = draw_items(rng), tf.ones([5, 2])
+    found = solver["serving_default"](pieces=items, digit=digit)
+    expected = st.matching(model([items, digit]))
+    np.testing.assert_array_equal(found["permutation"], expected)
+    np.testing.assert_array_equal(
+        found["restored"], st.permutations.apply(expected, items)
+    )
+    np.testing.assert_array_equal(
+        solver["two"](pieces=items, d=digit)["permutation"], expected
+    )
+
+
+def test_jit_variant_gives_the_same_answers_and_is_kept_apart(rng, model, tmp_path):
+    path = tmp_path / "solver"
+    (tmp_path / "solver_xla" / "3").mkdir(parents=True)
+    plain = st.export_solver(model, path, n_iters=3, jit_variant=True)
+    assert plain == str(path / "4")
+    assert sorted(os.listdir(tmp_path / "solver_xla")) == ["3", "4"]
+    compiled = str(tmp_path / "solver_xla" / "4")
+    _servable.refuse_what_serving_refuses(plain)
+    with pytest.raises(ValueError, match="jit_compile=True"):
+        _servable.refuse_what_serving_refuses(compiled)
+    items = draw_items(rng)
+    found, expected = (
+        tf.saved_model.load(x).signatures["serving_default"](pieces=items)
+        for x in (compiled, plain)
+    )
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
 
 
 def test_further_inputs_follow_the_items(rng, tmp_path):

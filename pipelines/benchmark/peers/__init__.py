@@ -24,7 +24,8 @@ class Peer(typing.NamedTuple):
         label: Name in tables and pictures.
         module: The module of this package that has it.
         kinds: What it computes: `forward`, `backward` (forward and gradient to the
-            logits), `solve` (to a tolerance), `match`, `bound` (matrix-vector
+            logits), `solve` (to a tolerance), `match`, `serve` (the same through an
+            exported solver), `request` (with its network), `bound` (matrix-vector
             products alone, which take part in `forward`).
         needs: Distribution to import name, all that must be there.
     """
@@ -77,7 +78,14 @@ PEERS = {
     ),
     "torch": Peer("PyTorch log loop", "torch_peers", _BOTH, _TORCH),
     "torch_compiled": Peer("PyTorch, compiled", "torch_peers", _BOTH, _TORCH),
-    "scipy": Peer("SciPy, loop", "numpy_peers", ("match",), {"scipy": "scipy"}),
+    "served": Peer(
+        "SavedModel, whole answer", "serving_peers", ("serve", "request"), _TF
+    ),
+    "served_proof": Peer("SavedModel, with proof", "serving_peers", ("serve",), _TF),
+    "served_perm": Peer(
+        "SavedModel, permutation", "serving_peers", ("serve", "request"), _TF
+    ),
+    "scipy": Peer("SciPy, loop", "numpy_peers", ("match", "serve"), {"scipy": "scipy"}),
     "lapx": Peer("lapx, loop", "numpy_peers", ("match",), _LAPX),
     "lapx_batch": Peer("lapx, batch", "numpy_peers", ("match",), _LAPX),
     "optax": Peer(

@@ -82,6 +82,8 @@ class _Matching(_Arrays):
     def match(self, inputs):
         return lambda: self._match(inputs.logits)
 
+    serve = match
+
 
 class Scipy(_Matching):
     def _match(self, logits):

@@ -1,0 +1,43 @@
+"""Exported solvers as a server runs them: the C API, XLA disabled."""
+
+import importlib.util
+import os
+
+from pipelines import c_api
+
+
+class Served:
+    """`outputs`: the names of what is asked for; None: all."""
+
+    def __init__(self, outputs):
+        self._outputs = outputs
+        package = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
+        self._runtime = c_api.Runtime(package, threads=1)
+
+    def serve(self, inputs):
+        return self._run(inputs.model, "match", {"logits": inputs.logits})
+
+    def request(self, inputs):
+        return self._run(inputs.model, "serving_default", {"pieces": inputs.pieces})
+
+    def arrays(self, found):
+        names = {"permutation": "result", "gap": "gap"}
+        return {names[name]: x for name, x in found.items() if name in names}
+
+    def _run(self, path, signature, given):
+        model = c_api.Model(self._runtime, path)
+        return lambda: model.run(signature, given, self._outputs)
+
+
+class MatchingOfRequest(Served):
+    """What the matching alone takes of a request."""
+
+    def request(self, inputs):
+        return self.serve(inputs)
+
+
+PEERS = {
+    "served": lambda: Served(None),
+    "served_proof": lambda: Served(["permutation", "value", "gap"]),
+    "served_perm": lambda: MatchingOfRequest(["permutation"]),
+}

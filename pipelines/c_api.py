@@ -1,0 +1,279 @@
+"""Runs SavedModels as a server does: by TensorFlow's C API, without Python's.
+
+    python -I pipelines/c_api.py LIBRARIES < jobs
+
+LIBRARIES is the folder of `libtensorflow_cc.so.2`, that of the package `tensorflow`.
+This file imports neither that package nor this project. XLA on a processor is
+disabled first, as TensorFlow Serving does unless it is started with
+`--xla_cpu_compilation_enabled`.
+
+A job is a JSON object a line,
+
+    {"model": version directory, "signature": name, "inputs": .npz, "outputs": .npz}
+
+and so is its answer: {"status": 0} or {"status": code, "message": ...}. The codes are
+those of `TF_Code`, the same as gRPC's.
+"""
+
+import ctypes
+import json
+import os
+import sys
+from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
+
+import numpy as np
+
+# `TF_DataType` by the names of NumPy.
+_DTYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int64": 9, "bool": 10}
+_NUMPY = {number: np.dtype(name) for name, number in _DTYPES.items()}
+
+
+class Failed(Exception):
+    """A call that did not end well: the code and the message of its status."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+class _Output(ctypes.Structure):
+    _fields_ = [("operation", c_void_p), ("index", c_int)]
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]
+
+
+class Runtime:
+    """TensorFlow's C API, with XLA on a processor disabled.
+
+    Args:
+        libraries: The folder of the shared libraries.
+        threads: Of an op and of ops, each; 0 lets TensorFlow choose.
+    """
+
+    def __init__(self, libraries, threads=1):
+        paths = [
+            os.path.join(libraries, f"libtensorflow_{name}.so.2")
+            for name in ("framework", "cc")
+        ]
+        framework, self.calls = (ctypes.CDLL(x, ctypes.RTLD_GLOBAL) for x in paths)
+        self.calls._ZN10tensorflow21DisableXlaCompilationEv()
+        for library, name, result, *arguments in (
+            (framework, "TF_NewStatus", c_void_p),
+            (framework, "TF_GetCode", c_int, c_void_p),
+            (framework, "TF_Message", c_char_p, c_void_p),
+            (framework, "TF_AllocateTensor", c_void_p)
+            + (c_int, POINTER(c_int64), c_int, c_size_t),
+            (framework, "TF_DeleteTensor", None, c_void_p),
+            (framework, "TF_TensorData", c_void_p, c_void_p),
+            (framework, "TF_TensorType", c_int, c_void_p),
+            (framework, "TF_NumDims", c_int, c_void_p),
+            (framework, "TF_Dim", c_int64, c_void_p, c_int),
+            (framework, "TF_NewBuffer", POINTER(_Buffer)),
+            (framework, "TF_DeleteBuffer", None, POINTER(_Buffer)),
+            (self.calls, "TF_NewGraph", c_void_p),
+            (self.calls, "TF_DeleteGraph", None, c_void_p),
+            (self.calls, "TF_NewSessionOptions", c_void_p),
+            (self.calls, "TF_SetConfig", None, c_void_p, c_char_p, c_size_t, c_void_p),
+            (self.calls, "TF_GraphOperationByName", c_void_p, c_void_p, c_char_p),
+            (self.calls, "TF_LoadSessionFromSavedModel", c_void_p, c_void_p, c_void_p)
+            + (c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(_Buffer))
+            + (c_void_p,),
+            (self.calls, "TF_SessionRun", None, c_void_p, c_void_p)
+            + (POINTER(_Output), POINTER(c_void_p), c_int)
+            + (POINTER(_Output), POINTER(c_void_p), c_int)
+            + (c_void_p, c_int, c_void_p, c_void_p),
+            (self.calls, "TF_CloseSession", None, c_void_p, c_void_p),
+            (self.calls, "TF_DeleteSession", None, c_void_p, c_void_p),
+        ):
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+            setattr(self, name, function)
+        self.status = self.TF_NewStatus()
+        self.options = self.TF_NewSessionOptions()
+        # ConfigProto: intra_op_parallelism_threads = 2, inter_op_... = 5.
+        config = bytes([2 << 3, threads, 5 << 3, threads])
+        self.TF_SetConfig(self.options, config, len(config), self.status)
+        self.check()
+
+    def check(self):
+        """Raises Failed if the last call did not end well."""
+        code = self.TF_GetCode(self.status)
+        if code:
+            raise Failed(code, self.TF_Message(self.status).decode(errors="replace"))
+
+    def tensor(self, array):
+        """A new TF_Tensor with a copy of an array."""
+        # Its own order would make an array of no dimensions one of one.
+        array = np.asarray(array, order="C")
+        shape = (c_int64 * array.ndim)(*array.shape)
+        kind = _DTYPES[array.dtype.name]
+        tensor = self.TF_AllocateTensor(kind, shape, array.ndim, array.nbytes)
+        ctypes.memmove(self.TF_TensorData(tensor), array.ctypes.data, array.nbytes)
+        return tensor
+
+    def array(self, tensor):
+        """A copy of a TF_Tensor as an array; the tensor is deleted."""
+        shape = [self.TF_Dim(tensor, k) for k in range(self.TF_NumDims(tensor))]
+        array = np.empty(shape, _NUMPY[self.TF_TensorType(tensor)])
+        ctypes.memmove(array.ctypes.data, self.TF_TensorData(tensor), array.nbytes)
+        self.TF_DeleteTensor(tensor)
+        return array
+
+
+class Model:
+    """A SavedModel that was loaded for serving.
+
+    Args:
+        runtime: A `Runtime`.
+        directory: The directory of a version.
+
+    Raises:
+        Failed: If it cannot be loaded.
+    """
+
+    def __init__(self, runtime, directory):
+        self._runtime = runtime
+        self._session = None
+        self._graph = runtime.TF_NewGraph()
+        meta_graph = runtime.TF_NewBuffer()
+        tags = (c_char_p * 1)(b"serve")
+        session = runtime.TF_LoadSessionFromSavedModel(
+            runtime.options,
+            None,
+            os.fsencode(directory),
+            tags,
+            1,
+            self._graph,
+            meta_graph,
+            runtime.status,
+        )
+        runtime.check()
+        self._session = session
+        found = meta_graph.contents
+        self.signatures = _signatures(ctypes.string_at(found.data, found.length))
+        runtime.TF_DeleteBuffer(meta_graph)
+
+    def run(self, signature, inputs, outputs=None):
+        """Answers a request.
+
+        Args:
+            signature: Its name.
+            inputs: Dict of name to array.
+            outputs: Names of what is wanted; None: all.
+
+        Returns:
+            Dict of name to array.
+
+        Raises:
+            Failed: With the code of the status.
+        """
+        runtime = self._runtime
+        takes, gives = self.signatures[signature]
+        names = list(gives) if outputs is None else outputs
+        feeds = (_Output * len(inputs))(*(self._find(takes[x]) for x in inputs))
+        fetches = (_Output * len(names))(*(self._find(gives[x]) for x in names))
+        given = (c_void_p * len(inputs))(*(runtime.tensor(x) for x in inputs.values()))
+        found = (c_void_p * len(names))()
+        runtime.TF_SessionRun(
+            self._session,
+            None,
+            feeds,
+            given,
+            len(inputs),
+            fetches,
+            found,
+            len(names),
+            None,
+            0,
+            None,
+            runtime.status,
+        )
+        for tensor in given:
+            runtime.TF_DeleteTensor(tensor)
+        runtime.check()
+        return {name: runtime.array(x) for name, x in zip(names, found, strict=True)}
+
+    def close(self):
+        """Gives back what the model holds."""
+        if self._session is not None:
+            self._runtime.TF_CloseSession(self._session, self._runtime.status)
+            self._runtime.TF_DeleteSession(self._session, self._runtime.status)
+            self._session = None
+        self._runtime.TF_DeleteGraph(self._graph)
+
+    def _find(self, name):
+        operation, _, index = name.partition(":")
+        found = self._runtime.TF_GraphOperationByName(self._graph, operation.encode())
+        return _Output(found, int(index or 0))
+
+
+def _signatures(meta_graph):
+    """Signature to two dicts of name to tensor name, its inputs and its outputs."""
+    found = {}
+    for number, entry in _fields(meta_graph):
+        if number == 5:  # MetaGraphDef.signature_def, a map
+            name, signature = (value for _, value in _fields(entry))
+            parts = {1: {}, 2: {}}  # SignatureDef.inputs, .outputs
+            for part, value in _fields(signature):
+                if part in parts:
+                    key, tensor = (x for _, x in _fields(value))
+                    names = [x for field, x in _fields(tensor) if field == 1]
+                    if names:  # TensorInfo.name
+                        parts[part][key.decode()] = names[0].decode()
+            found[name.decode()] = (parts[1], parts[2])
+    return found
+
+
+def _fields(message):
+    """The fields of a protocol buffer: pairs of number and bytes or int."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        number, kind = divmod(varint(), 8)
+        if kind == 0:
+            yield number, varint()
+            continue
+        size = {1: 8, 5: 4}.get(kind) or varint()
+        yield number, message[at : at + size]
+        at += size
+
+
+def main():
+    # Answers go where no message of the library can reach them.
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    runtime = Runtime(sys.argv[1])
+    for line in sys.stdin:
+        job, model = json.loads(line), None
+        try:
+            model = Model(runtime, job["model"])
+            with np.load(job["inputs"]) as inputs:
+                found = model.run(job["signature"], dict(inputs))
+            np.savez(job["outputs"], **found)
+            answer = {"status": 0}
+        except Failed as error:
+            answer = {"status": error.code, "message": str(error)}
+        finally:
+            if model is not None:
+                model.close()
+        imported = {name.partition(".")[0] for name in sys.modules}
+        if imported & {"tensorflow", "keras", "sinkhorn_tf", "pipelines"}:
+            answer = {"status": -1, "message": f"imported: {sorted(imported)}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Puts scrambled images back, with a SavedModel here or behind TensorFlow Serving.
+
+    python -m pipelines.solve --model=savedmodels/jigsaw_digits --image=a.png --out=b.png
+    python -m pipelines.solve --model=... --image=photo.jpg --scramble --out=b.png
+    python -m pipelines.solve --model=... --image=scrambled/ --out=solved/
+    python -m pipelines.solve --model=jigsaw_digits --server=localhost:8501 ...
+
+An image is cut into the pieces that the model takes, whatever its size: the network
+sees them shrunk, the output has them as they are. Of a folder every image is solved,
+and written as PNG under its relative name. `--scramble` takes an image in order,
+scrambles it, keeps that beside the output (`_scrambled`), and says how many pieces
+were put back in their places.
+"""
+
+import math
+import os
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from tqdm import tqdm
+
+import sinkhorn_tf as st
+from pipelines import clients, puzzles, runs
+from pipelines.datasets.decoding import match_channels, what_failed
+from pipelines.errors import UserError
+
+FLAGS = flags.FLAGS
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+flags.DEFINE_string("model", None, "Directory of a SavedModel; its name at a server.")
+flags.DEFINE_string("image", None, "An image, or a folder of images.")
+flags.DEFINE_string("out", None, "Where the solved image goes, .png or .jpg; a folder.")
+flags.DEFINE_string("server", None, "HOST:PORT of TensorFlow Serving.")
+flags.DEFINE_enum(
+    "protocol", "rest", ["rest", "grpc"], "Of the server (ports 8501 and 8500)."
+)
+flags.DEFINE_float("timeout", 10.0, "Seconds to wait for an answer.", lower_bound=1e-3)
+flags.DEFINE_integer(
+    "retries", 4, "How often to ask again while a server is unavailable.", lower_bound=0
+)
+flags.DEFINE_integer("batch_size", 64, "Images of a request.", lower_bound=1)
+flags.DEFINE_bool("scramble", False, "The images are in order: scramble them first.")
+flags.DEFINE_integer("seed", 0, "Seed of the scrambling.", lower_bound=0)
+
+
+def main():
+    for name in ("model", "image", "out"):
+        if not FLAGS[name].value:
+            raise UserError(f"--{name} is missing.")
+    jobs = planned()
+    solver = make_solver()
+    failed = 0
+    # On a terminal only, and not for a single image.
+    with tqdm(jobs, unit=" images", disable=None if len(jobs) > 1 else True) as bar:
+        for start in range(0, len(jobs), FLAGS.batch_size):
+            part = jobs[start : start + FLAGS.batch_size]
+            for said, is_error in solve(solver, part, start):
+                failed += is_error
+                with bar.external_write_mode():
+                    print(said, file=sys.stderr if is_error else sys.stdout)
+            bar.update(len(part))
+    if failed:
+        raise UserError(f"{failed} of {len(jobs)} images were not solved, see above.")
+
+
+def make_solver():
+    if FLAGS.server is None:
+        return clients.Offline(FLAGS.model)
+    host, _, port = FLAGS.server.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise UserError(f"A server is HOST:PORT. Received: --server={FLAGS.server}")
+    client = {"rest": clients.Rest, "grpc": clients.Grpc}[FLAGS.protocol]
+    # So that the command for a directory also works with a server.
+    name = os.path.basename(os.path.normpath(FLAGS.model))
+    return client(FLAGS.server, name, FLAGS.timeout, FLAGS.retries)
+
+
+def solve(solver, jobs, first):
+    """Solves a batch and writes it: pairs of what to say, and whether it is an error.
+
+    Args:
+        solver: One of `pipelines.clients`.
+        jobs: Pairs of source and target path.
+        first: The index of the first one, which keys the scrambling.
+    """
+    found = []
+    for index, (source, target) in enumerate(jobs, first):
+        try:
+            found.append(Puzzle(source, target, solver, index))
+        except UserError as error:
+            yield error, True
+    if not found:
+        return
+    answer = solver.solve(np.stack([puzzle.seen for puzzle in found]))
+    for k, puzzle in enumerate(found):
+        yield puzzle.finish(answer["permutation"][k], answer["gap"][k])
+
+
+def planned():
+    """Pairs of source and target path."""
+    source, target = pathlib.Path(FLAGS.image), pathlib.Path(FLAGS.out)
+    if source.is_dir():
+        if target.exists() and not target.is_dir():
+            raise UserError(
+                f"A folder is solved into a folder. Received: --out={target}"
+            )
+        if target.resolve() == source.resolve():
+            raise UserError("--out would overwrite --image: name another folder.")
+        names = sorted(
+            path.relative_to(source)
+            for path in source.rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+        if not names:
+            raise UserError(f"No image in this folder. Received: --image={source}")
+        jobs = {target / x.with_suffix(".png"): source / x for x in names}
+        if len(jobs) < len(names):
+            raise UserError("Images of the same name differ by their suffix alone.")
+        return [(x, y) for y, x in jobs.items()]
+    if not source.exists():
+        raise UserError(f"No such file. Received: --image={source}")
+    if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"--out ends with .png or .jpg. Received: --out={target}")
+    if target.exists() and target.samefile(source):
+        raise UserError("--out would overwrite --image: name another file.")
+    return [(source, target)]
+
+
+class Puzzle:
+    """One image on its way.
+
+    Args:
+        source, target: Paths of the image and of its solution.
+        solver: One of `pipelines.clients`.
+        index: Of the image, keys the scrambling.
+
+    Raises:
+        UserError: If the image cannot be read or cut.
+    """
+
+    def __init__(self, source, target, solver, index):
+        self._target = target
+        self._grid = grid = math.isqrt(solver.n)
+        height, width, channels = solver.shape
+        image = match_channels(read(source), channels)
+        self._true = None
+        if FLAGS.scramble:
+            image = fit(image, grid)
+            rng = np.random.default_rng([FLAGS.seed, index])
+            self._true = rng.permutation(solver.n)
+        elif image.shape[0] % grid or image.shape[1] % grid:
+            raise UserError(
+                f"The sides of an image of {grid} x {grid} pieces are multiples of "
+                f"{grid}. Received: {source} of {image.shape[0]} x {image.shape[1]}"
+            )
+        self._pieces = puzzles.cut(image[None], grid)[0]
+        if FLAGS.scramble:
+            self._pieces = tf.gather(self._pieces, self._true)
+            # Beside the solution, to be looked at.
+            name = f"{target.stem}_scrambled{target.suffix}"
+            self._write(target.with_name(name))
+        # Piece by piece: across their borders nothing may blur.
+        small = tf.image.resize(
+            self._pieces, [height // grid, width // grid], antialias=True
+        )
+        self.seen = puzzles.join(small[None] / 255, grid)[0].numpy()
+
+    def finish(self, perm, gap):
+        """Writes the solution; what to say, and whether it is an error."""
+        if (perm < 0).any():
+            return f"{self._target}: no permutation was found", True
+        self._pieces = st.permutations.apply(tf.constant(perm), self._pieces)
+        self._write(self._target)
+        said = f"{self._target}: " + (
+            "proven to be the best" if gap == 0 else f"within {gap:.2g} of the best"
+        )
+        if self._true is not None:
+            said += f", {(perm == self._true).sum()} of {len(perm)} pieces right"
+        return said, False
+
+    def _write(self, path):
+        image = tf.cast(puzzles.join(self._pieces[None], self._grid)[0], tf.uint8)
+        is_png = path.suffix.lower() == ".png"
+        data = (tf.io.encode_png if is_png else tf.io.encode_jpeg)(image)
+        runs.make_directory(path.parent)
+        runs.write_whole(str(path), lambda name: tf.io.write_file(name, data))
+
+
+def read(path):
+    """The image in a file, uint8 `[height, width, channels]`, or raises UserError."""
+    try:
+        data = path.read_bytes()
+        image = tf.io.decode_image(data, expand_animations=False)
+        # Of a gray image with alpha.
+        return image[..., :1] if image.shape[-1] == 2 else image
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: {what_failed(error)}") from error
+
+
+def fit(image, grid):
+    """The central square, with a side that is a multiple of `grid`."""
+    height, width, _ = image.shape
+    side = min(height, width) // grid * grid
+    if not side:
+        raise UserError(
+            f"An image of {height} x {width} is too small for {grid} pieces."
+        )
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+if __name__ == "__main__":
+    runs.main(main)

@@ -1,0 +1,89 @@
+"""Warm-up requests, which TensorFlow Serving answers before it takes any others."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+FILE_NAME = "tf_serving_warmup_requests"
+# TensorFlow Serving loads no model with more.
+MOST_REQUESTS = 1000
+
+
+def checked(
+    examples: dict[str, dict], functions: dict[str, Callable], specs: dict[str, tuple]
+) -> dict[str, dict[str, tf.Tensor]]:
+    """The requests as tensors, each answered once.
+
+    A request that fails would keep the server from loading the model.
+
+    Raises:
+        ImportError: If the classes of the records are not installed.
+        ValueError: If a signature, an input, a shape or a dtype does not fit.
+    """
+    _prediction_log()
+    requests = {}
+    for name, given in examples.items():
+        if name not in specs:
+            raise ValueError(
+                f"warmup_examples takes the signatures {', '.join(specs)}. "
+                f"Received: {name!r}"
+            )
+        wanted = {spec.name: spec for spec in specs[name]}
+        if set(given) != set(wanted):
+            raise ValueError(
+                f"A warm-up request for {name} has the inputs {', '.join(wanted)}. "
+                f"Received: {', '.join(given)}"
+            )
+        requests[name] = {
+            key: _tensor(value, wanted[key], name) for key, value in given.items()
+        }
+        functions[name](*(requests[name][spec.name] for spec in specs[name]))
+    return requests
+
+
+def write(path: str, requests: dict[str, dict[str, tf.Tensor]], model: str) -> None:
+    """Writes one PredictionLog record for each request.
+
+    Args:
+        path: Of the file.
+        requests: What `checked` returned.
+        model: The name that the server will know the model by.
+    """
+    log = _prediction_log()
+    with tf.io.TFRecordWriter(path) as file:
+        for signature, inputs in requests.items():
+            record = log.PredictionLog()
+            request = record.predict_log.request
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            file.write(record.SerializeToString())
+
+
+def _tensor(value, spec, signature):
+    # Through NumPy, so that Python floats do not become float64 tensors by chance.
+    value = np.asarray(value)
+    if not np.can_cast(value.dtype, spec.dtype.as_numpy_dtype, "same_kind"):
+        raise ValueError(
+            f"Input {spec.name} of {signature} takes {spec.dtype.name}. "
+            f"Received: {value.dtype}"
+        )
+    if not spec.shape.is_compatible_with(value.shape) or not value.size:
+        raise ValueError(
+            f"Input {spec.name} of {signature} takes the shape {spec.shape}. "
+            f"Received: {value.shape}"
+        )
+    return tf.constant(value, spec.dtype)
+
+
+def _prediction_log():
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError as error:
+        raise ImportError(
+            "warmup_examples needs the package tensorflow-serving-api: "
+            "pip install 'sinkhorn_tf[serving]'"
+        ) from error
+    return prediction_log_pb2

@@ -1,0 +1,34 @@
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from runner import LIBRARIES
+
+from pipelines import c_api
+
+HERE = pathlib.Path(__file__).parent
+SAVED = HERE.parent.parent / "savedmodels"
+
+
+@pytest.fixture(scope="session")
+def loopback(tmp_path_factory):
+    """A process with the ports `grpc` and `rest`, and its `pid`."""
+    pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
+    places = [f"{path.name}={path}" for path in SAVED.iterdir()]
+    errors = tmp_path_factory.mktemp("loopback") / "stderr"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, HERE / "loopback.py", LIBRARIES, c_api.__file__, *places],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    with process, contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
+        line = process.stdout.readline()
+        assert line, errors.read_text()
+        yield {**json.loads(line), "process": process}

@@ -1,0 +1,52 @@
+"""Answers of SavedModels through the C API, in a process without Python's TensorFlow."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from pipelines import c_api
+
+LIBRARIES = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
+
+
+def run(folder, jobs):
+    """Runs `(version directory, signature, inputs)` in one process.
+
+    Returns:
+        For each job a dict of arrays, or a pair of code and message if it failed.
+    """
+    lines, places = [], []
+    for number, (model, signature, inputs) in enumerate(jobs):
+        given, found = (folder / f"{name}{number}.npz" for name in ("in", "out"))
+        np.savez(given, **inputs)
+        places.append(found)
+        job = {"model": model, "signature": signature, "inputs": given}
+        lines.append(
+            json.dumps({k: str(v) for k, v in (job | {"outputs": found}).items()})
+        )
+    ended = subprocess.run(
+        [sys.executable, "-I", c_api.__file__, LIBRARIES],
+        input="\n".join(lines),
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=pathlib.Path(LIBRARIES).anchor,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    answers = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(answers) == len(jobs), ended.stderr
+    results = []
+    for answer, place in zip(answers, places, strict=True):
+        if answer["status"]:
+            results.append((answer["status"], answer["message"]))
+        else:
+            with np.load(place) as file:
+                results.append(dict(file))
+    return results

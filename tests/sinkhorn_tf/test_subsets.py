@@ -1,0 +1,48 @@
+"""Few items: every size, against SciPy and every permutation."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.optimize import linear_sum_assignment
+
+import sinkhorn_tf as st
+from sinkhorn_tf.subsets import MOST
+
+
+@pytest.mark.parametrize("n", range(2, MOST + 1))
+def test_the_best_permutation_and_its_proof(rng, n):
+    x = rng.normal(size=(40, n, n))
+    x[::4] = np.round(x[::4])
+    x[1::4] = np.where(rng.random(x[1::4].shape) < 0.3, -np.inf, x[1::4])
+    x[2::4] *= 10.0 ** rng.integers(-300, 300, size=(10, 1, 1))
+    x[3], x[7, 1, 1], x[11, :, 0] = 0, np.nan, -np.inf
+    function = tf.function(
+        st.certified_matching, [tf.TensorSpec([None, n, n], "double")]
+    )
+    perm, value, bound, gap = (v.numpy() for v in function(x))
+    for each, found, v, b, g in zip(x, perm, value, bound, gap, strict=True):
+        try:
+            rows, columns = linear_sum_assignment(each, maximize=True)
+        except ValueError:
+            assert (found == -1).all() and np.isnan([v, b, g]).all()
+            continue
+        best = each[rows, columns].sum()
+        size = n * np.abs(each[np.isfinite(each)]).max()
+        assert sorted(found) == list(range(n))
+        assert each[rows, found].sum() == pytest.approx(best, abs=1e-12 * size)
+        assert 0 <= g <= 1e-11 * size + 1e-300 and b >= v
+    # Unique with certainty, hence proven.
+    assert (gap[2::4] == 0).all()
+
+
+def test_all_permutations_of_a_small_range_of_numbers(rng):
+    x = rng.integers(0, 3, size=(200, 5, 5)).astype(float)
+    perms = np.array(list(itertools.permutations(range(5))))
+    assert len(perms) == math.factorial(5)
+    best = x[:, np.arange(5), perms].sum(-1).max(1)
+    perm = st.matching(x, jit_compile=False).numpy()
+    found = np.take_along_axis(x, perm[..., None], 2).sum((1, 2))
+    np.testing.assert_array_equal(found, best)
