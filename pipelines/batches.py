@@ -7,6 +7,32 @@ from pipelines import seeds
 from pipelines.errors import UserError
 
 
+def made_of(examples, make, *, batch_size, first_step, last_step, seed):
+    """The `replica_batches` of examples, with something made of each part.
+
+    Args:
+        examples, batch_size, first_step, last_step, seed: As of `replica_batches`.
+        make: Function of `(step, position, part)`, in graph ops.
+
+    Returns:
+        Function of a `tf.distribute.InputContext` to a prefetched `tf.data.Dataset` of
+        what `make` returns.
+    """
+
+    def dataset(context):
+        parts = replica_batches(
+            examples,
+            context,
+            batch_size=batch_size,
+            first_step=first_step,
+            last_step=last_step,
+            seed=seed,
+        )
+        return parts.map(make, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    return dataset
+
+
 def replica_batches(examples, context, *, batch_size, first_step, last_step, seed):
     """The parts of the global batches that belong to one input pipeline.
 

@@ -122,24 +122,24 @@ def main():
     check_flags()
     source = datasets.source(FLAGS.dataset)
     size = image_size(source, FLAGS.grid, FLAGS.image_size)
-    fitted_on = images.load(source, "train", stored_size(source, size)).images
+    training_images = images.load(source, "train", stored_size(source, size)).images
     print(
-        f"{source.name}: {len(fitted_on):,} training images, puzzles of {size} x {size} px",
+        f"{source.name}: {len(training_images):,} training images, puzzles of {size} x {size} px",
         file=sys.stderr,
     )
     if FLAGS.profile:
         with tempfile.TemporaryDirectory() as workdir:
-            trainer = make_trainer(fitted_on, source, size, workdir)
+            trainer = make_trainer(training_images, source, size, workdir)
             seconds = profiling.profile(trainer.parts())
         return print(profiling.table(profiling.rates(seconds, FLAGS.batch_size)))
     values = runs.key_flags(sys.modules[__name__], images, runs)
     # So that a run is not resumed on other images.
-    values["training_images"] = hashlib.sha256(fitted_on).hexdigest()
+    values["training_images"] = hashlib.sha256(training_images).hexdigest()
     workdir = runs.start(
         values,
         f"runs/jigsaw_{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
     )
-    trainer = make_trainer(fitted_on, source, size, workdir)
+    trainer = make_trainer(training_images, source, size, workdir)
     network, seconds = trainer.run(), trainer.seconds
     runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
     report(network, source, "test", workdir, "", values, seconds)
@@ -168,16 +168,7 @@ def check_flags():
 
 
 def image_size(source, grid, size):
-    """The side of the images in pixels: a multiple of `grid`.
-
-    Args:
-        source: A `datasets.Source`.
-        grid: Pieces along a side.
-        size: The size asked for, or None for the nearest to the source's own.
-
-    Raises:
-        UserError: If the size asked for is no multiple, or --erode too large for it.
-    """
+    """`images.image_size`; raises UserError too where `--erode` leaves nothing."""
     size = images.image_size(source, grid, size)
     if size // grid <= 2 * FLAGS.erode:
         raise UserError(
@@ -192,7 +183,7 @@ def stored_size(source, size):
     return round(size * 9 / 8) if source.photographs and FLAGS.crop else size
 
 
-def make_trainer(fitted_on, source, size, workdir):
+def make_trainer(training_images, source, size, workdir):
     """The `training.Training` of a network, or of what was begun in `workdir`."""
     held_out = as_puzzles(images.load(source, "validation", size), FLAGS.grid)
     side = size // FLAGS.grid - 2 * FLAGS.erode
@@ -210,7 +201,7 @@ def make_trainer(fitted_on, source, size, workdir):
         ),
         example_losses,
         lambda first, last: puzzles.training_puzzles(
-            fitted_on,
+            training_images,
             grid=FLAGS.grid,
             size=size,
             batch_size=FLAGS.batch_size,

@@ -147,17 +147,14 @@ def _examples(images):
         image = tf.image.convert_image_dtype(tf.gather(pixels, index), tf.float32)
         return {"image": image, "label": tf.gather(labels, index)}
 
-    def between(first, last):
-        return lambda context: batches.replica_batches(
-            np.arange(len(images.labels)),
-            context,
-            batch_size=_BATCH,
-            first_step=first,
-            last_step=last,
-            seed=_SEED,
-        ).map(example, tf.data.AUTOTUNE)
-
-    return between
+    return lambda first, last: batches.made_of(
+        np.arange(len(images.labels)),
+        example,
+        batch_size=_BATCH,
+        first_step=first,
+        last_step=last,
+        seed=_SEED,
+    )
 
 
 def _accuracy(judge, images, batch_size=500):

@@ -73,18 +73,14 @@ class Pairs:
             )
             return {**found, "step": step, "position": position}
 
-        def dataset(context):
-            parts = batches.replica_batches(
-                np.arange(self._n_examples),
-                context,
-                batch_size=batch_size,
-                first_step=first_step,
-                last_step=last_step,
-                seed=seed,
-            )
-            return parts.map(pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-        return dataset
+        return batches.made_of(
+            np.arange(self._n_examples),
+            pairs,
+            batch_size=batch_size,
+            first_step=first_step,
+            last_step=last_step,
+            seed=seed,
+        )
 
     def evaluation(self, images, labels):
         """Pairs of other images with these as targets, the same whatever the seed."""

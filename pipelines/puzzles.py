@@ -169,18 +169,14 @@ def training_puzzles(
         puzzle = scramble(batch, pick(perm), grid, margin, corners)
         return {**puzzle, "step": step, "position": position}
 
-    def dataset(context):
-        parts = batches.replica_batches(
-            images,
-            context,
-            batch_size=batch_size,
-            first_step=first_step,
-            last_step=last_step,
-            seed=seed,
-        )
-        return parts.map(puzzle, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-    return dataset
+    return batches.made_of(
+        images,
+        puzzle,
+        batch_size=batch_size,
+        first_step=first_step,
+        last_step=last_step,
+        seed=seed,
+    )
 
 
 def evaluation_puzzles(images, file_order, *, grid, batch_size, margin=0):

@@ -1,7 +1,7 @@
 """The heads of configs: what the row is, the paper's numbers, ours, the command."""
 
 from pipelines.lists import INTERVALS
-from pipelines.report import paper, records, tables
+from pipelines.report import formats, paper, records, tables
 
 _FIRST = ("# Paper: ", "# Ours: ", "# Command: ")
 
@@ -36,9 +36,9 @@ def _sorting(row, found):
         cells = [f"{wrong} / {any_}" for wrong, any_ in paper.SORTING[row]]
         lines += ["# Paper: P.W. / P.A.W.", *_spread(cells)]
     if found:
-        cells = tables.sorting_cells(found, tables.mean)
-        lines += [f"# Ours: P.W. / P.A.W., {tables.runs_of(found)}", *_spread(cells)]
-        lines.append(f"#   in {tables.minutes(found)} minutes on two cores")
+        cells = tables.sorting_cells(found, formats.mean)
+        lines += [f"# Ours: P.W. / P.A.W., {formats.runs_of(found)}", *_spread(cells)]
+        lines.append(f"#   in {formats.minutes(found)} minutes on two cores")
     return lines
 
 
@@ -55,9 +55,9 @@ def _jigsaw(row, found):
         lines.append("# Paper: " + ", ".join(f"{n} {x}" for n, x in cells))
     if found:
         keys = ("proportion_wrong", "proportion_any_wrong", "kendall_tau")
-        cells = [tables.short(tables.mean([r[key] for r in found])) for key in keys]
+        cells = [formats.short(formats.mean([r[key] for r in found])) for key in keys]
         parts = ", ".join(f"{n} {x}" for n, x in zip(names, cells, strict=True))
-        lines.append(f"# Ours: {parts}; {tables.minutes(found)} minutes on two cores")
+        lines.append(f"# Ours: {parts}; {formats.minutes(found)} minutes on two cores")
     return lines
 
 
@@ -66,9 +66,9 @@ def _assembly(row, found):
         f"# Paper: {paper.ASSEMBLY} of hard reconstructions as another digit accepted"
     ]
     if found:
-        share = tables.share(tables.mean([r["hard"]["acceptance"] for r in found]))
+        share = formats.share(formats.mean([r["hard"]["acceptance"] for r in found]))
         lines.append(
-            f"# Ours: {share}, {tables.runs_of(found)}; {tables.minutes(found)} minutes "
+            f"# Ours: {share}, {formats.runs_of(found)}; {formats.minutes(found)} minutes "
             "on two cores"
         )
     return lines

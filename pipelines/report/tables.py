@@ -1,46 +1,26 @@
 """The tables: records in, lines of Markdown out."""
 
-import math
 import re
 
 from pipelines.lists import INTERVALS
 from pipelines.report import paper
+from pipelines.report.formats import (
+    changes,
+    interval,
+    markdown,
+    mean,
+    mean_run,
+    minutes,
+    runs_of,
+    share,
+    short,
+)
 
 _JIGSAW = (
     ("proportion_wrong", "P.W."),
     ("proportion_any_wrong", "P.A.W."),
     ("kendall_tau", "Kendall tau"),
 )
-
-
-def share(x):
-    """A proportion, as the papers write it: `.0167`; exact zeros as `0`."""
-    if x == 0:
-        return "0"
-    if abs(x) < 0.00005:
-        return "<.0001"
-    return f"{x:.4f}".replace("0.", ".", 1)
-
-
-def short(x):
-    """A score to three decimals: `.147`."""
-    text = f"{abs(x):.3f}".removeprefix("0")
-    return f"-{text}" if x < 0 and text != ".000" else text
-
-
-def mean(values):
-    """The mean of a list."""
-    return sum(values) / len(values)
-
-
-def runs_of(found):
-    """How many runs a record has, in words."""
-    return "seed 0" if len(found) == 1 else f"mean of {len(found)} seeds"
-
-
-def minutes(found):
-    """The minutes of the trainings of a record, the mean of its runs."""
-    return f"{mean([r['seconds']['training'] for r in found]) / 60:.1f}"
 
 
 def sorting(records):
@@ -59,7 +39,7 @@ def sorting(records):
             time = minutes(found) if label != "worst" else ""
             lines.append([name, label, *cells, time])
             name = ""
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def sorting_cells(found, over):
@@ -82,8 +62,8 @@ def sorting_by_index(records):
     for row in _sorting_rows(records):
         found = records[row]
         cells, ties = [], []
-        for interval in INTERVALS:
-            scores = [r["intervals"][interval] for r in found]
+        for name in INTERVALS:
+            scores = [r["intervals"][name] for r in found]
             cells.append(
                 f"{share(mean([s['proportion_wrong'] for s in scores]))} / "
                 f"{share(mean([s['proportion_any_wrong'] for s in scores]))} / "
@@ -91,7 +71,7 @@ def sorting_by_index(records):
             )
             ties.append(str(scores[0]["n_examples_with_ties"]))
         lines.append([f"`{row}`", *cells, ", ".join(ties)])
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def sorting_ablation(records):
@@ -120,13 +100,13 @@ def sorting_ablation(records):
         lines.append(
             [
                 f"`{row}`",
-                "" if row == base else _changes(records[base][0], found[0]),
+                "" if row == base else changes(records[base][0], found[0]),
                 slopes,
                 *(cells[place] for place in places),
                 share(wrong),
             ]
         )
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def jigsaw(records):
@@ -143,7 +123,7 @@ def jigsaw(records):
                 scores["flags"]["loss"].replace("_", " "),
             ]
         )
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def jigsaw_by_content(records):
@@ -164,7 +144,7 @@ def jigsaw_by_content(records):
                 minutes([scores]),
             ]
         )
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def generalisation(records):
@@ -179,7 +159,7 @@ def generalisation(records):
             for name in names
         ]
         lines.append([f"`{row}`", *cells])
-    return _table(["P.W. of", *(f"on {name}" for name in names)], lines)
+    return markdown(["P.W. of", *(f"on {name}" for name in names)], lines)
 
 
 def mirrored(records):
@@ -193,7 +173,7 @@ def mirrored(records):
             keys = ("proportion_wrong", "proportion_any_wrong")
             cells = [interval(x, key) for key in keys for x in (scores, averaged)]
             lines.append([f"`{row}`", *cells])
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def jigsaw_ablation(records):
@@ -205,38 +185,18 @@ def jigsaw_ablation(records):
         beginning = base.removesuffix("short")
         others = [row for row in known if row.startswith(beginning) and row != base]
         for row in (base, *others):
-            scores = _mean(records[row])
+            scores = mean_run(records[row])
             lines.append(
                 [
                     f"`{row}`",
-                    "" if row == base else _changes(records[base][0], scores),
+                    "" if row == base else changes(records[base][0], scores),
                     interval(scores, "proportion_wrong"),
                     interval(scores, "proportion_any_wrong"),
                     f"{scores['cross_entropy']:.3f}",
                     minutes([scores]),
                 ]
             )
-    return _table(heads, lines)
-
-
-def interval(scores, name):
-    """A score with its 95 % interval, such as `.147 (.144 to .150)`.
-
-    For puzzles drawn anew; how far other seeds of the training lie is not in it. Of
-    shares of puzzles, and of shares that are 0 or 1 throughout, Wilson's interval, which
-    has a width there too; else the mean and 1.96 standard errors.
-    """
-    value, n = scores[name], scores["n_examples"]
-    least = -1.0 if name == "kendall_tau" else 0.0
-    if name == "proportion_any_wrong" or value in (0, 1):
-        z2 = 1.96**2
-        middle = (value + z2 / (2 * n)) / (1 + z2 / n)
-        half = 1.96 * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
-        half /= 1 + z2 / n
-    else:
-        middle, half = value, 1.96 * scores["standard_error"][name]
-    low, high = max(middle - half, least), min(middle + half, 1.0)
-    return f"{short(value)} ({short(low)} to {short(high)})"
+    return markdown(heads, lines)
 
 
 def assembly(records):
@@ -256,20 +216,20 @@ def assembly(records):
             ]
             said = ["", ""] if label == "worst" else [judge, minutes(found)]
             lines.append(["", label, *shares, *said])
-    return _table(heads, lines)
+    return markdown(heads, lines)
 
 
 def assembly_pairs(records):
     """Hard / soft by source and target, in the row without a suffix."""
     if not records.get("assembly_mnist"):
         return []
-    found = _mean(records["assembly_mnist"])
+    found = mean_run(records["assembly_mnist"])
     both = zip(found["hard"]["table"], found["soft"]["table"], strict=True)
     lines = [
         [str(k), *(f"{short(x)} / {short(y)}" for x, y in zip(*cells, strict=True))]
         for k, cells in enumerate(both)
     ]
-    return _table(["pieces of", *map(str, range(len(lines)))], lines)
+    return markdown(["pieces of", *map(str, range(len(lines)))], lines)
 
 
 def _assembly_rows(records):
@@ -285,7 +245,7 @@ def _jigsaw_rows(records):
         return order.get(source, -1), network, row.count("_"), grid
 
     return [
-        (row, _mean(records[row])) for row in sorted(rows, key=place) if records[row]
+        (row, mean_run(records[row])) for row in sorted(rows, key=place) if records[row]
     ]
 
 
@@ -299,49 +259,11 @@ def _elsewhere(scores):
     }
 
 
-def _mean(found):
-    """The runs of a record as one: numbers are means, all else that of the first.
-
-    Evaluations that only some of the runs have are those of these.
-    """
-    first = found[0]
-    if isinstance(first, dict):
-        names = dict.fromkeys(name for run in found for name in run)
-        of_runs = {name: [run[name] for run in found if name in run] for name in names}
-        flags = of_runs.pop("flags", None)
-        means = {name: _mean(values) for name, values in of_runs.items()}
-        return means | ({"flags": flags[0]} if flags else {})
-    if isinstance(first, list):
-        return [_mean(list(of_runs)) for of_runs in zip(*found, strict=True)]
-    return mean(found) if isinstance(first, float) else first
-
-
-def _changes(base, metrics):
-    """The flags in which a run differs from one of the row that it starts from."""
-    before = base["flags"]
-    changed = {
-        name: value
-        for name, value in metrics["flags"].items()
-        if name not in ("seed", "training_images") and value != before.get(name)
-    }
-    written = lambda name, value: (
-        ("--" if value else "--no") + name
-        if isinstance(value, bool)
-        else f"--{name}={value}"
-    )
-    return " ".join(f"`{written(name, value)}`" for name, value in changed.items())
-
-
 def _sorting_rows(records):
     found = [r for r in records if re.fullmatch(r"sorting_n\d+(_\w+)?", r)]
     size = lambda row: int(re.match(r"sorting_n(\d+)", row).group(1))
     order = sorted(found, key=lambda row: ("_released" in row, size(row)))
     return [row for row in order if records[row]]
-
-
-def _table(heads, lines):
-    rule = ["---"] * len(heads)
-    return ["| " + " | ".join(cells) + " |" for cells in (heads, rule, *lines)]
 
 
 TABLES = {

@@ -6,7 +6,7 @@ from absl.testing import flagsaver
 from pipelines import lists
 from pipelines.errors import UserError
 from pipelines.report import __main__ as program
-from pipelines.report import heads, records, tables
+from pipelines.report import formats, heads, records, tables
 from pipelines.report.__main__ import with_tables
 
 program.FLAGS.mark_as_parsed()
@@ -142,7 +142,7 @@ def test_a_head_keeps_what_it_did_not_make():
     [(0, "0"), (0.5, ".5000"), (1.0, "1.0000"), (0.00001, "<.0001")],
 )
 def test_shares_are_written_as_in_the_papers(value, shown):
-    assert tables.share(value) == shown
+    assert formats.share(value) == shown
 
 
 def puzzle_metrics(wrong, n=800):
@@ -184,9 +184,9 @@ def test_puzzles_stand_beside_the_paper_with_intervals():
 
 def test_no_wrong_puzzle_among_many_is_not_certainty():
     for name in ("proportion_any_wrong", "proportion_wrong"):
-        found = tables.interval(puzzle_metrics(0.0, n=100), name)
+        found = formats.interval(puzzle_metrics(0.0, n=100), name)
         assert found == ".000 (.000 to .037)"
-    found = tables.interval(puzzle_metrics(0.01), "proportion_wrong")
+    found = formats.interval(puzzle_metrics(0.01), "proportion_wrong")
     assert found == ".010 (.000 to .030)"
 
 
