@@ -1,4 +1,4 @@
-"""What stock TensorFlow Serving on a CPU would refuse in a SavedModel."""
+"""What stock TensorFlow Serving makes of a SavedModel: what it computes and refuses."""
 
 import os
 
@@ -20,10 +20,7 @@ def refuse_what_serving_refuses(directory: str, *, allow_jit: bool = False) -> N
             without `--xla_cpu_compilation_enabled`), calls Python, or holds an op
             outside TensorFlow's core registry.
     """
-    model = saved_model_pb2.SavedModel()
-    with open(os.path.join(directory, "saved_model.pb"), "rb") as file:
-        model.ParseFromString(file.read())
-    for meta_graph in model.meta_graphs:
+    for meta_graph in _read(directory).meta_graphs:
         library = meta_graph.graph_def.library.function
         if not allow_jit:
             for function in library:
@@ -33,6 +30,40 @@ def refuse_what_serving_refuses(directory: str, *, allow_jit: bool = False) -> N
                 if not allow_jit:
                     _refuse_jit(node, f"node {node.name}")
                 _refuse_op(node)
+
+
+def compute_only_what_is_asked_for(directory: str) -> None:
+    """Lets a server leave out what a request does not ask for.
+
+    The outputs of a signature are those of one node, the call of its function, and a
+    node that is asked for is not taken apart: all of the function runs. Behind nodes of
+    their own they are: the call is inlined, and what leads to no output is dropped.
+
+    Args:
+        directory: The directory that holds `saved_model.pb`.
+    """
+    model = _read(directory)
+    for meta_graph in model.meta_graphs:
+        nodes = meta_graph.graph_def.node
+        taken = {node.name for node in nodes}
+        for name, signature in meta_graph.signature_def.items():
+            for output, info in signature.outputs.items():
+                # Without inputs there is nothing to ask for, only to initialise.
+                if not signature.inputs or f"{name}/{output}" in taken:
+                    continue
+                node = nodes.add(name=f"{name}/{output}", op="Identity")
+                node.input.append(info.name)
+                node.attr["T"].type = info.dtype
+                info.name = f"{node.name}:0"
+    with open(os.path.join(directory, "saved_model.pb"), "wb") as file:
+        file.write(model.SerializeToString(deterministic=True))
+
+
+def _read(directory):
+    model = saved_model_pb2.SavedModel()
+    with open(os.path.join(directory, "saved_model.pb"), "rb") as file:
+        model.ParseFromString(file.read())
+    return model
 
 
 def _refuse_jit(holder, name):

@@ -9,7 +9,7 @@ Differs from the paper in: the first duals come from `warm_start` instead of col
 reduction and augmenting row reduction, and mostly leave few rows to search for;
 equal rows are scanned once in a search (`_equal_rows`), without which k of them,
 such as the black pieces of a puzzle, cost k^2 / 2 scans. A few rows need no search
-(`subsets`), and their duals come from the matching.
+(`subsets`).
 """
 
 import math
@@ -17,7 +17,7 @@ import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf import subsets
+from sinkhorn_tf.subsets import assign_few, is_few
 from sinkhorn_tf.warm_start import warm_duals
 
 # Examples whose duals are moved at a time: enough work for one step, and their
@@ -41,27 +41,43 @@ class _Search(typing.NamedTuple):
     done: tf.Tensor  # [B]
 
 
-def assign(x):
+def assign(x, largest=math.inf, duals=True):
     """Matches rows to columns so that the sum is largest.
 
     Args:
         x: float64 `[B, N, N]`; `-inf` forbids a pair.
+        largest: What no finite element exceeds in size, if that is known.
+        duals: Whether the duals are wanted.
 
     Returns:
         `(perm, g)`: int32 `[B, N]`, -1 throughout for an example with NaN or +inf or
         without any permutation; column duals `[B, N]`, finite, such that each row of
-        `x - g` has its maximum at the matched column, up to rounding.
+        `x - g` has its maximum at the matched column, up to rounding. Without `duals`
+        they may be None.
     """
-    poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
-    x = tf.where(poisoned[:, None, None], tf.zeros_like(x), x)
-    # Differences of numbers near the end of the range would overflow.
-    size = tf.reduce_max(tf.where(x > -math.inf, tf.abs(x), 0), axis=[1, 2])
+    poisoned = ~tf.reduce_all(x < math.inf, axis=[1, 2])
+    scale = None
+    if largest > 1e300:
+        x, scale = _scaled(x)
+    if is_few(x):
+        perm, g = assign_few(x, poisoned, duals)
+        perm = tf.where(poisoned[:, None], -1, perm)
+    else:
+        perm, g = _search(x, poisoned)
+    return perm, g if g is None or scale is None else g / scale
+
+
+def _scaled(x):
+    """Smaller where differences would overflow, and the factor `[B, 1]`."""
+    size = tf.reduce_max(tf.where(tf.math.is_finite(x), tf.abs(x), 0), axis=[1, 2])
     one = tf.ones_like(size)
     scale = tf.where(size > 1e300, one * 2.0**-40, one)
-    x *= scale[:, None, None]
-    if is_few(x):
-        perm = tf.where(poisoned[:, None], -1, subsets.assign_few(x))
-        return perm, _duals_of_few(x, perm) / scale[:, None]
+    return x * scale[:, None, None], scale[:, None]
+
+
+def _search(x, poisoned):
+    """`assign` of any number of items."""
+    x = tf.where(poisoned[:, None, None], tf.zeros_like(x), x)
     state = _first_state(x, warm_duals(x), poisoned)
     # No kinds to look for where nothing is left to search for.
     kind = tf.cond(
@@ -82,13 +98,7 @@ def assign(x):
         maximum_iterations=2 * n * n + 1,
     )[0]
     solved = ~poisoned & tf.reduce_all(state.col_of >= 0, axis=1)
-    return tf.where(solved[:, None], state.col_of, -1), -state.v / scale[:, None]
-
-
-def is_few(x):
-    """Whether N is known and small enough for no search; then duals are interior."""
-    n = x.shape[-1]
-    return n is not None and 2 <= n <= subsets.MOST
+    return tf.where(solved[:, None], state.col_of, -1), -state.v
 
 
 def interior_duals(x, perm, g, needed):
@@ -143,38 +153,13 @@ def _interior_duals(x, perm, g):
         (tf.constant(0), tf.maximum(slack, 0)),
         maximum_iterations=n,
     )
-    average = _mean_distance(distance)
-    return g + tf.gather(average, tf.argsort(perm, axis=1), batch_dims=1)
-
-
-def _duals_of_few(x, perm):
-    """Column duals in the interior of the optimal face, as `interior_duals`.
-
-    Of the optimal `perm` alone: the distances to the nearest node are optimal duals,
-    whatever the signs of the edges, since no cycle is negative. N is static.
-    """
-    n = x.shape[-1]
-    solved = perm[:, :1] >= 0
-    perm = tf.where(solved, perm, tf.range(n))
-    x = tf.where(solved[:, :, None], x, tf.zeros_like(x))
-    # Node k is row k with its column perm[k]; edge k -> l is row k in l's column.
-    reduced = tf.gather(x, perm, axis=2, batch_dims=1)
-    distance = tf.linalg.diag_part(reduced)[:, :, None] - reduced
-    for k in range(n):  # Floyd and Warshall
-        distance = tf.minimum(distance, distance[:, :, k, None] + distance[:, k, None])
-    nearest = tf.reduce_min(distance, axis=2)
-    distance = tf.maximum(distance - nearest[:, :, None] + nearest[:, None], 0)
-    duals = nearest + _mean_distance(distance)
-    return tf.gather(duals, tf.argsort(perm, axis=1), batch_dims=1)
-
-
-def _mean_distance(distance):
-    """To all nodes, `[B, N]`; unreachable ones count as the farthest reachable pair."""
+    # The unreachable count as the farthest that can be reached.
     finite = tf.math.is_finite(distance)
     largest = tf.reduce_max(
         tf.where(finite, distance, tf.zeros_like(distance)), axis=[1, 2], keepdims=True
     )
-    return tf.reduce_mean(tf.minimum(distance, largest), axis=2)
+    average = tf.reduce_mean(tf.minimum(distance, largest), axis=2)
+    return g + tf.gather(average, tf.argsort(perm, axis=1), batch_dims=1)
 
 
 def _first_state(x, g, poisoned):

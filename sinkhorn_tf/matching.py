@@ -9,7 +9,8 @@ import tensorflow as tf
 from sinkhorn_tf import _arguments
 from sinkhorn_tf._arguments import TensorLike
 from sinkhorn_tf._compilation import compiled_when_eager
-from sinkhorn_tf.assignment import assign, interior_duals, is_few
+from sinkhorn_tf.assignment import assign, interior_duals
+from sinkhorn_tf.subsets import is_few
 
 
 class CertifiedMatching(typing.NamedTuple):
@@ -92,24 +93,23 @@ def certified_matching(
 
 @compiled_when_eager
 def _matching(logits):
-    perm, _ = assign(_flat_float64(logits))
+    perm, _ = assign(_flat_float64(logits), float(logits.dtype.max), duals=False)
     return _unflatten(tf.stop_gradient(perm), logits, 1)
 
 
 @compiled_when_eager
 def _certified_matching(logits):
     x = tf.stop_gradient(_flat_float64(logits))
-    perm, g = assign(x)
+    perm, g = assign(x, float(logits.dtype.max))
     matched = perm[:, 0] >= 0
-    # Poisoned and infeasible examples take part with harmless numbers.
-    x = tf.where(matched[:, None, None], x, tf.zeros_like(x))
+    # Examples without an answer take part, with whatever numbers they have.
     safe = tf.where(matched[:, None], perm, tf.range(tf.shape(perm)[1]))
-    proven = _proves(x, safe, g)
-    if not is_few(x):
-        g = interior_duals(x, safe, g, ~proven)
-        proven |= _proves(x, safe, g)
-    f = tf.reduce_max(x - g[:, None, :], axis=2)
     terms = tf.gather(x, safe, batch_dims=2)
+    proven, f = _proves(x, safe, g)
+    if not is_few(x):
+        g = interior_duals(x, safe, g, matched & ~proven)
+        proven_now, f = _proves(x, safe, g)
+        proven |= proven_now
     value = tf.reduce_sum(terms, axis=1)
     absolute = tf.reduce_sum(tf.abs(f) + tf.abs(g) + tf.abs(terms), axis=1)
     n = tf.cast(tf.shape(x)[-1], tf.float64)
@@ -133,20 +133,33 @@ def _certified_matching(logits):
 
 
 def _proves(x, perm, g):
-    """Whether every row's strict argmax of `x - g` is its matched column: `[B]`."""
+    """Whether every row's strict argmax of `x - g` is its matched column.
+
+    Args:
+        x: float64 `[B, N, N]`.
+        perm, g: `[B, N]`.
+
+    Returns:
+        bool `[B]`; the maxima `[B, N]`.
+    """
     reduced = x - g[:, None, :]
     matched = tf.gather(reduced, perm, batch_dims=2)
     rivals = tf.reduce_sum(tf.cast(reduced >= matched[:, :, None], tf.int32), 2)
-    return tf.reduce_all(rivals == 1, axis=1)
+    return tf.reduce_all(rivals == 1, axis=1), tf.reduce_max(reduced, axis=2)
 
 
 def _flat_float64(logits):
+    flat = tf.cast(logits, tf.float64)
+    if logits.shape.rank == 3:
+        return flat
     n = _arguments.static_or_dynamic(logits, -1)
-    return tf.reshape(tf.cast(logits, tf.float64), [-1, n, n])
+    return tf.reshape(flat, [-1, n, n])
 
 
 def _unflatten(flat, logits, trailing):
     """`[B, ...]` to the batch dimensions of `logits`, with `trailing` more of them."""
+    if logits.shape.rank == 3:
+        return flat
     rank = logits.shape.rank - 2 + trailing
     result = tf.reshape(flat, tf.shape(logits)[:rank])
     result.set_shape(logits.shape[:rank])

@@ -341,3 +341,26 @@ def test_further_inputs_follow_the_items(rng, tmp_path):
     np.testing.assert_array_equal(
         answer["restored"], st.permutations.apply(perm, items)
     )
+
+
+def test_what_a_request_does_not_ask_for_is_not_computed(tmp_path):
+    scores = keras.Input((4, 4), name="scores")
+    model = keras.Model(scores, keras.layers.Identity()(scores))
+    path = st.export_solver(model, tmp_path / "model")
+    v1 = tf.compat.v1
+
+    def ops(session, fetched):
+        """How many ops ran."""
+        ran = v1.RunMetadata()
+        options = v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE)
+        inputs = {signature.inputs["logits"].name: np.eye(4)[None]}
+        session.run(fetched, inputs, options, ran)
+        return sum(len(device.node_stats) for device in ran.step_stats.dev_stats)
+
+    with v1.Session(graph=tf.Graph()) as session:
+        signature = v1.saved_model.load(session, ["serve"], path).signature_def["match"]
+        names = {key: info.name for key, info in signature.outputs.items()}
+        whole = ops(session, names)
+        proven = ops(session, {key: names[key] for key in ("permutation", "gap")})
+        alone = ops(session, names["permutation"])
+        assert alone < 0.75 * proven < 0.75**2 * whole
