@@ -174,24 +174,28 @@ class Model:
         names = list(gives) if outputs is None else outputs
         feeds = (_Output * len(inputs))(*(self._find(takes[x]) for x in inputs))
         fetches = (_Output * len(names))(*(self._find(gives[x]) for x in names))
-        given = (c_void_p * len(inputs))(*(runtime.tensor(x) for x in inputs.values()))
+        given = (c_void_p * len(inputs))()
         found = (c_void_p * len(names))()
-        runtime.TF_SessionRun(
-            self._session,
-            None,
-            feeds,
-            given,
-            len(inputs),
-            fetches,
-            found,
-            len(names),
-            None,
-            0,
-            None,
-            runtime.status,
-        )
-        for tensor in given:
-            runtime.TF_DeleteTensor(tensor)
+        try:
+            for k, array in enumerate(inputs.values()):
+                given[k] = runtime.tensor(array)
+            runtime.TF_SessionRun(
+                self._session,
+                None,
+                feeds,
+                given,
+                len(inputs),
+                fetches,
+                found,
+                len(names),
+                None,
+                0,
+                None,
+                runtime.status,
+            )
+        finally:
+            for tensor in given:
+                runtime.TF_DeleteTensor(tensor)
         runtime.check()
         return {name: runtime.array(x) for name, x in zip(names, found, strict=True)}
 

@@ -2,6 +2,7 @@
 
 import glob
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -211,7 +212,7 @@ def export(network, workdir, temperature, signatures=None):
         signatures: As of `st.export_solver`.
 
     Returns:
-        Its path. One that is there already, when a finished run is resumed, is kept.
+        Its path. With warm-up requests where tensorflow-serving-api is installed. One that is there already, when a finished run is resumed, is kept.
     """
     path = os.path.join(workdir, "solver")
     if os.path.exists(os.path.join(path, "1")):
@@ -225,8 +226,30 @@ def export(network, workdir, temperature, signatures=None):
         n_iters=flags.FLAGS.n_iters,
         signatures=signatures,
         assets_extra={"metrics.json": metrics},
+        warmup_examples=_blank_requests(network, signatures or {}),
         version=1,
     )
+
+
+def _blank_requests(network, signatures):
+    """A request of one example for each signature of a solver; None without the classes.
+
+    All zero: no data leaves with a model, and ties take the long way of the matching.
+    """
+    if importlib.util.find_spec("tensorflow_serving") is None:
+        return None
+    logits = tf.TensorSpec(network.outputs[0].shape, name="logits")
+    temperature = tf.TensorSpec([None], name="temperature")
+    inputs = {
+        "serving_default": network.inputs,
+        "match": [logits],
+        "match_at_temperature": [logits, temperature],
+        **{name: [spec] for name, (_, spec) in signatures.items()},
+    }
+    return {
+        name: {x.name: tf.zeros([1, *x.shape[1:]], x.dtype) for x in specs}
+        for name, specs in inputs.items()
+    }
 
 
 def key_flags(*modules):

@@ -211,6 +211,25 @@ np.savez(sys.argv[2] + "/answer.npz", **{k: v.numpy() for k, v in answer.items()
     np.testing.assert_allclose(answer["plan"].sum(1), 1, atol=1e-5)
 
 
+def test_a_solver_has_a_blank_warm_up_request_for_each_signature(finished):
+    prediction_log_pb2 = pytest.importorskip(
+        "tensorflow_serving.apis.prediction_log_pb2"
+    )
+    path = finished / "solver" / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    requests = [
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+    signatures = [request.model_spec.signature_name for request in requests]
+    assert sorted(signatures) == sorted(
+        ["serving_default", "solve_image", "match", "match_at_temperature"]
+    )
+    for request in requests:
+        for tensor in request.inputs.values():
+            array = tf.make_ndarray(tensor)
+            assert len(array) == 1 and not array.any()
+
+
 def test_a_solver_has_the_temperature_that_the_training_ended_with(
     tmp_path, monkeypatch
 ):
