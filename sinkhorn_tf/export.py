@@ -153,7 +153,7 @@ def export_solver(
             setattr(module, name, function)
         module.weights = weights
         tf.saved_model.save(module, directory, functions)
-        _servable.compute_only_what_is_asked_for(directory)
+        _servable.prepare_for_serving(directory)
         _servable.refuse_what_serving_refuses(directory, allow_jit=allow_jit)
         extra = os.path.join(directory, "assets.extra")
         os.makedirs(extra)

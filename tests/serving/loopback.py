@@ -29,6 +29,11 @@ from tensorflow_serving.apis import (
 )
 
 MOST_ELEMENTS = 2**24
+# The numbers of `DataType` that are parsed; a graph is kept for each.
+DTYPES = {
+    tf.as_dtype(name).as_datatype_enum
+    for name in "float32 float64 int8 int32 int64 bool complex64 string".split()
+}
 # Of `TF_Code`, which is gRPC's.
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -64,6 +69,8 @@ class Parser:
 
     def __call__(self, tensor):
         refuse_large_claim(tensor)
+        if tensor.dtype not in DTYPES:
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"dtype {tensor.dtype}")
         with self._lock:
             if tensor.dtype not in self._calls:
                 self._calls[tensor.dtype] = self._build(tensor.dtype)

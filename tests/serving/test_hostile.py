@@ -186,10 +186,10 @@ def check(loopback, count, seed):
     send_to_operators(count // 20, seed)
 
 
-def test_hostile_requests(loopback):
-    check(loopback, 2000, 0)
+def test_hostile_requests(steady_loopback):
+    check(steady_loopback, 2000, 0)
 
 
 @pytest.mark.slow
-def test_many_hostile_requests(loopback):
-    check(loopback, 100_000, 1)
+def test_many_hostile_requests(steady_loopback):
+    check(steady_loopback, 100_000, 1)
