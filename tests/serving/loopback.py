@@ -31,8 +31,9 @@ from tensorflow_serving.apis import (
 MOST_ELEMENTS = 2**24
 # The numbers of `DataType` that are parsed; a graph is kept for each.
 DTYPES = {
-    tf.as_dtype(name).as_datatype_enum
-    for name in "float32 float64 int8 int32 int64 bool complex64 string".split()
+    dtype.as_datatype_enum
+    for dtype in (tf.float32, tf.float64, tf.int8, tf.int32, tf.int64)
+    + (tf.bool, tf.complex64, tf.string)
 }
 # Of `TF_Code`, which is gRPC's.
 CODES = {code.value[0]: code for code in grpc.StatusCode}
