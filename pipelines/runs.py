@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import sinkhorn_tf
+from pipelines import distribution, training
 from pipelines.errors import UserError
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
@@ -27,6 +28,7 @@ _ELSEWHERE = {
     "data_dir",
     "cache_dir",
     "profile",
+    "startup_timeout",
     "judge",
     "judge_only",
 }
@@ -98,8 +100,12 @@ def define_training_flags(**defaults):
     flags.DEFINE_enum(
         "distribute",
         "none",
-        ["none", "mirrored"],
-        "mirrored: all devices of this machine, through tf.distribute.",
+        ["none", "mirrored", "multiworker"],
+        "mirrored: all devices of this machine. multiworker: those of all machines that "
+        "TF_CONFIG names, each of which runs this command; --workdir is shared.",
+    )
+    flags.DEFINE_float(
+        "startup_timeout", 600.0, "Seconds to wait for the other workers.", 1, 1e6
     )
 
 
@@ -118,22 +124,15 @@ def training_options():
     )
     return {
         **{name: flags.FLAGS[name].value for name in names},
-        "strategy": strategy(flags.FLAGS.distribute),
+        "strategy": distribution.strategy(flags.FLAGS.distribute),
         "jit_compile": flags.FLAGS.jit_compile == "step",
     }
 
 
-def strategy(name):
-    """The `tf.distribute.Strategy` of `--distribute`."""
-    if name == "mirrored":
-        devices = tf.config.list_logical_devices("GPU")
-        devices = devices or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
-
-
 def start(values, default_workdir):
     """Seeds everything and makes the run directory, or checks that it can be resumed.
+
+    Of several workers the chief does, if all of them were given the same.
 
     Args:
         values: Dict of the flags that describe the run.
@@ -144,12 +143,22 @@ def start(values, default_workdir):
 
     Raises:
         UserError: If the directory holds a run and `--resume` is not given, or the
-            flags are not those of that run.
+            flags are not those of that run, or of the other workers.
     """
     workdir = values["workdir"] or default_workdir
+    keras.utils.set_random_seed(values["seed"])
+    if "distribute" in values:
+        what = {k: v for k, v in values.items() if k not in _FREE} | {"in": workdir}
+        distribution.check_same(
+            distribution.strategy(values["distribute"]),
+            json.dumps(what),
+            "The workers were given different flags or images.",
+        )
+        if not distribution.is_chief():
+            return workdir
     record = os.path.join(workdir, "flags.json")
     # Without a checkpoint there is nothing to lose, and nothing to resume.
-    if os.path.exists(os.path.join(workdir, "checkpoints", "checkpoint")):
+    if training.checkpoints(workdir):
         if not values["resume"]:
             raise UserError(
                 f"{workdir} already holds a run: pass --resume to go on with it, or "
@@ -174,7 +183,6 @@ def start(values, default_workdir):
     for pattern in (".writing-*", "solver/.writing-*"):
         for stale in glob.glob(os.path.join(workdir, pattern)):
             shutil.rmtree(stale, ignore_errors=True)
-    keras.utils.set_random_seed(values["seed"])
     return workdir
 
 
@@ -187,6 +195,18 @@ def make_directory(workdir):
             f"The run directory cannot be made: {error.strerror}. "
             f"Received: --workdir={workdir}"
         ) from error
+
+
+def keep_network(network, workdir):
+    """Writes `network.keras`.
+
+    Returns:
+        The network, for one device: one that was trained on several is read again.
+    """
+    write_whole(os.path.join(workdir, "network.keras"), network.save)
+    if flags.FLAGS.distribute != "none":
+        return load_network(workdir)
+    return network
 
 
 def load_network(workdir):
@@ -318,12 +338,16 @@ def main(program):
         # TensorFloat-32 makes them equal.
         tf.config.experimental.enable_tensor_float_32_execution(False)
         try:
+            distribution.start()
             program()
+            distribution.finish()
         except UserError as error:
             _fail(error)
         except KeyboardInterrupt:
             _fail("Interrupted. A training goes on from its last checkpoint: --resume.")
         except tf.errors.OpError as error:
+            if distribution.lost_worker(error):
+                _fail("Another worker ended: start all of them again with --resume.")
             _fail(f"{type(error).__name__}: {error.message.splitlines()[0]}")
         except OSError as error:
             _fail(error)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import runs, training
+from pipelines import distribution, training
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.5])
@@ -21,7 +21,7 @@ def test_weight_decay_shrinks_kernels_and_spares_biases(tmp_path, weight_decay):
         ),
         lambda network: 0.0,
         workdir=str(tmp_path),
-        strategy=runs.strategy("none"),
+        strategy=distribution.strategy("none"),
         steps=5,
         batch_size=4,
         learning_rate=0.1,
