@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -105,7 +106,7 @@ def everyones(strategy, value):
     values = strategy.experimental_distribute_values_from_function(
         lambda _: tf.constant([value], dtype)
     )
-    return strategy.gather(values, axis=0).numpy()
+    return _gather(strategy)(values).numpy()
 
 
 def check_same(strategy, text, message):
@@ -126,6 +127,12 @@ def lost_worker(error):
     return _is_multiworker() and isinstance(error, reasons)
 
 
+@functools.cache
+def _gather(strategy):
+    """Compiled once: outside of a function TensorFlow traces it at each call."""
+    return tf.function(lambda values: strategy.gather(values, axis=0), autograph=False)
+
+
 def _is_multiworker():
     return "distribute" in flags.FLAGS and flags.FLAGS.distribute == "multiworker"
 
@@ -138,9 +145,12 @@ def _multiworker(timeout):
         stdin=subprocess.PIPE,
     ) as watch:
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            joined = tf.distribute.MultiWorkerMirroredStrategy()
         finally:
             watch.kill()
+    # TensorFlow heeds SIGTERM only where one asks for what it is for: preemption.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return joined
 
 
 def _addresses(text):
