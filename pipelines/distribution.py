@@ -116,6 +116,26 @@ def check_same(strategy, text, message):
         raise UserError(message)
 
 
+def addresses(text):
+    """The addresses in a `TF_CONFIG`; raises UserError if it describes no cluster."""
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        cluster[task["type"]][int(task["index"])]
+        found = [address for job in cluster.values() for address in job]
+        if cluster.keys() - {"chief", "worker"} or not all(
+            isinstance(x, str) for x in found
+        ):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UserError(
+            "--distribute=multiworker needs the variable TF_CONFIG, such as "
+            '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}, of the jobs chief and worker alone. Received: {text!r}'
+        ) from error
+    return found
+
+
 def lost_worker(error):
     """Whether a `tf.errors.OpError` says that another worker is gone."""
     reasons = (
@@ -138,10 +158,9 @@ def _is_multiworker():
 
 
 def _multiworker(timeout):
-    addresses = _addresses(os.environ.get("TF_CONFIG", ""))
+    found = addresses(os.environ.get("TF_CONFIG", ""))
     with subprocess.Popen(
-        [sys.executable, "-S", "-c", _WATCH, f"{timeout:g}", f"{os.getpid()}"]
-        + addresses,
+        [sys.executable, "-S", "-c", _WATCH, f"{timeout:g}", f"{os.getpid()}"] + found,
         stdin=subprocess.PIPE,
     ) as watch:
         try:
@@ -151,23 +170,3 @@ def _multiworker(timeout):
     # TensorFlow heeds SIGTERM only where one asks for what it is for: preemption.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return joined
-
-
-def _addresses(text):
-    """The addresses in a `TF_CONFIG`; raises UserError if it describes no cluster."""
-    try:
-        config = json.loads(text)
-        cluster, task = config["cluster"], config["task"]
-        cluster[task["type"]][int(task["index"])]
-        addresses = [address for job in cluster.values() for address in job]
-        if cluster.keys() - {"chief", "worker"} or not all(
-            isinstance(x, str) for x in addresses
-        ):
-            raise ValueError
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise UserError(
-            "--distribute=multiworker needs the variable TF_CONFIG, such as "
-            '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}, of the jobs chief and worker alone. Received: {text!r}'
-        ) from error
-    return addresses
