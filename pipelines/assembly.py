@@ -205,6 +205,7 @@ def train(fitted_on, source, size, workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
+            served_by=runs.data_service(),
         ),
         lambda network: hard_error(network, held_out),
         workdir=workdir,

@@ -211,6 +211,7 @@ def make_trainer(training_images, source, size, workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
+            served_by=runs.data_service(),
             margin=FLAGS.erode,
             augment=puzzles.Augmentation(
                 mirror=source.photographs and FLAGS.mirror,

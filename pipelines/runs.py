@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import sinkhorn_tf
-from pipelines import distribution, training
+from pipelines import distribution, service, training
 from pipelines.errors import UserError
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
@@ -29,6 +29,7 @@ _ELSEWHERE = {
     "cache_dir",
     "profile",
     "startup_timeout",
+    "data_service",
     "judge",
     "judge_only",
 }
@@ -105,7 +106,21 @@ def define_training_flags(**defaults):
         "TF_CONFIG names, each of which runs this command; --workdir is shared.",
     )
     flags.DEFINE_float(
-        "startup_timeout", 600.0, "Seconds to wait for the other workers.", 1, 1e6
+        "startup_timeout",
+        600.0,
+        "Seconds to wait for the other workers, and for what --data_service owes.",
+        1,
+        1e6,
+    )
+    flags.DEFINE_string(
+        "data_service",
+        None,
+        "grpc://host:port of a dispatcher (python -m pipelines.data_service), whose "
+        "workers make the batches: the same, in the same order as without, resumed as "
+        "without, each example once an epoch. If one of its workers ends, its batches "
+        "are lost: so does the training, with an error, and goes on with --resume. "
+        "Images come from --cache_dir, which its workers see too, or, up to 1 GiB, "
+        "over the network.",
     )
 
 
@@ -127,6 +142,12 @@ def training_options():
         "strategy": distribution.strategy(flags.FLAGS.distribute),
         "jit_compile": flags.FLAGS.jit_compile == "step",
     }
+
+
+def data_service():
+    """The `service.Service` of `--data_service`, or None."""
+    address = flags.FLAGS.data_service
+    return address and service.Service(address, flags.FLAGS.startup_timeout)
 
 
 def start(values, default_workdir):

@@ -99,6 +99,7 @@ def train(workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
+            served_by=runs.data_service(),
         ),
         validate,
         observe=lambda network, step: keep_soft_permutation(
