@@ -369,6 +369,10 @@ def main(program):
         except tf.errors.OpError as error:
             if distribution.lost_worker(error):
                 _fail("Another worker ended: start all of them again with --resume.")
+            # Raised where batches are made, it comes wrapped.
+            _, ours, sentence = error.message.partition("UserError: ")
+            if ours:
+                _fail(sentence.splitlines()[0])
             _fail(f"{type(error).__name__}: {error.message.splitlines()[0]}")
         except OSError as error:
             _fail(error)

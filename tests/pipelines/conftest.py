@@ -42,8 +42,15 @@ class Program:
 
     def wait_for(self, path):
         """Waits until it has written a file."""
+        self._wait(path.exists)
+
+    def wait_for_line(self, ending):
+        """Waits until it has said a line that ends so."""
+        self._wait(lambda: f"{ending}\n" in self.said())
+
+    def _wait(self, happened):
         deadline = time.monotonic() + PATIENCE
-        while not path.exists():
+        while not happened():
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.02)
