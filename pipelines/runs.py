@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 
 import keras
 import tensorflow as tf
@@ -17,6 +16,7 @@ from absl import app, flags, logging
 import sinkhorn_tf
 from pipelines import distribution, service, training
 from pipelines.errors import UserError
+from pipelines.files import read_json, write_json, write_whole
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -118,9 +118,8 @@ def define_training_flags(**defaults):
         "grpc://host:port of a dispatcher (python -m pipelines.data_service), whose "
         "workers make the batches: the same, in the same order as without, resumed as "
         "without, each example once an epoch. If one of its workers ends, its batches "
-        "are lost: so does the training, with an error, and goes on with --resume. "
-        "Images come from --cache_dir, which its workers see too, or, up to 1 GiB, "
-        "over the network.",
+        "are lost: the training ends too, with an error, and goes on with --resume. "
+        "Its workers read images in --cache_dir; without, up to 1 GiB is sent.",
     )
 
 
@@ -201,7 +200,12 @@ def start(values, default_workdir):
             print(f"no checkpoint in {workdir}: starting anew", file=sys.stderr)
         write_json(record, values)
     # What a kill left half-written.
-    for pattern in (".writing-*", "solver/.writing-*"):
+    for pattern in (
+        ".writing-*",
+        "solver/.writing-*",
+        "checkpoints/*_temp",
+        "best/*_temp",
+    ):
         for stale in glob.glob(os.path.join(workdir, pattern)):
             shutil.rmtree(stale, ignore_errors=True)
     return workdir
@@ -293,23 +297,6 @@ def versions():
     }
 
 
-def read_json(path, kind=dict):
-    """Reads a JSON file that holds a dict, or a list, or raises UserError."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            value = json.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, kind):
-        raise UserError(f"{path} does not hold what it should. Received: {value!r:.80}")
-    return value
-
-
-def write_json(path, value):
-    """Writes a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
 def write_metrics(path, scores, values, evaluation, training=None):
     """Writes scores with the seconds they took, the flags of the run and versions.
 
@@ -324,28 +311,6 @@ def write_metrics(path, scores, values, evaluation, training=None):
         seconds["training"] = training
     more = {"seconds": seconds, "flags": settings(values), "versions": versions()}
     write_json(path, scores | more)
-
-
-def write_text(path, text):
-    """Writes a text file, whole or not at all."""
-    write_whole(path, lambda name: _write(name, text))
-
-
-def write_whole(path, write):
-    """Calls `write(temporary_path)`, then renames it to `path`.
-
-    The temporary name keeps the extension, from which writers tell the format.
-    """
-    folder, name = os.path.split(path)
-    temporary_folder = tempfile.mkdtemp(prefix=".writing-", dir=folder or ".")
-    temporary = os.path.join(temporary_folder, name)
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        os.rmdir(temporary_folder)
 
 
 def main(program):
@@ -378,11 +343,6 @@ def main(program):
             _fail(error)
 
     app.run(guarded)
-
-
-def _write(path, text):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _fail(message):

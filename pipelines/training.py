@@ -3,6 +3,7 @@
 import glob
 import math
 import os
+import re
 import sys
 import tempfile
 import time
@@ -218,7 +219,7 @@ class Training:
                 if validates or step % self._checkpoint_every == 0:
                     self._step.assign(step)
                     self._seconds.assign(before + time.monotonic() - started)
-                    self._last_states.save(checkpoint_number=step)
+                    _save(self._last_states, step)
                 for name, value in news.items():
                     tf.summary.scalar(name, value, step)
                 if news:
@@ -254,7 +255,7 @@ class Training:
         if score <= float(self._best_score.numpy()):
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
-            self._best_weights.save(checkpoint_number=step)
+            _save(self._best_weights, step)
         return score
 
     def _restore(self):
@@ -291,6 +292,18 @@ def checkpoints(workdir):
     found = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "ckpt-*.index"))
     paths = [path.removesuffix(".index") for path in found]
     return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
+
+
+def _save(manager, step):
+    try:
+        manager.save(checkpoint_number=step)
+    except tf.errors.OpError as error:
+        # Without the names of graph nodes around it.
+        reason = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", error.message.splitlines()[0])
+        raise UserError(
+            f"The checkpoint of step {step} cannot be written; the one before is kept, "
+            f"for --resume. {reason}"
+        ) from error
 
 
 class _Progress:
