@@ -82,7 +82,8 @@ def in_order(elements, positions, first_step, last_step, service):
 
     spec = elements(first_step, first_step + 1).element_spec
     dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    # Few, since the service itself works ahead.
+    return dataset.prefetch(2)
 
 
 def lookup(array):

@@ -231,3 +231,22 @@ def test_an_installed_peer_has_what_the_list_says(name):
     module = importlib.import_module(f"pipelines.benchmark.peers.{known.module}")
     peer = module.PEERS[name]()
     assert all(callable(getattr(peer, kind)) for kind in (*known.kinds, "arrays"))
+
+
+@pytest.mark.slow
+def test_the_scaling_of_training_is_measured(tmp_path):
+    result = process("--scaling", "--quick", "--repeats=2", f"--workdir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "scaling.json").read_text())["cases"]
+    assert [(x["group"], x["grown"]) for x in found] == [
+        ("batch", 2),
+        ("batch", 4),
+        ("workers", 1),
+        ("workers", 2),
+    ]
+    for case in found:
+        assert len(case["seconds_of_bursts"]) == 2
+        assert case["seconds"] > 0 and case["memory_mib"] > 0
+        # At least a product of every weight with an input, and an addition.
+        assert case["forward_flops"] > 2 * case["parameters"]
+        assert f"{case['parameters']:,}" in result.stdout

@@ -87,7 +87,7 @@ def test_a_training_whose_service_ends_is_resumed_as_the_same(
 ):
     flags = (
         *(x for x in PROGRAMS[name] if not x.startswith("--steps")),
-        "--steps=1000",
+        "--steps=600",
         "--checkpoint_every=10",
         "--jit_compile=none",
     )
