@@ -3,7 +3,8 @@
     python -m pipelines.benchmark.scaling_worker IMAGES FLAGS_OF_JIGSAW...
 
 Writes a line of JSON when the training is compiled, and one for each line it reads, a
-number of steps: `{"seconds": of a step, "memory_mib": the peak since the start}`.
+number of steps: `{"seconds": of a step, "cpu_seconds": of a step, of the processor,
+"memory_mib": the peak since the start}`.
 """
 
 import json
@@ -42,12 +43,17 @@ def main():
         }
         print(json.dumps(facts), file=answers, flush=True)
         for line in sys.stdin:
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             for _ in range(int(line)):
                 step()
             seconds = (time.perf_counter() - started) / int(line)
+            busy = (time.process_time() - busy) / int(line)
             memory = (peak_memory() - before) / 2**20
-            answer = {"seconds": seconds, "memory_mib": memory}
+            answer = {
+                "seconds": seconds,
+                "cpu_seconds": busy,
+                "memory_mib": memory,
+            }
             print(json.dumps(answer), file=answers, flush=True)
 
 
