@@ -266,7 +266,8 @@ class Training:
                 status = self._last_states.checkpoint.restore(path)
                 status.assert_existing_objects_matched()
                 break
-            except (ValueError, AssertionError, tf.errors.OpError) as error:
+            # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
+            except Exception as error:  # noqa: BLE001
                 reason = type(error).__name__
                 print(f"{path} cannot be read ({reason})", file=sys.stderr)
         else:
