@@ -124,9 +124,7 @@ class Training:
             seconds=self._seconds,
         )
         best = tf.train.Checkpoint(network=self.best)
-        manager = lambda checkpoint, name: tf.train.CheckpointManager(
-            checkpoint, os.path.join(own, name), max_to_keep=2
-        )
+        manager = lambda checkpoint, name: _manager(checkpoint, os.path.join(own, name))
         self._last_states = manager(state, "checkpoints")
         self._best_weights = manager(best, "best")
         on_one_device = strategy.num_replicas_in_sync == 1
@@ -293,6 +291,15 @@ def checkpoints(workdir):
     found = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "ckpt-*.index"))
     paths = [path.removesuffix(".index") for path in found]
     return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
+
+
+def _manager(checkpoint, folder):
+    try:
+        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+    except ValueError:
+        # Its list of checkpoints is spoiled; the names of the files say as much.
+        os.remove(os.path.join(folder, "checkpoint"))
+        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
 
 
 def _save(manager, step):
