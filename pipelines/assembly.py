@@ -27,6 +27,7 @@ import sinkhorn_tf as st
 from pipelines import (
     acceptance,
     datasets,
+    distribution,
     figures,
     images,
     judge,
@@ -129,11 +130,13 @@ def main():
     values["training_images"] = hashlib.sha256(fitted_on.images).hexdigest()
     workdir = runs.start(values, f"runs/assembly_{source.file_name}_{FLAGS.recipe}")
     # First, so that one that cannot be had is known before the training.
-    found_judge = obtain_judge(source)
+    found_judge = obtain_judge(source) if distribution.is_chief() else None
     # As if there had been no judge to load or to train.
     keras.utils.set_random_seed(FLAGS.seed)
     network, seconds = train(fitted_on, source, size, workdir)
-    runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
+    if not distribution.is_chief():
+        return
+    network = runs.keep_network(network, workdir)
     report(network, found_judge, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
@@ -202,6 +205,7 @@ def train(fitted_on, source, size, workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
+            served_by=runs.data_service(),
         ),
         lambda network: hard_error(network, held_out),
         workdir=workdir,

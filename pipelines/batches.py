@@ -3,21 +3,39 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines import seeds
+from pipelines import seeds, service
 from pipelines.errors import UserError
 
 
-def made_of(examples, make, *, batch_size, first_step, last_step, seed):
+def made_of(examples, make, *, batch_size, first_step, last_step, seed, served_by=None):
     """The `replica_batches` of examples, with something made of each part.
 
     Args:
         examples, batch_size, first_step, last_step, seed: As of `replica_batches`.
-        make: Function of `(step, position, part)`, in graph ops.
+        make: Function of `(step, position, part)`, in graph ops, to a dict with the
+            entries `step` and `position`.
+        served_by: A `service.Service` that does this work, or None.
 
     Returns:
         Function of a `tf.distribute.InputContext` to a prefetched `tf.data.Dataset` of
         what `make` returns.
     """
+
+    def served(context):
+        positions = replica_positions(context, batch_size)
+        take = service.lookup(examples)
+
+        def elements(first, last):
+            found = list(_index_batches(len(examples), batch_size, first, last, seed))
+            steps = np.repeat([step for step, _ in found], len(positions))
+            index = np.concatenate([index[positions] for _, index in found])
+            rows = (steps, np.tile(positions, (len(found), 1)), index)
+            return tf.data.Dataset.from_tensor_slices(rows).map(
+                lambda step, position, index: make(step, position, take(index)),
+                tf.data.AUTOTUNE,
+            )
+
+        return service.in_order(elements, positions, first_step, last_step, served_by)
 
     def dataset(context):
         parts = replica_batches(
@@ -30,7 +48,7 @@ def made_of(examples, make, *, batch_size, first_step, last_step, seed):
         )
         return parts.map(make, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    return dataset
+    return served if served_by else dataset
 
 
 def replica_batches(examples, context, *, batch_size, first_step, last_step, seed):

@@ -26,6 +26,7 @@ from absl import flags
 import sinkhorn_tf as st
 from pipelines import (
     datasets,
+    distribution,
     evaluation,
     figures,
     images,
@@ -141,7 +142,9 @@ def main():
     )
     trainer = make_trainer(training_images, source, size, workdir)
     network, seconds = trainer.run(), trainer.seconds
-    runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
+    if not distribution.is_chief():
+        return
+    network = runs.keep_network(network, workdir)
     report(network, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
@@ -208,6 +211,7 @@ def make_trainer(training_images, source, size, workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
+            served_by=runs.data_service(),
             margin=FLAGS.erode,
             augment=puzzles.Augmentation(
                 mirror=source.photographs and FLAGS.mirror,

@@ -97,7 +97,7 @@ def _train(workdir, source, load, steps):
     steps = steps or max(math.ceil(6 * len(images.images) / _BATCH), 400)
     values = {
         "workdir": workdir,
-        "resume": os.path.exists(os.path.join(workdir, "checkpoints", "checkpoint")),
+        "resume": bool(training.checkpoints(workdir)),
         "dataset": source.name,
         "judge_steps": steps,
         "seed": _SEED,

@@ -6,7 +6,7 @@ A batch of lists is a dict of tensors: `values` float32 `[B, N]`, in random orde
 
 import tensorflow as tf
 
-from pipelines import batches, seeds
+from pipelines import batches, seeds, service
 
 # The intervals of SN table 1; a network is trained on the first alone.
 INTERVALS = {
@@ -40,8 +40,12 @@ def draw(count, n, interval, seed):
     return {"values": values, "sorted": tf.sort(values, axis=1)}
 
 
-def training_lists(n, *, batch_size, first_step, last_step, seed):
+def training_lists(n, *, batch_size, first_step, last_step, seed, served_by=None):
     """Fresh lists for each step, keyed by the seed and the step.
+
+    Args:
+        n: Numbers of a list.
+        batch_size, first_step, last_step, seed, served_by: As of `batches.made_of`.
 
     Returns:
         Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the lists
@@ -49,7 +53,7 @@ def training_lists(n, *, batch_size, first_step, last_step, seed):
     """
 
     def dataset(context):
-        positions = tf.constant(batches.replica_positions(context, batch_size))
+        positions = batches.replica_positions(context, batch_size)
 
         def parts(step):
             found = draw(
@@ -67,8 +71,14 @@ def training_lists(n, *, batch_size, first_step, last_step, seed):
                 }
             )
 
-        steps = tf.data.Dataset.range(first_step, last_step)
-        return steps.flat_map(parts).prefetch(tf.data.AUTOTUNE)
+        def elements(first, last):
+            return tf.data.Dataset.range(first, last).flat_map(parts)
+
+        if served_by:
+            return service.in_order(
+                elements, positions, first_step, last_step, served_by
+            )
+        return elements(first_step, last_step).prefetch(tf.data.AUTOTUNE)
 
     return dataset
 

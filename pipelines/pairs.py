@@ -54,8 +54,11 @@ class Pairs:
             self._by_label = tf.constant(np.argsort(labels, kind="stable"))
             self._pixels = tf.constant(images)
 
-    def training(self, *, batch_size, first_step, last_step, seed):
+    def training(self, *, batch_size, first_step, last_step, seed, served_by=None):
         """Pairs, one global batch for each step, keyed by the seed and the step.
+
+        Args:
+            batch_size, first_step, last_step, seed, served_by: As of `batches.made_of`.
 
         Returns:
             Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the
@@ -80,6 +83,7 @@ class Pairs:
             first_step=first_step,
             last_step=last_step,
             seed=seed,
+            served_by=served_by,
         )
 
     def evaluation(self, images, labels):

@@ -120,6 +120,7 @@ def training_puzzles(
     seed,
     margin=0,
     augment=Augmentation(),
+    served_by=None,
 ):
     """Augmented puzzles, one global batch for each step.
 
@@ -136,6 +137,7 @@ def training_puzzles(
         seed: Python int >= 0.
         margin: Pixels taken off each side of a piece.
         augment: `Augmentation`.
+        served_by: As of `batches.made_of`.
 
     Returns:
         Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the
@@ -176,6 +178,7 @@ def training_puzzles(
         first_step=first_step,
         last_step=last_step,
         seed=seed,
+        served_by=served_by,
     )
 
 

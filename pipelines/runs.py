@@ -9,14 +9,15 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 
 import keras
 import tensorflow as tf
 from absl import app, flags, logging
 
 import sinkhorn_tf
+from pipelines import distribution, service, training
 from pipelines.errors import UserError
+from pipelines.files import read_json, write_json, write_whole
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -28,6 +29,8 @@ _ELSEWHERE = {
     "data_dir",
     "cache_dir",
     "profile",
+    "startup_timeout",
+    "data_service",
     "judge",
     "judge_only",
 }
@@ -99,8 +102,25 @@ def define_training_flags(**defaults):
     flags.DEFINE_enum(
         "distribute",
         "none",
-        ["none", "mirrored"],
-        "mirrored: all devices of this machine, through tf.distribute.",
+        ["none", "mirrored", "multiworker"],
+        "mirrored: all devices of this machine. multiworker: those of all machines that "
+        "TF_CONFIG names, each of which runs this command; --workdir is shared.",
+    )
+    flags.DEFINE_float(
+        "startup_timeout",
+        600.0,
+        "Seconds to wait for the other workers, and for what --data_service owes.",
+        1,
+        1e6,
+    )
+    flags.DEFINE_string(
+        "data_service",
+        None,
+        "grpc://host:port of a dispatcher (python -m pipelines.data_service), whose "
+        "workers make the batches: the same, in the same order as without, resumed as "
+        "without, each example once an epoch. If one of its workers ends, its batches "
+        "are lost: the training ends too, with an error, and goes on with --resume. "
+        "Its workers read images in --cache_dir; without, up to 1 GiB is sent.",
     )
 
 
@@ -119,22 +139,21 @@ def training_options():
     )
     return {
         **{name: flags.FLAGS[name].value for name in names},
-        "strategy": strategy(flags.FLAGS.distribute),
+        "strategy": distribution.strategy(flags.FLAGS.distribute),
         "jit_compile": flags.FLAGS.jit_compile == "step",
     }
 
 
-def strategy(name):
-    """The `tf.distribute.Strategy` of `--distribute`."""
-    if name == "mirrored":
-        devices = tf.config.list_logical_devices("GPU")
-        devices = devices or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
+def data_service():
+    """The `service.Service` of `--data_service`, or None."""
+    address = flags.FLAGS.data_service
+    return address and service.Service(address, flags.FLAGS.startup_timeout)
 
 
 def start(values, default_workdir):
     """Seeds everything and makes the run directory, or checks that it can be resumed.
+
+    Of several workers the chief does, if all of them were given the same.
 
     Args:
         values: Dict of the flags that describe the run.
@@ -145,12 +164,22 @@ def start(values, default_workdir):
 
     Raises:
         UserError: If the directory holds a run and `--resume` is not given, or the
-            flags are not those of that run.
+            flags are not those of that run, or of the other workers.
     """
     workdir = values["workdir"] or default_workdir
+    keras.utils.set_random_seed(values["seed"])
+    if "distribute" in values:
+        what = {k: v for k, v in values.items() if k not in _FREE} | {"in": workdir}
+        distribution.check_same(
+            distribution.strategy(values["distribute"]),
+            json.dumps(what),
+            "The workers were given different flags or images.",
+        )
+        if not distribution.is_chief():
+            return workdir
     record = os.path.join(workdir, "flags.json")
     # Without a checkpoint there is nothing to lose, and nothing to resume.
-    if os.path.exists(os.path.join(workdir, "checkpoints", "checkpoint")):
+    if training.checkpoints(workdir):
         if not values["resume"]:
             raise UserError(
                 f"{workdir} already holds a run: pass --resume to go on with it, or "
@@ -172,10 +201,14 @@ def start(values, default_workdir):
             print(f"no checkpoint in {workdir}: starting anew", file=sys.stderr)
         write_json(record, values)
     # What a kill left half-written.
-    for pattern in (".writing-*", "solver/.writing-*"):
+    for pattern in (
+        ".writing-*",
+        "solver/.writing-*",
+        "checkpoints/*_temp",
+        "best/*_temp",
+    ):
         for stale in glob.glob(os.path.join(workdir, pattern)):
             shutil.rmtree(stale, ignore_errors=True)
-    keras.utils.set_random_seed(values["seed"])
     return workdir
 
 
@@ -188,6 +221,18 @@ def make_directory(workdir):
             f"The run directory cannot be made: {error.strerror}. "
             f"Received: --workdir={workdir}"
         ) from error
+
+
+def keep_network(network, workdir):
+    """Writes `network.keras`.
+
+    Returns:
+        The network, for one device: one that was trained on several is read again.
+    """
+    write_whole(os.path.join(workdir, "network.keras"), network.save)
+    if flags.FLAGS.distribute != "none":
+        return load_network(workdir)
+    return network
 
 
 def load_network(workdir):
@@ -275,23 +320,6 @@ def versions():
     }
 
 
-def read_json(path, kind=dict):
-    """Reads a JSON file that holds a dict, or a list, or raises UserError."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            value = json.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, kind):
-        raise UserError(f"{path} does not hold what it should. Received: {value!r:.80}")
-    return value
-
-
-def write_json(path, value):
-    """Writes a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
 def write_metrics(path, scores, values, evaluation, training=None):
     """Writes scores with the seconds they took, the flags of the run and versions.
 
@@ -308,28 +336,6 @@ def write_metrics(path, scores, values, evaluation, training=None):
     write_json(path, scores | more)
 
 
-def write_text(path, text):
-    """Writes a text file, whole or not at all."""
-    write_whole(path, lambda name: _write(name, text))
-
-
-def write_whole(path, write):
-    """Calls `write(temporary_path)`, then renames it to `path`.
-
-    The temporary name keeps the extension, from which writers tell the format.
-    """
-    folder, name = os.path.split(path)
-    temporary_folder = tempfile.mkdtemp(prefix=".writing-", dir=folder or ".")
-    temporary = os.path.join(temporary_folder, name)
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        os.rmdir(temporary_folder)
-
-
 def main(program):
     """Runs a program; what the user can mend ends with one sentence on stderr."""
 
@@ -341,22 +347,25 @@ def main(program):
         # TensorFloat-32 makes them equal.
         tf.config.experimental.enable_tensor_float_32_execution(False)
         try:
+            distribution.start()
             program()
+            distribution.finish()
         except UserError as error:
             _fail(error)
         except KeyboardInterrupt:
             _fail("Interrupted. A training goes on from its last checkpoint: --resume.")
         except tf.errors.OpError as error:
+            if distribution.lost_worker(error):
+                _fail("Another worker ended: start all of them again with --resume.")
+            # Raised where batches are made, it comes wrapped.
+            _, ours, sentence = error.message.partition("UserError: ")
+            if ours:
+                _fail(sentence.splitlines()[0])
             _fail(f"{type(error).__name__}: {error.message.splitlines()[0]}")
         except OSError as error:
             _fail(error)
 
     app.run(guarded)
-
-
-def _write(path, text):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _fail(message):

@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 import sinkhorn_tf as st
-from pipelines import evaluation, figures, lists, losses, runs, training
+from pipelines import distribution, evaluation, figures, lists, losses, runs, training
 from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -58,7 +58,9 @@ def main():
     values = runs.key_flags(sys.modules[__name__], runs)
     workdir = runs.start(values, f"runs/sorting_n{FLAGS.n}")
     network, seconds = train(workdir)
-    runs.write_whole(os.path.join(workdir, "network.keras"), network.save)
+    if not distribution.is_chief():
+        return
+    network = runs.keep_network(network, workdir)
     report(network, workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
@@ -97,6 +99,7 @@ def train(workdir):
             first_step=first,
             last_step=last,
             seed=FLAGS.seed,
+            served_by=runs.data_service(),
         ),
         validate,
         observe=lambda network, step: keep_soft_permutation(

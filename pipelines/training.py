@@ -1,21 +1,26 @@
 """The training loop of every pipeline."""
 
+import glob
 import math
 import os
+import re
 import sys
+import tempfile
 import time
 
 import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from pipelines import distribution
 from pipelines.errors import UserError
 
 
 class Training:
     """A network in training: its average, optimizer, checkpoints and logs.
 
-    Runs on any `tf.distribute` strategy.
+    Runs on any `tf.distribute` strategy. Of several workers, which share `workdir`, the
+    chief validates and writes; what the others write goes to a temporary directory.
 
     The state that is saved (weights, their average, the best average so far and its
     score, optimizer, step) and the randomness keyed by the step make a resumed run the
@@ -77,7 +82,14 @@ class Training:
         self._averaging = averaging
         self._validate_every = validate_every
         self._checkpoint_every = checkpoint_every
-        self._logs = os.path.join(workdir, "logs")
+        self._is_chief = strategy.extended.should_checkpoint
+        self._workdir = workdir
+        own = workdir
+        if not self._is_chief:
+            # Every worker has to save, since variables may be spread over workers.
+            self._temporary = tempfile.TemporaryDirectory()
+            own = self._temporary.name
+        self._logs = os.path.join(own, "logs")
         warmup_steps = min(warmup_steps, steps // 10)
         self._schedule = keras.optimizers.schedules.CosineDecay(
             0.0,
@@ -112,9 +124,7 @@ class Training:
             seconds=self._seconds,
         )
         best = tf.train.Checkpoint(network=self.best)
-        manager = lambda checkpoint, name: tf.train.CheckpointManager(
-            checkpoint, os.path.join(workdir, name), max_to_keep=2
-        )
+        manager = lambda checkpoint, name: _manager(checkpoint, os.path.join(own, name))
         self._last_states = manager(state, "checkpoints")
         self._best_weights = manager(best, "best")
         on_one_device = strategy.num_replicas_in_sync == 1
@@ -198,7 +208,8 @@ class Training:
                             "--learning_rate or a larger --temperature."
                         )
                     tf.summary.scalar("learning_rate", self._schedule(step), step)
-                if self._observe and (last or f"{step}".rstrip("0") in ("1", "3")):
+                observes = last or f"{step}".rstrip("0") in ("1", "3")
+                if self._observe and self._is_chief and observes:
                     self._observe(self.average, step)
                 validates = step % self._validate_every == 0 or last
                 if validates:
@@ -206,7 +217,7 @@ class Training:
                 if validates or step % self._checkpoint_every == 0:
                     self._step.assign(step)
                     self._seconds.assign(before + time.monotonic() - started)
-                    self._last_states.save(checkpoint_number=step)
+                    _save(self._last_states, step)
                 for name, value in news.items():
                     tf.summary.scalar(name, value, step)
                 if news:
@@ -235,30 +246,72 @@ class Training:
         return loss
 
     def _keep_if_best(self, step):
-        score = self._validate(self.average)
+        # One measures for all: they have to agree on what is best.
+        score = self._validate(self.average) if self._is_chief else math.nan
+        score = float(distribution.everyones(self._strategy, score)[0])
         # Of equals the later, which has been trained for longer.
         if score <= float(self._best_score.numpy()):
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
-            self._best_weights.save(checkpoint_number=step)
+            _save(self._best_weights, step)
         return score
 
     def _restore(self):
         """Takes up the newest checkpoint that can be read, if there is any."""
-        checkpoints = self._last_states.checkpoints
-        for path in reversed(checkpoints):
+        found = checkpoints(self._workdir)
+        for path in reversed(found):
             try:
                 status = self._last_states.checkpoint.restore(path)
                 status.assert_existing_objects_matched()
-                return
-            except (ValueError, AssertionError, tf.errors.OpError) as error:
+                break
+            # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
+            except Exception as error:  # noqa: BLE001
                 reason = type(error).__name__
                 print(f"{path} cannot be read ({reason})", file=sys.stderr)
-        if checkpoints:
-            raise UserError(
-                "None of the checkpoints can be read. Start again with another "
-                f"--workdir. Received: {os.path.dirname(checkpoints[-1])}"
-            )
+        else:
+            if found:
+                raise UserError(
+                    "None of the checkpoints can be read. Start again with another "
+                    f"--workdir. Received: {os.path.dirname(found[-1])}"
+                )
+        distribution.check_same(
+            self._strategy,
+            f"{self._step.numpy()}",
+            "The workers do not see the same checkpoints: --workdir has to be on a file "
+            f"system that all of them share. Received: --workdir={self._workdir}",
+        )
+
+
+def checkpoints(workdir):
+    """The checkpoints of a training, oldest first: paths without an extension.
+
+    By the steps in their names: neither clocks nor the list that TensorFlow keeps in
+    a file beside them matter. The index is what is written last.
+    """
+    found = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "ckpt-*.index"))
+    paths = [path.removesuffix(".index") for path in found]
+    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
+
+
+def _manager(checkpoint, folder):
+    try:
+        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+    except ValueError:
+        # Its list of checkpoints is spoiled; the names of the files say as much.
+        os.remove(os.path.join(folder, "checkpoint"))
+        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+
+
+def _save(manager, step):
+    try:
+        manager.save(checkpoint_number=step)
+    except tf.errors.OpError as error:
+        # Without the names of graph nodes around it.
+        reason = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", error.message.splitlines()[0])
+        raise UserError(
+            f"The checkpoint of step {step} cannot be written; the one before is kept, "
+            f"for --resume. {reason}"
+        ) from error
 
 
 class _Progress:

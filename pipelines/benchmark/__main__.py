@@ -3,6 +3,7 @@
     python -m pipelines.benchmark                  # half an hour
     python -m pipelines.benchmark --quick          # two minutes
     python -m pipelines.benchmark --sections=operator --sizes=64x36 --iterations=20
+    python -m pipelines.benchmark --scaling        # of training, a quarter of an hour
     pip install -e '.[bench]'                      # the peers that pip can install
 
 One process per peer, one at work at a time, all on the processor: for each case every
@@ -17,6 +18,9 @@ theorem 2; `matching`, on random logits and those of the paper's network, traine
 `serving`, exported solvers through TensorFlow's C API with XLA disabled, on random logits
 and those of a trained network of context, and
 `savedmodels/jigsaw_mnist_3x3` beside its matching alone (of random logits).
+
+`--scaling` measures no peers and no section, not the one of that name either, but time
+and memory of training as images, N, batch and workers grow (`scaling.py`).
 """
 
 import math
@@ -32,7 +36,7 @@ from absl import flags
 
 import sinkhorn_tf as st
 from pipelines import datasets, runs
-from pipelines.benchmark import cases, figure, machine, table
+from pipelines.benchmark import cases, figure, machine, scaling, table
 from pipelines.benchmark.peers import PEERS
 from pipelines.benchmark.workers import Ended, Worker
 from pipelines.errors import UserError
@@ -43,6 +47,9 @@ SECTIONS = ("operator", "scaling", "accuracy", "solver", "matching", "serving")
 flags.DEFINE_string("workdir", "runs/benchmark", "Directory of the run.")
 flags.DEFINE_bool("resume", False, "Keep the cases that --workdir has.")
 flags.DEFINE_bool("quick", False, "Small sizes, few repeats, for flags not given.")
+flags.DEFINE_bool(
+    "scaling", False, "Instead of sections: training as images, N, batch, workers grow."
+)
 flags.DEFINE_list("sections", list(SECTIONS), "What to measure.")
 flags.DEFINE_list("peers", list(PEERS), "Whom to measure.")
 flags.DEFINE_list("sizes", ["64x9", "64x36", "64x100", "16x256"], "Batch x N.")
@@ -125,6 +132,10 @@ def main():
             f"the machine is busy (load {busy:.2f} per core): times will be too long",
             file=sys.stderr,
         )
+    if FLAGS.scaling:
+        # A step of the slowest case takes seconds.
+        burst = max(FLAGS.burst, 0.0 if FLAGS.quick else 1.0)
+        return scaling.main(FLAGS.workdir, FLAGS.repeats, burst, FLAGS.quick)
     plan = planned_cases()
     chosen = installed_peers()
     record = Record(FLAGS.workdir)

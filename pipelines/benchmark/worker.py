@@ -76,7 +76,7 @@ def _prepare(peer, name, kind, folder, **_):
     except Exception as error:  # noqa: BLE001
         lines = str(error).strip().splitlines() or [""]
         return None, {"failed": f"{type(error).__name__}: {lines[0]}"}
-    growth = max(_peak_memory() - before, 0) / 2**20
+    growth = max(peak_memory() - before, 0) / 2**20
     np.savez(os.path.join(folder, f"{name}.npz"), **peer.arrays(result))
     return run, {"first_call_seconds": seconds, "memory_mib": growth}
 
@@ -115,10 +115,10 @@ def _reset_peak_memory():
             file.write("5")
     except OSError:
         pass
-    return _peak_memory()
+    return peak_memory()
 
 
-def _peak_memory():
+def peak_memory():
     """The most bytes in use since the reset."""
     try:
         with open("/proc/self/status", encoding="ascii") as file:

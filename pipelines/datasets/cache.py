@@ -47,6 +47,7 @@ def kept(reader, split, size, cache_dir):
         # The images last: a reader looks for them first.
         _write(path.with_suffix(".npz"), _save_rest, loaded)
         _write(path, _save_images, loaded)
+        return _read(path, size, reader.source)
     except OSError as error:
         logging.warning("Cannot keep the decoded images in %s: %s", folder, error)
     return loaded

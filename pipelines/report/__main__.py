@@ -10,7 +10,7 @@ import re
 
 from absl import flags
 
-from pipelines import runs
+from pipelines import files, runs
 from pipelines.errors import UserError
 from pipelines.report import heads, records, tables
 
@@ -40,7 +40,7 @@ def main():
         runs.write_json(path, found[FLAGS.row])
     for path, text in texts.items():
         if text != _read(path):
-            runs.write_text(path, text)
+            files.write_text(path, text)
             print(f"written: {path}")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.benchmark import cases, figure, peers, table, workers
+from pipelines.benchmark import cases, figure, peers, projection, table, workers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TINY = [
@@ -231,3 +231,42 @@ def test_an_installed_peer_has_what_the_list_says(name):
     module = importlib.import_module(f"pipelines.benchmark.peers.{known.module}")
     peer = module.PEERS[name]()
     assert all(callable(getattr(peer, kind)) for kind in (*known.kinds, "arrays"))
+
+
+@pytest.mark.slow
+def test_the_scaling_of_training_is_measured(tmp_path):
+    result = process("--scaling", "--quick", "--repeats=2", f"--workdir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "scaling.json").read_text())["cases"]
+    assert [(x["group"], x["grown"]) for x in found] == [
+        ("batch", 2),
+        ("batch", 4),
+        ("workers", 1),
+        ("workers", 2),
+    ]
+    for case in found:
+        assert len(case["seconds_of_bursts"]) == 2
+        assert case["seconds"] > 0 and case["memory_mib"] > 0
+        # At least a product of every weight with an input, and an addition.
+        assert case["forward_flops"] > 2 * case["parameters"]
+        assert f"{case['parameters']:,}" in result.stdout
+
+
+def test_an_epoch_of_many_accelerators_is_computed():
+    case = {
+        "image_size": 10,
+        "batch_size": 100,
+        "parameters": 1000,
+        "forward_flops": 2e6,
+    }
+    assumed = projection.Assumed(flops=6e8, link=4e4, decoded=50, examples=10)
+    one, two = (projection.epoch(case, count, assumed) for count in (1, 2))
+    # A second of computing a step; the gradients, 4,000 bytes, a tenth of one.
+    assert one["examples per second, by these"] == pytest.approx(100)
+    assert two["examples per second, by these"] == pytest.approx(200 / 1.1)
+    assert two["all-reduced bytes, a step and accelerator"] == 4000
+    assert two["steps"] == pytest.approx(1_281_167 / 200)
+    assert one["cores that decode, to keep up"] == pytest.approx(2)
+    assert one["cores that make batches, to keep up"] == pytest.approx(10)
+    assert one["batch bytes per second, to keep up"] == pytest.approx(100 * 2400)
+    assert one["operations"] == two["operations"] == 6e6 * 1_281_167

@@ -26,7 +26,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(tmp_path):
     runs.start(values(workdir, grid=4), "unused")  # Nothing has been saved yet.
     runs.start(values(workdir), "unused")
     (workdir / "checkpoints").mkdir()
-    (workdir / "checkpoints" / "checkpoint").write_text("")
+    (workdir / "checkpoints" / "ckpt-1.index").write_text("")
     with pytest.raises(UserError, match="already holds a run: pass --resume"):
         runs.start(values(workdir), "unused")
     with pytest.raises(UserError, match="Received: --grid=3, the run has 2"):
@@ -43,7 +43,7 @@ def test_a_run_directory_that_cannot_be_made_says_so(tmp_path):
 def test_a_broken_record_says_so(tmp_path):
     (tmp_path / "flags.json").write_text("{")
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "checkpoint").write_text("")
+    (tmp_path / "checkpoints" / "ckpt-1.index").write_text("")
     with pytest.raises(UserError, match="cannot be read as JSON"):
         runs.start(values(tmp_path, resume=True), "unused")
 

@@ -1,0 +1,172 @@
+"""Training on several devices or in several processes: what `--distribute` says.
+
+    TF_CONFIG='{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker",
+    "index": 0}}' python -m pipelines.jigsaw --distribute=multiworker --workdir=SHARED
+
+Every worker runs the same command, on a run directory that all of them see. One of
+them, the chief (the task `chief`, or else worker 0), writes to it, validates and
+reports. When a worker ends, the others end too, with one sentence: a supervisor starts
+all of them again with `--resume`.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from pipelines.errors import UserError
+
+# What one process does, and so not several.
+_ALONE = ("evaluate", "profile", "judge_only")
+
+# While it waits for its peers, TensorFlow holds Python's lock and heeds no signal but
+# SIGKILL: the time is kept by another process, which ends when its stdin is closed.
+_WATCH = """
+import os, select, signal, socket, sys
+timeout, parent, *addresses = sys.argv[1:]
+if not select.select([sys.stdin], [], [], float(timeout))[0]:
+    missing = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), 2).close()
+        except OSError:
+            missing.append(address)
+    print(
+        f"error: Not all workers came within --startup_timeout={timeout} seconds. "
+        f"Without an answer: {', '.join(missing) or 'none, they wait for others'}",
+        file=sys.stderr, flush=True)
+    os.kill(int(parent), signal.SIGKILL)
+"""
+
+
+def start():
+    """Joins the other workers if `--distribute` is multiworker.
+
+    TensorFlow can do so only before anything else.
+
+    Raises:
+        UserError: If `TF_CONFIG` is no description of a cluster, or what the flags ask
+            for is done by one process.
+    """
+    if not _is_multiworker():
+        return
+    for name in _ALONE:
+        if name in flags.FLAGS and flags.FLAGS[name].value:
+            raise UserError(
+                f"--{name} is for one process. Received: --distribute=multiworker"
+            )
+    strategy("multiworker")
+
+
+def finish():
+    """Waits until the chief has written the results, so that all succeed or none."""
+    if _is_multiworker():
+        everyones(strategy("multiworker"), 0)
+
+
+@functools.cache
+def strategy(name):
+    """The `tf.distribute.Strategy` of `--distribute`; one for the whole process."""
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU")
+        devices = devices or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if name == "multiworker":
+        return _multiworker(flags.FLAGS.startup_timeout)
+    return tf.distribute.get_strategy()
+
+
+def is_chief():
+    """Whether this process writes the results: always so where there is but one."""
+    return strategy(flags.FLAGS.distribute).extended.should_checkpoint
+
+
+def everyones(strategy, value):
+    """The numbers that the processes of a strategy have, in the same order for all.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+        value: int or float, the number of this process.
+
+    Returns:
+        int64 or float64 array, an entry for each replica (those of a process are
+        equal), the chief's first; only the one for a strategy of one process.
+    """
+    dtype = np.int64 if isinstance(value, int) else np.float64
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return np.array([value], dtype)
+    values = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant([value], dtype)
+    )
+    return _gather(strategy)(values).numpy()
+
+
+def check_same(strategy, text, message):
+    """Raises UserError with a message unless a text is the same for every worker."""
+    digest = hashlib.sha256(text.encode()).digest()[:7]
+    if len(set(everyones(strategy, int.from_bytes(digest, "big")).tolist())) > 1:
+        raise UserError(message)
+
+
+def addresses(text):
+    """The addresses in a `TF_CONFIG`; raises UserError if it describes no cluster."""
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        cluster[task["type"]][int(task["index"])]
+        found = [address for job in cluster.values() for address in job]
+        if cluster.keys() - {"chief", "worker"} or not all(
+            isinstance(x, str) for x in found
+        ):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UserError(
+            "--distribute=multiworker needs the variable TF_CONFIG, such as "
+            '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}, of the jobs chief and worker alone. Received: {text!r}'
+        ) from error
+    return found
+
+
+def lost_worker(error):
+    """Whether a `tf.errors.OpError` says that another worker is gone."""
+    reasons = (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+    )
+    return _is_multiworker() and isinstance(error, reasons)
+
+
+@functools.cache
+def _gather(strategy):
+    """Compiled once: outside of a function TensorFlow traces it at each call."""
+    return tf.function(lambda values: strategy.gather(values, axis=0), autograph=False)
+
+
+def _is_multiworker():
+    return "distribute" in flags.FLAGS and flags.FLAGS.distribute == "multiworker"
+
+
+def _multiworker(timeout):
+    found = addresses(os.environ.get("TF_CONFIG", ""))
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", _WATCH, f"{timeout:g}", f"{os.getpid()}"] + found,
+        stdin=subprocess.PIPE,
+    ) as watch:
+        try:
+            joined = tf.distribute.MultiWorkerMirroredStrategy()
+        finally:
+            watch.kill()
+    # TensorFlow heeds SIGTERM only where one asks for what it is for: preemption.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return joined

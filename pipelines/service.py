@@ -1,0 +1,166 @@
+"""Batches that tf.data service makes: elsewhere, in any order, and here in order again.
+
+Each element belongs to a step and is made from it alone. So the steps are what the
+service hands out to its workers, each to one (dynamic sharding), and put in order here
+they are the batches that would have been made here. Since an epoch is a range of steps,
+each example is taken once an epoch.
+"""
+
+import queue
+import socket
+import threading
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.errors import UserError
+
+# Steps of a job of the service: as many batches may have to wait here for the first,
+# while one of its workers is slow.
+_SPAN = 200
+
+# Larger ones the service reads from a file.
+_MOST_SENT = 2**30
+
+
+class Service(NamedTuple):
+    """A tf.data service.
+
+    Attributes:
+        address: Of its dispatcher, `grpc://host:port`.
+        timeout: Seconds to wait for a batch.
+    """
+
+    address: str
+    timeout: float
+
+
+def in_order(elements, positions, first_step, last_step, service):
+    """The elements of a range of steps, made by a service, in their order.
+
+    Args:
+        elements: Function `(first_step, last_step)` to a `tf.data.Dataset` of dicts
+            with the entries `step` and `position`, one for each step and row of
+            `positions`: of graph ops alone, and from a range or slices on, which the
+            service can split.
+        positions: int64 array `[parts, b]`, as of `batches.replica_positions`.
+        first_step, last_step: The range of steps.
+        service: `Service`.
+
+    Returns:
+        A `tf.data.Dataset` of these dicts. Where one is lost, as when a worker of the
+        service ends, its iteration raises `tf.errors.OpError` with a `UserError` in
+        its message.
+
+    Raises:
+        UserError: If no dispatcher is at the address.
+    """
+    _check(service)
+    share = tf.data.experimental.service.distribute(
+        tf.data.experimental.service.ShardingPolicy.DYNAMIC, service.address
+    )
+
+    def generate():
+        for first in range(first_step, last_step, _SPAN):
+            last = min(first + _SPAN, last_step)
+            found = _patient(elements(first, last).apply(share), service)
+            early = {}
+            for step in range(first, last):
+                for position in positions[:, 0]:
+                    while (step, position) not in early:
+                        element = next(found, None)
+                        if element is None:
+                            raise UserError(
+                                f"--data_service={service.address} lost a batch of step "
+                                f"{step}: did one of its workers end? Go on with "
+                                "--resume."
+                            )
+                        place = int(element["step"]), int(element["position"][0])
+                        early[place] = element
+                    yield early.pop((step, position))
+
+    spec = elements(first_step, first_step + 1).element_spec
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
+    # Few, since the service itself works ahead.
+    return dataset.prefetch(2)
+
+
+def lookup(array):
+    """Function of indices `[b]` to rows of an array `[M, ...]`, in graph ops that work
+    in another process: the array travels along, or is mapped from the file it is in.
+
+    Raises:
+        UserError: If the array is too large to travel.
+    """
+    if not isinstance(array, np.memmap):
+        if array.nbytes > _MOST_SENT:
+            raise UserError(
+                f"--data_service needs --cache_dir for {array.nbytes / 2**30:.1f} GiB of "
+                "images, where its workers find them too."
+            )
+        with tf.device("CPU"):
+            whole = tf.constant(array)
+        return lambda index: tf.gather(whole, index)
+    shape, dtype = array.shape[1:], tf.as_dtype(array.dtype)
+    row = int(np.prod(shape))
+    skipped = array.offset // dtype.size
+
+    def rows(index):
+        whole = tf.raw_ops.ImmutableConst(
+            dtype=dtype,
+            shape=[skipped + array.size],
+            memory_region_name=str(array.filename),
+        )
+        found = tf.map_fn(
+            lambda i: tf.slice(whole, [skipped + i * row], [row]),
+            tf.cast(index, tf.int64),
+            fn_output_signature=tf.TensorSpec([row], dtype),
+        )
+        return tf.reshape(found, [index.shape[0], *shape])
+
+    return rows
+
+
+def _check(service):
+    """Raises UserError unless something listens at the address."""
+    host, _, port = service.address.removeprefix("grpc://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            "No dispatcher of tf.data service answers. "
+            f"Received: --data_service={service.address}"
+        ) from error
+
+
+def _patient(dataset, service):
+    """Iterates over a dataset; raises UserError if an element does not come in time.
+
+    TensorFlow itself tries for an hour to reach a service that is gone.
+    """
+    elements = queue.Queue(maxsize=2)
+
+    def read():
+        try:
+            for element in dataset:
+                elements.put(element)
+            elements.put(None)
+        # Whatever it is, it is raised below.
+        except Exception as error:  # noqa: BLE001
+            elements.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            element = elements.get(timeout=service.timeout)
+        except queue.Empty:
+            raise UserError(
+                f"--data_service={service.address} gave nothing for {service.timeout:g} "
+                "seconds (--startup_timeout)."
+            ) from None
+        if isinstance(element, Exception):
+            raise element
+        if element is None:
+            return
+        yield element
