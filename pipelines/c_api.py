@@ -49,7 +49,8 @@ class Runtime:
 
     Args:
         libraries: The folder of the shared libraries.
-        threads: Of an op and of ops, each; 0 lets TensorFlow choose.
+        threads: Of an op, and of ops; 0 lets TensorFlow choose, with 1 the thread that
+            asks does it all.
     """
 
     def __init__(self, libraries, threads=1):
@@ -92,8 +93,11 @@ class Runtime:
             setattr(self, name, function)
         self.status = self.TF_NewStatus()
         self.options = self.TF_NewSessionOptions()
-        # ConfigProto: intra_op_parallelism_threads = 2, inter_op_... = 5.
-        config = bytes([2 << 3, threads, 5 << 3, threads])
+        # ConfigProto: intra_op_parallelism_threads = 2, inter_op_... = 5. There 1 would
+        # be another thread than the one that asks, and handing over takes as long as
+        # fifty ops; -1 is a number of ten bytes.
+        of_ops = b"\xff" * 9 + b"\x01" if threads == 1 else bytes([threads])
+        config = bytes([2 << 3, threads, 5 << 3]) + of_ops
         self.TF_SetConfig(self.options, config, len(config), self.status)
         self.check()
 

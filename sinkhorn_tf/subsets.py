@@ -77,16 +77,18 @@ def _by_column_maxima(x):
     Returns:
         `(perm, g, decided)`: `[B, N]`, `[B, N]`, bool `[B]`.
     """
-    g = tf.reduce_max(x, axis=1)
+    # The batch last, where sums and maxima over rows and columns vectorise.
+    x = tf.transpose(x, [1, 2, 0])
+    g = tf.reduce_max(x, axis=0)
     # Of a column that is forbidden.
     g = tf.where(g > -math.inf, g, tf.zeros_like(g))
-    reduced = x - g[:, None, :]
-    best = tf.reduce_max(reduced, axis=2, keepdims=True)
+    reduced = x - g
+    best = tf.reduce_max(reduced, axis=1, keepdims=True)
     tight = tf.cast(reduced >= best, tf.int32)
     # Every row has one pair or more: where every column has one, each has its own.
-    decided = tf.reduce_all(tf.reduce_sum(tight, axis=1) == 1, axis=1)
-    perm = tf.reduce_sum(tight * tf.range(x.shape[-1]), axis=2)
-    return perm, g, decided
+    decided = tf.reduce_all(tf.reduce_sum(tight, axis=0) == 1, axis=0)
+    perm = tf.reduce_sum(tight * tf.range(x.shape[1])[:, None], axis=1)
+    return tf.transpose(perm), tf.transpose(g), decided
 
 
 def _by_subsets(x, duals):
@@ -95,7 +97,7 @@ def _by_subsets(x, duals):
     half = n // 2
     # The batch last, where sums and maxima over the sets vectorise.
     rows = tf.transpose(x, [1, 2, 0])
-    halves = tf.concat([rows[:half], rows[half : 2 * half]], axis=2)
+    halves = tf.concat(tf.split(rows, [half, half, n - 2 * half])[:2], axis=2)
     first, second = tf.split(_best_values(halves), 2, axis=1)
     joins = _joins(n)
     total = tf.gather(first, joins.first) + tf.gather(second, joins.second)
@@ -103,10 +105,9 @@ def _by_subsets(x, duals):
         total += tf.gather(rows[-1], joins.last)
     feasible = tf.reduce_max(total, axis=0) > -math.inf
     chosen = tf.argmax(total, axis=0, output_type=tf.int32)
-    columns = tf.gather(joins.columns, chosen)
-    parts = tf.concat([columns[:, :half], columns[:, half : 2 * half]], axis=0)
-    parts = _ordered(halves, parts)
-    perm = tf.concat([*tf.split(parts, 2), columns[:, 2 * half :]], axis=1)
+    columns = tf.split(tf.gather(joins.columns, chosen), [half, half, n - 2 * half], 1)
+    parts = _ordered(halves, tf.concat(columns[:2], axis=0))
+    perm = tf.concat([*tf.split(parts, 2), columns[2]], axis=1)
     answer = tf.where(feasible[:, None], perm, -1)
     if not duals:
         return (answer,)
@@ -123,11 +124,11 @@ def _best_values(rows):
     Returns:
         float64 `[sets, B]`.
     """
-    count, n = rows.shape[:2]
-    values = rows[0]
-    for k in range(2, count + 1):
+    n = rows.shape[1]
+    values, *rows = tf.unstack(rows)
+    for k, row in enumerate(rows, 2):
         smaller, column = _steps(n, k)
-        extended = tf.gather(values, smaller) + tf.gather(rows[k - 1], column)
+        extended = tf.gather(values, smaller) + tf.gather(row, column)
         values = tf.reduce_max(extended, axis=0)
     return values
 
