@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import PATIENCE, free_ports
+from processes import PATIENCE, free_ports
 from test_distribution import PROGRAMS, assert_same
 
 from pipelines import batches, lists, runs, service

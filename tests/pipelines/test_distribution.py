@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import free_ports, tf_config
+from processes import free_ports, tf_config
 
 import sinkhorn_tf  # noqa: F401, whose layers are loaded
 from pipelines import distribution
