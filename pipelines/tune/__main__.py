@@ -22,6 +22,7 @@ import os
 import shlex
 import sys
 
+import keras
 import tensorflow as tf
 from absl import flags
 
@@ -218,9 +219,13 @@ def _trainer(pipeline, workdir, values, role):
             "resume": bool(training.checkpoints(trial_workdir)),
         }
         runs.start(own, trial_workdir)
-        trainer = pipeline.make_trainer(*data, trial_workdir)
-        trainer.run()
-        return trainer.best_score
+        try:
+            trainer = pipeline.make_trainer(*data, trial_workdir)
+            trainer.run()
+            return trainer.best_score
+        finally:
+            # Or the networks of all trials would stay in memory.
+            keras.backend.clear_session()
 
     return train
 

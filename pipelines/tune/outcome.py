@@ -7,6 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib import ticker
 
 from pipelines import files
 from pipelines.errors import UserError
@@ -124,11 +125,7 @@ def draw(path, trials, settings):
             fillstyle="none",
             label="the best",
         )
-        if setting.is_logarithmic:
-            axis.set_xscale("log")
-        if setting.choices:
-            axis.set_xticks(setting.choices, [f"{x:g}" for x in setting.choices])
-            axis.minorticks_off()
+        _scale(axis, setting)
         axis.set_xlabel(setting.name)
     for row in axes:
         row[0].set_ylabel("validation")
@@ -141,3 +138,21 @@ def draw(path, trials, settings):
     axes[0, 0].legend(fontsize=7)
     files.write_whole(path, lambda name: figure.savefig(name, dpi=110))
     plt.close(figure)
+
+
+def _scale(axis, setting):
+    """From the least to the largest value of a setting, with ticks that can be read."""
+    values = setting.choices or setting.bounds
+    least, most = values[0], values[-1]
+    if setting.is_logarithmic:
+        axis.set_xscale("log")
+        room = (most / least) ** 0.06
+        axis.set_xlim(least / room, most * room)
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+    else:
+        room = 0.06 * (most - least)
+        axis.set_xlim(least - room, most + room)
+    if setting.choices:
+        axis.set_xticks(values)
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))

@@ -12,7 +12,6 @@ import time
 import warnings
 
 import grpc
-import keras
 import keras_tuner
 import numpy as np
 import tensorflow as tf
@@ -46,7 +45,8 @@ class _Oracle:
             objective=keras_tuner.Objective("validation", "min"),
             hyperparameters=hyperparameters,
             allow_new_entries=False,
-            seed=seed,
+            # It takes 0 for none.
+            seed=seed + 1,
             # See populate_space: an exception here would stop a chief from answering.
             max_consecutive_failed_trials=sys.maxsize,
             **options,
@@ -198,9 +198,6 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
             raise
         except Exception as error:
             raise keras_tuner.errors.FatalError(_first_line(error)) from error
-        finally:
-            # Or the networks of all trials would stay in memory.
-            keras.backend.clear_session()
         return {"validation": score}
 
     def _train_checked(self, workdir):
