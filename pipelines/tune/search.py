@@ -72,6 +72,8 @@ class _Oracle:
 
     def end_trial(self, trial):
         super().end_trial(trial)
+        # Keras Tuner saves it as one that still runs.
+        self.save()
         found = self.trials[trial.trial_id]
         best = min((t.score for t in self._completed()), default=None)
         said = f"{found.score:.4f}" if found.status == "COMPLETED" else "failed"
@@ -92,6 +94,10 @@ class _Oracle:
         super().reload()
         # One that was begun without the oracle having been saved is begun again.
         self.trials = {name: self.trials[name] for name in self.start_order}
+        # The trial's file is the first to say that it has ended.
+        self._retry_queue = [
+            name for name in self._retry_queue if self.trials[name].status == "RUNNING"
+        ]
 
 
 class _Hyperband(_Oracle, keras_tuner.oracles.HyperbandOracle):

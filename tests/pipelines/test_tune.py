@@ -212,10 +212,14 @@ def test_a_search_that_was_interrupted_ends_as_if_it_had_not_been(kind, call, tm
     assert train.calls[-1:] + [t["trial"] for t in found[call:]] == again.calls
 
 
-def test_a_trial_that_the_oracle_has_not_noted_is_begun_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("status", ["RUNNING", "COMPLETED"])
+def test_between_the_files_of_the_trial_and_of_the_oracle(
+    status, tmp_path, monkeypatch
+):
     def killed(oracle):
-        # Between the files of the trial and of the oracle.
-        if len(oracle.start_order) == 4 and oracle.ongoing_trials:
+        number = len(oracle.start_order)
+        now = [trial.status for trial in oracle.ongoing_trials.values()]
+        if number == 4 and now == [status]:
             raise KeyboardInterrupt
         save(oracle)
 
@@ -223,11 +227,16 @@ def test_a_trial_that_the_oracle_has_not_noted_is_begun_again(tmp_path, monkeypa
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(search._Oracle, "save", killed)
         searched(tmp_path / "a", Formula())
-    assert len(list((tmp_path / "a/search").glob("trial_*/trial.json"))) == 4
+    record = json.loads((tmp_path / "a/search/oracle.json").read_text())
+    trial = json.loads((tmp_path / "a/search/trial_0003/trial.json").read_text())
+    assert len(record["start_order"]) == 3 + (status == "COMPLETED")
+    assert trial["status"] == status
     train = Formula()
     found = searched(tmp_path / "a", train)
     assert found == searched(tmp_path / "b", Formula())
-    assert train.calls == [t["trial"] for t in found[3:]]
+    # What is finished is not run twice.
+    finished = 4 if status == "COMPLETED" else 3
+    assert train.calls == [t["trial"] for t in found[finished:]]
 
 
 def test_trials_that_diverge_fail_and_others_go_on(kind, tmp_path):
