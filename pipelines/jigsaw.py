@@ -122,20 +122,16 @@ def main():
     complete_flags()
     check_flags()
     source, size, training_images = data = training_data()
-    print(
-        f"{source.name}: {len(training_images):,} training images, puzzles of {size} x {size} px",
-        file=sys.stderr,
-    )
+    said = f"{len(training_images):,} training images, puzzles of {size} x {size} px"
+    print(f"{source.name}: {said}", file=sys.stderr)
     if FLAGS.profile:
         with tempfile.TemporaryDirectory() as workdir:
             trainer = make_trainer(*data, workdir)
             seconds = profiling.profile(trainer.parts())
         return print(profiling.table(profiling.rates(seconds, FLAGS.batch_size)))
     values = run_flags(*data)
-    workdir = runs.start(
-        values,
-        f"runs/jigsaw_{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
-    )
+    name = f"{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}"
+    workdir = runs.start(values, f"runs/jigsaw_{name}")
     trainer = make_trainer(*data, workdir)
     network, seconds = trainer.run(), trainer.seconds
     if not distribution.is_chief():
