@@ -208,12 +208,14 @@ def search(records):
         base = tuned.removesuffix("_tuned")
         if base == tuned or not records.get(base):
             continue
+        # A flag that there was not yet in one run is known from another.
+        flags = {k: v for run in records[base] for k, v in run["flags"].items()}
         for row in (base, tuned):
             found = records[row]
             scores = mean_run(found)
             held_out = scores["evaluations"][f"{scores['flags']['dataset']} validation"]
             by_hand = row == base
-            said = "by hand" if by_hand else changes(records[base][0], scores)
+            said = "by hand" if by_hand else changes({"flags": flags}, scores)
             keys = ("proportion_wrong", "proportion_any_wrong")
             cells = [interval(x, key) for x in (held_out, scores) for key in keys]
             lines.append([f"`{row}`", said, runs_of(found), *cells])
