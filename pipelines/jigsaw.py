@@ -121,26 +121,18 @@ def main():
     images.check_split()
     complete_flags()
     check_flags()
-    source = datasets.source(FLAGS.dataset)
-    size = image_size(source, FLAGS.grid, FLAGS.image_size)
-    training_images = images.load(source, "train", stored_size(source, size)).images
-    print(
-        f"{source.name}: {len(training_images):,} training images, puzzles of {size} x {size} px",
-        file=sys.stderr,
-    )
+    source, size, training_images = data = training_data()
+    said = f"{len(training_images):,} training images, puzzles of {size} x {size} px"
+    print(f"{source.name}: {said}", file=sys.stderr)
     if FLAGS.profile:
         with tempfile.TemporaryDirectory() as workdir:
-            trainer = make_trainer(training_images, source, size, workdir)
+            trainer = make_trainer(*data, workdir)
             seconds = profiling.profile(trainer.parts())
         return print(profiling.table(profiling.rates(seconds, FLAGS.batch_size)))
-    values = runs.key_flags(sys.modules[__name__], images, runs)
-    # So that a run is not resumed on other images.
-    values["training_images"] = hashlib.sha256(training_images).hexdigest()
-    workdir = runs.start(
-        values,
-        f"runs/jigsaw_{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}",
-    )
-    trainer = make_trainer(training_images, source, size, workdir)
+    values = run_flags(*data)
+    name = f"{source.file_name}_{FLAGS.grid}x{FLAGS.grid}_{FLAGS.network}"
+    workdir = runs.start(values, f"runs/jigsaw_{name}")
+    trainer = make_trainer(*data, workdir)
     network, seconds = trainer.run(), trainer.seconds
     if not distribution.is_chief():
         return
@@ -170,6 +162,26 @@ def check_flags():
         )
 
 
+def training_data():
+    """What a training needs beside its flags.
+
+    Returns:
+        The `datasets.Source`, the side of the puzzles in pixels, and the images.
+    """
+    source = datasets.source(FLAGS.dataset)
+    size = image_size(source, FLAGS.grid, FLAGS.image_size)
+    found = images.load(source, "train", stored_size(source, size))
+    return source, size, found.images
+
+
+def run_flags(source, size, training_images):
+    """The flags that describe a run on `training_data`, a dict."""
+    values = runs.key_flags(sys.modules[__name__], images, runs)
+    # So that a run is not resumed on other images.
+    values["training_images"] = hashlib.sha256(training_images).hexdigest()
+    return values
+
+
 def image_size(source, grid, size):
     """`images.image_size`; raises UserError too where `--erode` leaves nothing."""
     size = images.image_size(source, grid, size)
@@ -186,7 +198,7 @@ def stored_size(source, size):
     return round(size * 9 / 8) if source.photographs and FLAGS.crop else size
 
 
-def make_trainer(training_images, source, size, workdir):
+def make_trainer(source, size, training_images, workdir):
     """The `training.Training` of a network, or of what was begun in `workdir`."""
     held_out = as_puzzles(images.load(source, "validation", size), FLAGS.grid)
     side = size // FLAGS.grid - 2 * FLAGS.erode

@@ -55,9 +55,10 @@ flags.adopt_module_key_flags(runs)
 def main():
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
-    values = runs.key_flags(sys.modules[__name__], runs)
+    values = run_flags()
     workdir = runs.start(values, f"runs/sorting_n{FLAGS.n}")
-    network, seconds = train(workdir)
+    trainer = make_trainer(workdir)
+    network, seconds = trainer.run(), trainer.seconds
     if not distribution.is_chief():
         return
     network = runs.keep_network(network, workdir)
@@ -66,12 +67,18 @@ def main():
         print(f"SavedModel: {export(network, workdir)}")
 
 
-def train(workdir):
-    """Trains a network, or goes on with the training in `workdir`.
+def training_data():
+    """What a training needs beside its flags: nothing, the lists are made by them."""
+    return ()
 
-    Returns:
-        The network, and the seconds that its training took.
-    """
+
+def run_flags():
+    """The flags that describe a run, a dict."""
+    return runs.key_flags(sys.modules[__name__], runs)
+
+
+def make_trainer(workdir):
+    """The `training.Training` of a network, or of what was begun in `workdir`."""
     held_out = {
         name: lists.evaluation_lists(FLAGS.n, name, "validation", 100)
         for name in lists.INTERVALS
@@ -90,7 +97,7 @@ def train(workdir):
             np.mean([s["proportion_any_wrong"] + s["proportion_wrong"] for s in scores])
         )
 
-    trainer = training.Training(
+    return training.Training(
         lambda: st.networks.sorting_network(FLAGS.n, FLAGS.hidden),
         reconstruction_losses,
         lambda first, last: lists.training_lists(
@@ -108,7 +115,6 @@ def train(workdir):
         workdir=workdir,
         **runs.training_options(),
     )
-    return trainer.run(), trainer.seconds
 
 
 def reconstruction_losses(network, batch):

@@ -16,6 +16,10 @@ from pipelines import distribution
 from pipelines.errors import UserError
 
 
+class Diverged(UserError):
+    """The loss of a training became NaN."""
+
+
 class Training:
     """A network in training: its average, optimizer, checkpoints and logs.
 
@@ -138,6 +142,11 @@ class Training:
         """Seconds of training so far, over all resumptions."""
         return float(self._seconds.numpy())
 
+    @property
+    def best_score(self):
+        """The least that a validation has found so far; at first infinity."""
+        return float(self._best_score.numpy())
+
     def run(self):
         """Trains from the last checkpoint, if there is one, to the end.
 
@@ -203,7 +212,7 @@ class Training:
                 if step % 50 == 0 or last:
                     news["loss"] = float(loss.numpy())
                     if math.isnan(news["loss"]):
-                        raise UserError(
+                        raise Diverged(
                             f"The loss became NaN at step {step}; try a smaller "
                             "--learning_rate or a larger --temperature."
                         )
@@ -250,7 +259,7 @@ class Training:
         score = self._validate(self.average) if self._is_chief else math.nan
         score = float(distribution.everyones(self._strategy, score)[0])
         # Of equals the later, which has been trained for longer.
-        if score <= float(self._best_score.numpy()):
+        if score <= self.best_score:
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
             _save(self._best_weights, step)

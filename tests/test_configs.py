@@ -42,3 +42,16 @@ def test_a_head_states_numbers_and_command(row):
     assert heads.renewed(head, row, records.read(CONFIGS, row)) == head
     command = f"python -m pipelines.{records.program(row)} --flagfile=configs/{row}.cfg"
     assert f"# Command: {command}\n" in head
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.endswith("_tuned")])
+def test_a_config_from_a_search_says_so(row):
+    base = row.removesuffix("_tuned")
+    head = pathlib.Path(records.config_path(CONFIGS, row)).read_text()
+    command = f"--flagfile={records.config_path('configs', base)} "
+    assert "\n# From a search over " in head
+    assert f"\n# python -m pipelines.tune --pipeline=jigsaw {command}" in head
+    # Beside it stands what it started from, trained for as many steps.
+    found = [records.read(CONFIGS, name) for name in (base, row)]
+    steps = {metrics["flags"]["steps"] for record in found for metrics in record}
+    assert len(steps) == 1 and len(found[0]) == len(found[1])

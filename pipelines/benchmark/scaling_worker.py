@@ -34,7 +34,7 @@ def main():
         0, 256, (int(count), side, side, source.channels), np.uint8
     )
     with tempfile.TemporaryDirectory() as workdir:
-        trainer = jigsaw.make_trainer(images, source, jigsaw.FLAGS.image_size, workdir)
+        trainer = jigsaw.make_trainer(source, jigsaw.FLAGS.image_size, images, workdir)
         step = trainer.parts()["training"]
         step()
         facts = {

@@ -51,7 +51,7 @@ _JIGSAW = {
 
 def jigsaw(row):
     """P.W., P.A.W., Kendall tau, l1 and l2 of a row like "jigsaw_mnist_3x3_paper"."""
-    found = re.fullmatch(r"jigsaw_(\w+_\d+x\d+)_(paper|context)", row)
+    found = re.fullmatch(r"jigsaw_(\w+_\d+x\d+)_(paper|context)(_tuned)?", row)
     return _JIGSAW.get(found.group(1), ()) if found else ()
 
 

@@ -84,7 +84,7 @@ def gathered(configs, row, workdirs):
 
     Returns:
         A list of metrics, by seed; with `evaluations`, by dataset, where the run was
-        measured with `--evaluate` on test splits.
+        measured with `--evaluate` on test or validation splits.
 
     Raises:
         UserError: If there is no such row, the runs are not those of its config, a seed
@@ -128,17 +128,19 @@ def gathered(configs, row, workdirs):
 
 
 def _evaluations(workdir):
-    """What `--evaluate` has found on test splits: a dict of names to scores.
+    """What `--evaluate` has found: a dict of names to scores.
 
     The names are those of datasets, with " mirrored" after them where the logits were
-    averaged with those of the mirror images.
+    averaged with those of the mirror images, and " validation" where it was not the test
+    split but the one that weights are chosen on.
     """
     found = {}
     for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
         metrics = runs.read_json(path)
         flags = metrics.get("flags", {})
-        if flags.get("split") == "test":
+        if flags.get("split") in ("test", "validation"):
             name = flags["dataset"] + " mirrored" * flags.get("mirrored", False)
+            name += " validation" * (flags["split"] == "validation")
             dropped = ("flags", "versions", "seconds")
             found[name] = {k: v for k, v in metrics.items() if k not in dropped}
     return found

@@ -199,6 +199,29 @@ def jigsaw_ablation(records):
     return markdown(heads, lines)
 
 
+def search(records):
+    """Rows with settings by hand, and from a search: on what was chosen on, and test."""
+    heads = ["row", "settings", "", "P.W., validation", "P.A.W., validation"]
+    heads += ["P.W., test", "P.A.W., test"]
+    lines = []
+    for tuned, _ in _jigsaw_rows(records):
+        base = tuned.removesuffix("_tuned")
+        if base == tuned or not records.get(base):
+            continue
+        # A flag that there was not yet in one run is known from another.
+        flags = {k: v for run in records[base] for k, v in run["flags"].items()}
+        for row in (base, tuned):
+            found = records[row]
+            scores = mean_run(found)
+            held_out = scores["evaluations"][f"{scores['flags']['dataset']} validation"]
+            by_hand = row == base
+            said = "by hand" if by_hand else changes({"flags": flags}, scores)
+            keys = ("proportion_wrong", "proportion_any_wrong")
+            cells = [interval(x, key) for x in (held_out, scores) for key in keys]
+            lines.append([f"`{row}`", said, runs_of(found), *cells])
+    return markdown(heads, lines)
+
+
 def assembly(records):
     """SN section 4.3: the shares that the judge accepts, the diagonal apart."""
     heads = ["row", "", "another digit, hard", "another digit, soft"]
@@ -255,7 +278,7 @@ def _elsewhere(scores):
     return {
         name: found
         for name, found in scores.get("evaluations", {}).items()
-        if name != own and not name.endswith(" mirrored")
+        if name != own and not name.endswith((" mirrored", " validation"))
     }
 
 
@@ -277,4 +300,5 @@ TABLES = {
     "jigsaw_ablation": jigsaw_ablation,
     "generalisation": generalisation,
     "mirrored": mirrored,
+    "search": search,
 }

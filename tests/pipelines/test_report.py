@@ -6,7 +6,7 @@ from absl.testing import flagsaver
 from pipelines import lists
 from pipelines.errors import UserError
 from pipelines.report import __main__ as program
-from pipelines.report import formats, heads, records, tables
+from pipelines.report import formats, heads, paper, records, tables
 from pipelines.report.__main__ import with_tables
 
 program.FLAGS.mark_as_parsed()
@@ -242,12 +242,37 @@ def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
 def test_an_evaluation_is_gathered_with_its_run(configs, tmp_path):
     (configs / "jigsaw_a_2x2.cfg").write_text("--seed=0\n")
     workdir = run(tmp_path, "run", puzzle_metrics(0.1))
-    for name, split, mirrored in (("b", "test", True), ("c", "validation", False)):
+    splits = (("b", "test", True), ("c", "validation", False), ("d", "train", False))
+    for name, split, mirrored in splits:
         flags = {"dataset": name, "split": split, "mirrored": mirrored}
         path = tmp_path / "run" / f"metrics_{name}_{split}.json"
         path.write_text(json.dumps({"l1": 0.5, "flags": flags}))
     (found,) = records.gathered(str(configs), "jigsaw_a_2x2", [workdir])
-    assert found["evaluations"] == {"b mirrored": {"l1": 0.5}}
+    scores = {"l1": 0.5}
+    assert found["evaluations"] == {"b mirrored": scores, "c validation": scores}
+
+
+def test_a_search_stands_beside_the_settings_by_hand():
+    base = "jigsaw_celeba_3x3_paper"
+    rows = {row: [puzzle_metrics(0.1)] for row in (base, "jigsaw_mnist_3x3_paper")}
+    rows[f"{base}_tuned"] = [puzzle_metrics(0.04), puzzle_metrics(0.06)]
+    for number, wrong in ((0, 0.02), (1, 0.04)):
+        scores = rows[f"{base}_tuned"][number]
+        scores["evaluations"] = {"celeba validation": puzzle_metrics(wrong)}
+        scores["flags"] |= {"dataset": "celeba", "seed": number, "averaging": 0.0}
+    rows[base][0]["evaluations"] = {"celeba validation": puzzle_metrics(0.08)}
+    for row in rows:
+        rows[row][0]["flags"]["dataset"] = "celeba"
+    by_hand, tuned = tables.search(rows)[2:]
+    assert by_hand.startswith(f"| `{base}` | by hand | seed 0 | .080 (.060 to .100) | ")
+    assert tuned.startswith(
+        f"| `{base}_tuned` | `--averaging=0.0` | mean of 2 seeds | .030 (.010 to .050) |"
+    )
+    assert tuned.endswith("| .050 (.030 to .070) | .200 (.174 to .229) |")
+    # Validation is no other dataset.
+    assert len(tables.generalisation(rows)) == 2
+    # The task is the paper's.
+    assert paper.jigsaw(f"{base}_tuned") == paper.jigsaw(base) != ()
 
 
 def test_an_ablation_says_what_was_changed():

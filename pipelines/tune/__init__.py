@@ -1,0 +1,1 @@
+"""Searches for better settings of a pipeline's training, with Keras Tuner."""

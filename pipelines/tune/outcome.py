@@ -1,0 +1,158 @@
+"""What a search leaves: the best settings as a config, the trials, their picture."""
+
+import os
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib import ticker
+
+from pipelines import files
+from pipelines.errors import UserError
+
+_SHOWN = 5
+
+
+def write(trials, settings, workdir, flags, program, command):
+    """Writes `trials.json`, `trials.png` and `best.cfg`, and prints the best trials.
+
+    Args:
+        trials: As of `search.Tuner.outcome`.
+        settings: List of `space.Setting`s.
+        workdir: Where to write.
+        flags: Lines of flags that the config has beside the settings.
+        program: The command that trains with the config.
+        command: That of the search.
+
+    Raises:
+        UserError: If no trial succeeded.
+    """
+    path = lambda name: os.path.join(workdir, name)
+    files.write_json(path("trials.json"), trials)
+    order = ranking(trials)
+    if not order:
+        reasons = [trial.get("message") or trial["status"] for trial in trials]
+        raise UserError(
+            f"None of the {len(trials)} trials succeeded. The last one: "
+            f"{reasons[-1] if reasons else 'there is none'}"
+        )
+    draw(path("trials.png"), trials, settings)
+    head = config_head(
+        trials, settings, f"{program} --flagfile={path('best.cfg')}", command
+    )
+    best = [f"--{name}={value}" for name, value in order[0]["values"].items()]
+    files.write_text(path("best.cfg"), "\n".join([*head, *flags, *best]) + "\n")
+    print(table(order[:_SHOWN], trials))
+    print(f"Settings: {path('best.cfg')}\nPicture: {path('trials.png')}")
+
+
+def ranking(trials):
+    """The trials that succeeded, best first: of those with most steps, then the others.
+
+    Scores after fewer steps are no measure beside those after more.
+    """
+    done = [trial for trial in trials if trial["status"] == "COMPLETED"]
+    return sorted(done, key=lambda trial: (-trial["steps"], trial["score"]))
+
+
+def config_head(trials, settings, training, command):
+    """The comments at the beginning of the config."""
+    best = ranking(trials)[0]
+    names = ", ".join(setting.name for setting in settings)
+    measured = f"validation {best['score']:.4f} after {best['steps']} steps"
+    return [
+        f"# From a search over {names}:",
+        f"# {command}",
+        f"# The best of {len(trials)} trials: {measured}.",
+        f"# Command: {training}",
+    ]
+
+
+def table(order, trials):
+    """The best trials, and how many there are, as lines of text."""
+    lines = [f"{'trial':>6}{'steps':>8}{'validation':>12}  settings"]
+    for trial in order:
+        text = " ".join(f"{name}={value:g}" for name, value in trial["values"].items())
+        lines.append(
+            f"{trial['trial']:>6}{trial['steps']:>8}{trial['score']:12.4f}  {text}"
+        )
+    failed = sum(trial["status"] == "FAILED" for trial in trials)
+    lines.append(f"{len(trials)} trials, {failed} of them failed")
+    return "\n".join(lines)
+
+
+def draw(path, trials, settings):
+    """Draws the score over each setting, a colour for each number of steps.
+
+    Args:
+        path: PNG file to write.
+        trials: As of `search.Tuner.outcome`, one of them successful.
+        settings: List of `space.Setting`s.
+    """
+    order = ranking(trials)
+    columns = min(len(settings), 4)
+    rows = -(-len(settings) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.1 * columns + 0.6, 2.7 * rows + 0.6),
+        layout="constrained",
+        squeeze=False,
+        sharey=True,
+    )
+    steps = sorted({trial["steps"] for trial in order})
+    for axis, setting in zip(axes.flat, settings, strict=False):
+        for number, count in enumerate(steps):
+            some = [trial for trial in order if trial["steps"] == count]
+            axis.plot(
+                [trial["values"][setting.name] for trial in some],
+                [trial["score"] for trial in some],
+                "o",
+                color=plt.cm.viridis_r((number + 1) / len(steps)),
+                markersize=5,
+                alpha=0.8,
+                label=f"{count} steps",
+            )
+        best = order[0]
+        axis.plot(
+            best["values"][setting.name],
+            best["score"],
+            "o",
+            color="red",
+            markersize=11,
+            fillstyle="none",
+            label="the best",
+        )
+        _scale(axis, setting)
+        axis.set_xlabel(setting.name)
+    for row in axes:
+        row[0].set_ylabel("validation")
+    for axis in list(axes.flat)[len(settings) :]:
+        axis.axis("off")
+    figure.suptitle(
+        f"{len(order)} trials; smaller is better, none is of the reported data",
+        fontsize=9,
+    )
+    axes[0, 0].legend(fontsize=7)
+    files.write_whole(path, lambda name: figure.savefig(name, dpi=110))
+    plt.close(figure)
+
+
+def _scale(axis, setting):
+    """From the least to the largest value of a setting, with ticks that can be read."""
+    values = setting.choices or setting.bounds
+    least, most = values[0], values[-1]
+    if setting.is_logarithmic:
+        axis.set_xscale("log")
+        room = (most / least) ** 0.06
+        axis.set_xlim(least / room, most * room)
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+    else:
+        room = 0.06 * (most - least)
+        axis.set_xlim(least - room, most + room)
+    if setting.choices:
+        axis.set_xticks(values)
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
