@@ -27,37 +27,81 @@ from pipelines import clients, puzzles, runs
 from pipelines.datasets.decoding import match_channels, what_failed
 from pipelines.errors import UserError
 
-FLAGS = flags.FLAGS
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
-flags.DEFINE_string("model", None, "Directory of a SavedModel; its name at a server.")
-flags.DEFINE_string("image", None, "An image, or a folder of images.")
-flags.DEFINE_string("out", None, "Where the solved image goes, .png or .jpg; a folder.")
-flags.DEFINE_string("server", None, "HOST:PORT of TensorFlow Serving.")
-flags.DEFINE_enum(
-    "protocol", "rest", ["rest", "grpc"], "Of the server (ports 8501 and 8500)."
-)
-flags.DEFINE_float("timeout", 10.0, "Seconds to wait for an answer.", lower_bound=1e-3)
-flags.DEFINE_integer(
-    "retries", 4, "How often to ask again while a server is unavailable.", lower_bound=0
-)
-flags.DEFINE_integer("batch_size", 64, "Images of a request.", lower_bound=1)
-flags.DEFINE_bool("scramble", False, "The images are in order: scramble them first.")
-flags.DEFINE_integer("seed", 0, "Seed of the scrambling.", lower_bound=0)
+
+def define_flags(flag_values=flags.FLAGS):
+    """Defines the flags of this program."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Directory of a SavedModel; its name at a server.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "image", None, "An image, or a folder of images.", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        "Where the solved image goes, .png or .jpg; a folder.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "server", None, "HOST:PORT of TensorFlow Serving.", flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "protocol",
+        "rest",
+        ["rest", "grpc"],
+        "Of the server (ports 8501 and 8500).",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "timeout",
+        10.0,
+        "Seconds to wait for an answer.",
+        lower_bound=1e-3,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "retries",
+        4,
+        "How often to ask again while a server is unavailable.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "batch_size", 64, "Images of a request.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_bool(
+        "scramble",
+        False,
+        "The images are in order: scramble them first.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "Seed of the scrambling.", lower_bound=0, flag_values=flag_values
+    )
 
 
-def main():
+def main(options):
+    """Solves.
+
+    Args:
+        options: `absl.flags.FlagValues` that hold what `define_flags` defines.
+    """
     for name in ("model", "image", "out"):
-        if not FLAGS[name].value:
+        if not options[name].value:
             raise UserError(f"--{name} is missing.")
-    jobs = planned()
-    solver = make_solver()
+    jobs = planned(options)
+    solver = make_solver(options)
     failed = 0
     # On a terminal only, and not for a single image.
     with tqdm(jobs, unit=" images", disable=None if len(jobs) > 1 else True) as bar:
-        for start in range(0, len(jobs), FLAGS.batch_size):
-            part = jobs[start : start + FLAGS.batch_size]
-            for said, is_error in solve(solver, part, start):
+        for start in range(0, len(jobs), options.batch_size):
+            part = jobs[start : start + options.batch_size]
+            for said, is_error in solve(solver, part, start, options):
                 failed += is_error
                 with bar.external_write_mode():
                     print(said, file=sys.stderr if is_error else sys.stdout)
@@ -66,30 +110,31 @@ def main():
         raise UserError(f"{failed} of {len(jobs)} images were not solved, see above.")
 
 
-def make_solver():
-    if FLAGS.server is None:
-        return clients.Offline(FLAGS.model)
-    host, _, port = FLAGS.server.rpartition(":")
+def make_solver(options):
+    if options.server is None:
+        return clients.Offline(options.model)
+    host, _, port = options.server.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
-        raise UserError(f"A server is HOST:PORT. Received: --server={FLAGS.server}")
-    client = {"rest": clients.Rest, "grpc": clients.Grpc}[FLAGS.protocol]
+        raise UserError(f"A server is HOST:PORT. Received: --server={options.server}")
+    client = {"rest": clients.Rest, "grpc": clients.Grpc}[options.protocol]
     # So that the command for a directory also works with a server.
-    name = os.path.basename(os.path.normpath(FLAGS.model))
-    return client(FLAGS.server, name, FLAGS.timeout, FLAGS.retries)
+    name = os.path.basename(os.path.normpath(options.model))
+    return client(options.server, name, options.timeout, options.retries)
 
 
-def solve(solver, jobs, first):
+def solve(solver, jobs, first, options):
     """Solves a batch and writes it: pairs of what to say, and whether it is an error.
 
     Args:
         solver: One of `pipelines.clients`.
         jobs: Pairs of source and target path.
         first: The index of the first one, which keys the scrambling.
+        options: As of `main`.
     """
     found = []
     for index, (source, target) in enumerate(jobs, first):
         try:
-            found.append(Puzzle(source, target, solver, index))
+            found.append(Puzzle(source, target, solver, index, options))
         except UserError as error:
             yield error, True
     if not found:
@@ -99,9 +144,9 @@ def solve(solver, jobs, first):
         yield puzzle.finish(answer["permutation"][k], answer["gap"][k])
 
 
-def planned():
+def planned(options):
     """Pairs of source and target path."""
-    source, target = pathlib.Path(FLAGS.image), pathlib.Path(FLAGS.out)
+    source, target = pathlib.Path(options.image), pathlib.Path(options.out)
     if source.is_dir():
         if target.exists() and not target.is_dir():
             raise UserError(
@@ -136,20 +181,21 @@ class Puzzle:
         source, target: Paths of the image and of its solution.
         solver: One of `pipelines.clients`.
         index: Of the image, keys the scrambling.
+        options: As of `main`.
 
     Raises:
         UserError: If the image cannot be read or cut.
     """
 
-    def __init__(self, source, target, solver, index):
+    def __init__(self, source, target, solver, index, options):
         self._target = target
         self._grid = grid = math.isqrt(solver.n)
         height, width, channels = solver.shape
         image = match_channels(read(source), channels)
         self._true = None
-        if FLAGS.scramble:
+        if options.scramble:
             image = fit(image, grid)
-            rng = np.random.default_rng([FLAGS.seed, index])
+            rng = np.random.default_rng([options.seed, index])
             self._true = rng.permutation(solver.n)
         elif image.shape[0] % grid or image.shape[1] % grid:
             raise UserError(
@@ -157,7 +203,7 @@ class Puzzle:
                 f"{grid}. Received: {source} of {image.shape[0]} x {image.shape[1]}"
             )
         self._pieces = puzzles.cut(image[None], grid)[0]
-        if FLAGS.scramble:
+        if options.scramble:
             self._pieces = tf.gather(self._pieces, self._true)
             # Beside the solution, to be looked at.
             name = f"{target.stem}_scrambled{target.suffix}"
@@ -215,4 +261,5 @@ def fit(image, grid):
 
 
 if __name__ == "__main__":
-    runs.main(main)
+    define_flags()
+    runs.main(lambda: main(flags.FLAGS))

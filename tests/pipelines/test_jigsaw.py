@@ -421,35 +421,3 @@ def test_a_run_that_found_no_data_does_not_block_the_next(tmp_path):
     run(tmp_path / "run", steps=1, export=False)
     with pytest.raises(UserError, match="already holds a run"):
         run(tmp_path / "run", steps=1)
-
-
-def test_two_replicas_train_as_one_device_does(tmp_path):
-    # float32 sums in another order drift apart slowly over the steps.
-    flags = [f"--{k}={v}" for k, v in QUICK.items()] + ["--noexport"]
-    program = (
-        "import sys, tensorflow as tf; "
-        "device = tf.config.list_physical_devices('CPU')[0]; "
-        "tf.config.set_logical_device_configuration("
-        "device, [tf.config.LogicalDeviceConfiguration()] * 2); "
-        "from pipelines import jigsaw, runs; runs.main(jigsaw.main)"
-    )
-    one = process(*flags, f"--workdir={tmp_path / 'one'}")
-    assert one.returncode == 0, one.stderr
-    two = subprocess.run(
-        [
-            *(sys.executable, "-c", program, *flags),
-            f"--workdir={tmp_path / 'two'}",
-            "--distribute=mirrored",
-        ],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert two.returncode == 0, two.stderr
-    networks = [
-        keras.saving.load_model(tmp_path / name / "network.keras")
-        for name in ("one", "two")
-    ]
-    for a, b in zip(*(network.get_weights() for network in networks), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-4)

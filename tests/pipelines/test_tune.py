@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from absl.testing import flagsaver
-from conftest import free_ports
+from processes import free_ports
 
 from pipelines import files, jigsaw, training
 from pipelines.errors import UserError

@@ -6,12 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from runner import LIBRARIES
+from runner import LIBRARIES, SAVED
 
 from pipelines import c_api
 
 HERE = pathlib.Path(__file__).parent
-SAVED = HERE.parent.parent / "savedmodels"
 
 
 @pytest.fixture(scope="session")

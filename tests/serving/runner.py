@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines import c_api
 
+SAVED = pathlib.Path(__file__).parent.parent.parent / "savedmodels"
 LIBRARIES = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
 
 

@@ -4,20 +4,17 @@ The process that answers never imports tensorflow or this project (it checks tha
 itself), and disables XLA on the processor as the server does.
 """
 
-import pathlib
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from runner import run
+from runner import SAVED, run
 from scipy.optimize import linear_sum_assignment
 from tensorflow.core.protobuf import saved_model_pb2
 
 import sinkhorn_tf as st
 from pipelines import datasets, puzzles
 
-SAVED = pathlib.Path(__file__).parent.parent.parent / "savedmodels"
 SIZE = 9
 
 

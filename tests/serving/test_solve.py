@@ -8,16 +8,14 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
-from conftest import SAVED
+from absl import flags
+from runner import SAVED
 
 from pipelines import clients, datasets, solve
 from pipelines.errors import UserError
 
 MODEL = str(SAVED / "jigsaw_digits")
 SIDE = 32
-
-solve.FLAGS.mark_as_parsed()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -27,9 +25,13 @@ def loaded_once():
         yield
 
 
-def run(**flags):
-    with flagsaver.flagsaver(**({"model": MODEL} | flags)):
-        solve.main()
+def run(**given):
+    options = flags.FlagValues()
+    solve.define_flags(options)
+    options.mark_as_parsed()
+    for name, value in ({"model": MODEL} | given).items():
+        options[name].value = value
+    solve.main(options)
 
 
 @pytest.fixture
@@ -69,9 +71,9 @@ def test_a_server_gives_what_the_model_gives_here(
     folder, tmp_path, protocol, loopback, capsys
 ):
     server = f"localhost:{loopback[protocol]}"
-    flags = {"image": str(folder), "scramble": True, "batch_size": 2}
-    run(**flags, out=str(tmp_path / "here"))
-    run(**flags, out=str(tmp_path / "there"), server=server, protocol=protocol)
+    given = {"image": str(folder), "scramble": True, "batch_size": 2}
+    run(**given, out=str(tmp_path / "here"))
+    run(**given, out=str(tmp_path / "there"), server=server, protocol=protocol)
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
     for name in names:
         here, there = ((tmp_path / x / name).read_bytes() for x in ("here", "there"))
@@ -128,7 +130,7 @@ def test_asks_again_only_while_the_server_is_unavailable(
 
 
 @pytest.mark.parametrize(
-    "flags, message",
+    "given, message",
     [
         ({"model": None}, "--model is missing"),
         ({"model": "nowhere"}, "No such directory. Received: --model=nowhere"),
@@ -146,11 +148,11 @@ def test_asks_again_only_while_the_server_is_unavailable(
         ),
     ],
 )
-def test_errors_of_the_command(folder, monkeypatch, flags, message):
+def test_errors_of_the_command(folder, monkeypatch, given, message):
     monkeypatch.chdir(folder.parent)
     (folder.parent / "empty").mkdir()
     with pytest.raises(UserError, match=message):
-        run(**({"image": "digits/a.png", "out": "solved.png"} | flags))
+        run(**({"image": "digits/a.png", "out": "solved.png"} | given))
 
 
 def test_what_cannot_be_solved_is_named_and_the_rest_is_solved(folder, capsys):
