@@ -1,6 +1,7 @@
 """What stock TensorFlow Serving makes of a SavedModel: what it computes and refuses."""
 
 import functools
+import itertools
 import os
 
 import tensorflow as tf
@@ -60,10 +61,13 @@ def _give_outputs_nodes(meta_graph):
     their own they are: the call is inlined, and what leads to no output is dropped.
     """
     nodes = meta_graph.graph_def.node
-    for name, signature in meta_graph.signature_def.items():
+    taken = {node.name for node in nodes}
+    # Not after signatures and outputs, which may have names that no node can have.
+    names = (name for k in itertools.count() if (name := f"outputs/{k}") not in taken)
+    for _, signature in sorted(meta_graph.signature_def.items()):
         # Without inputs there is nothing to ask for, only to initialise.
-        for output, info in signature.outputs.items() if signature.inputs else ():
-            node = nodes.add(name=f"{name}/{output}", op="Identity")
+        for _, info in sorted(signature.outputs.items()) if signature.inputs else ():
+            node = nodes.add(name=next(names), op="Identity")
             node.input.append(info.name)
             node.attr["T"].type = info.dtype
             info.name = f"{node.name}:0"

@@ -75,8 +75,17 @@ def answers(tmp_path_factory, network, digits):
         "jitted": (save(folder / "jitted", jitted, spec), "serving_default", x),
         "python": (save(folder / "python", python, spec), "serving_default", x),
     }
-    fresh = st.export_solver(network, folder / "fresh", n_iters=5)
+    odd = lambda solve, pieces: {"die Größe": solve(pieces)["value"]}
+    fresh = st.export_solver(
+        network,
+        folder / "fresh",
+        n_iters=5,
+        signatures={
+            "a & b": (odd, tf.TensorSpec([None, SIZE, 3, 3, 1], name="pieces"))
+        },
+    )
     jobs["fresh"] = (fresh, "serving_default", {"pieces": digits})
+    jobs["odd"] = (fresh, "a & b", {"pieces": digits})
     for path in SAVED.iterdir():
         version = max(path.iterdir(), key=lambda p: int(p.name))
         for name, inputs in random_inputs(version, rng).items():
@@ -124,6 +133,8 @@ def test_the_permutations_are_those_of_the_keras_model(answers, network, digits)
     same = (found["permutation"] == expected).all(1)
     assert (same | equal).mean() >= 0.999 and same[~equal].size >= 100
     assert (found["gap"] >= 0).all() and (found["gap"] <= 1e-12).all()
+    # Signatures and outputs may have any names.
+    np.testing.assert_array_equal(answers["odd"][1]["die Größe"], found["value"])
 
 
 def test_gaps_of_a_trained_model_on_1000_puzzles(tmp_path):
