@@ -257,7 +257,8 @@ def export(network, workdir, temperature, signatures=None):
         signatures: As of `st.export_solver`.
 
     Returns:
-        Its path. With warm-up requests where tensorflow-serving-api is installed. One that is there already, when a finished run is resumed, is kept.
+        Its path. One that is there already, when a finished run is resumed, is kept.
+        It has warm-up requests where tensorflow-serving-api is installed.
     """
     path = os.path.join(workdir, "solver")
     if os.path.exists(os.path.join(path, "1")):

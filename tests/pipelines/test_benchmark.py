@@ -13,9 +13,11 @@ import tensorflow as tf
 from pipelines.benchmark import cases, figure, peers, projection, table, workers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Without XLA, which takes seconds to compile each.
+OPERATORS = "ours_graph,log_graph,certified_graph,bound,scipy,optax"
+SERVED = "served,served_proof,served_perm"
 TINY = [
-    # Without XLA, which takes seconds to compile each.
-    "--peers=ours_graph,log_graph,certified_graph,bound,served,served_proof,served_perm,scipy,optax",
+    f"--peers={OPERATORS},{SERVED}",
     "--sizes=4x3",
     "--iterations=2",
     "--scaling_sizes=2x3",
