@@ -6,11 +6,13 @@ to a dict of `permutation` int32 `[B, n]`, `value` and `gap` float64 `[B]`. What
 user can mend is raised as UserError in one sentence.
 """
 
+import http.client
 import json
 import os
 import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import numpy as np
@@ -76,14 +78,12 @@ class Rest:
     def __init__(self, server, name, timeout, retries):
         self._server, self._name = server, name
         self._timeout, self._retries = timeout, retries
-        self._url = f"http://{server}/v1/models/{name}"
+        self._url = f"http://{server}/v1/models/{urllib.parse.quote(name)}"
         found = self._ask(f"{self._url}/metadata")
         try:
             signatures = found["metadata"]["signature_def"]["signature_def"]
         except (KeyError, TypeError) as error:
-            raise UserError(
-                f"{server} does not answer as TensorFlow Serving."
-            ) from error
+            raise _not_serving(server) from error
         if SIGNATURE not in signatures:
             raise _no_signature(name)
         size = lambda tensor: [int(d["size"]) for d in tensor["tensor_shape"]["dim"]]
@@ -132,10 +132,8 @@ class Rest:
             raise _Unavailable(str(error.reason)) from error
         except ConnectionError as error:
             raise _Unavailable(str(error)) from error
-        except ValueError as error:
-            raise UserError(
-                f"{self._server} does not answer as TensorFlow Serving."
-            ) from error
+        except (ValueError, http.client.HTTPException) as error:
+            raise _not_serving(self._server) from error
 
 
 class Grpc:
@@ -240,6 +238,13 @@ def _unreachable(server):
 
 def _too_late(timeout):
     return UserError(f"No answer within {timeout:g} s; --timeout allows more.")
+
+
+def _not_serving(server):
+    return UserError(
+        f"{server} does not answer as TensorFlow Serving does over REST; its port for "
+        "gRPC (--protocol=grpc) is another."
+    )
 
 
 def _no_model(server, name):

@@ -62,6 +62,7 @@ def define_flags(flag_values=flags.FLAGS):
         10.0,
         "Seconds to wait for an answer.",
         lower_bound=1e-3,
+        upper_bound=1e6,
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
@@ -145,33 +146,54 @@ def solve(solver, jobs, first, options):
 
 
 def planned(options):
-    """Pairs of source and target path."""
+    """Pairs of source and target path.
+
+    Raises:
+        UserError: If there is no image, or one would be written over another.
+    """
     source, target = pathlib.Path(options.image), pathlib.Path(options.out)
     if source.is_dir():
-        if target.exists() and not target.is_dir():
-            raise UserError(
-                f"A folder is solved into a folder. Received: --out={target}"
-            )
-        if target.resolve() == source.resolve():
-            raise UserError("--out would overwrite --image: name another folder.")
-        names = sorted(
-            path.relative_to(source)
-            for path in source.rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file()
+        jobs = planned_folder(source, target)
+    else:
+        if not source.exists():
+            raise UserError(f"No such file. Received: --image={source}")
+        if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            raise UserError(f"--out ends with .png or .jpg. Received: --out={target}")
+        jobs = [(source, target)]
+    taken = {path.resolve() for path, _ in jobs}
+    for _, path in jobs:
+        for written in (path, *([beside(path)] if options.scramble else [])):
+            if written.resolve() in taken:
+                raise UserError(
+                    "--out would overwrite --image, or one result another: name another "
+                    f"one. Received: {written}"
+                )
+            taken.add(written.resolve())
+    return jobs
+
+
+def planned_folder(source, target):
+    """As `planned`, of a folder."""
+    if target.exists() and not target.is_dir():
+        raise UserError(f"A folder is solved into a folder. Received: --out={target}")
+    # What is solved in there would be images to solve the next time.
+    if source.resolve() in (target.resolve(), *target.resolve().parents):
+        raise UserError(
+            f"--out would be in --image: name another folder. Received: --out={target}"
         )
-        if not names:
-            raise UserError(f"No image in this folder. Received: --image={source}")
-        jobs = {target / x.with_suffix(".png"): source / x for x in names}
-        if len(jobs) < len(names):
-            raise UserError("Images of the same name differ by their suffix alone.")
-        return [(x, y) for y, x in jobs.items()]
-    if not source.exists():
-        raise UserError(f"No such file. Received: --image={source}")
-    if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UserError(f"--out ends with .png or .jpg. Received: --out={target}")
-    if target.exists() and target.samefile(source):
-        raise UserError("--out would overwrite --image: name another file.")
-    return [(source, target)]
+    names = sorted(
+        path.relative_to(source)
+        for path in source.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not names:
+        raise UserError(f"No image in this folder. Received: --image={source}")
+    return [(source / x, target / x.with_suffix(".png")) for x in names]
+
+
+def beside(path):
+    """Where the scrambled image goes that was solved into `path`."""
+    return path.with_name(f"{path.stem}_scrambled{path.suffix}")
 
 
 class Puzzle:
@@ -206,8 +228,7 @@ class Puzzle:
         if options.scramble:
             self._pieces = tf.gather(self._pieces, self._true)
             # Beside the solution, to be looked at.
-            name = f"{target.stem}_scrambled{target.suffix}"
-            self._write(target.with_name(name))
+            self._write(beside(target))
         # Piece by piece: across their borders nothing may blur.
         small = tf.image.resize(
             self._pieces, [height // grid, width // grid], antialias=True
@@ -231,8 +252,11 @@ class Puzzle:
         image = tf.cast(puzzles.join(self._pieces[None], self._grid)[0], tf.uint8)
         is_png = path.suffix.lower() == ".png"
         data = (tf.io.encode_png if is_png else tf.io.encode_jpeg)(image)
-        runs.make_directory(path.parent)
-        runs.write_whole(str(path), lambda name: tf.io.write_file(name, data))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            runs.write_whole(str(path), lambda name: tf.io.write_file(name, data))
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def read(path):

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import socket
 import time
 
@@ -96,12 +97,21 @@ def test_errors_of_a_server_are_one_sentence(protocol, loopback):
     server = f"localhost:{loopback[protocol]}"
     with pytest.raises(UserError, match="no model of this name: nothing"):
         client(server, "nothing", 5, 0)
+    with pytest.raises(UserError, match="no model of this name: my model"):
+        client(server, "my model", 5, 0)
     with pytest.raises(UserError, match="no signature solve_image"):
         client(server, "sorting_n120", 5, 0)
     solver = client(server, "jigsaw_digits", 5, 3)
     with pytest.raises(UserError, match="The server refused the request") as refused:
         solver.solve(np.zeros([1, 5, 5, 1], np.float32))
     assert "\n" not in str(refused.value)
+
+
+def test_the_port_of_the_other_protocol_is_one_sentence(loopback):
+    with pytest.raises(UserError, match="does not answer as TensorFlow Serving"):
+        clients.Rest(f"localhost:{loopback['grpc']}", "jigsaw_digits", 5, 0)
+    with pytest.raises(UserError):
+        clients.Grpc(f"localhost:{loopback['rest']}", "jigsaw_digits", 5, 0)
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
@@ -140,7 +150,18 @@ def test_asks_again_only_while_the_server_is_unavailable(
         ({"image": "empty"}, "No image in this folder"),
         ({"out": "x.gif"}, "--out ends with .png or .jpg"),
         ({"out": "digits/a.png"}, "--out would overwrite --image"),
-        ({"image": "digits", "out": "digits"}, "--out would overwrite --image"),
+        ({"image": "digits", "out": "digits"}, "--out would be in --image"),
+        ({"image": "digits", "out": "digits/sub"}, "--out would be in --image"),
+        (
+            {
+                "image": "digits/x_scrambled.png",
+                "out": "digits/x.png",
+                "scramble": True,
+            },
+            "--out would overwrite --image",
+        ),
+        ({"image": "digits", "scramble": True}, "or one result another"),
+        ({"out": "digits/a.png/x.png"}, "x.png cannot be written: "),
         ({"image": "digits", "out": "digits/a.png"}, "solved into a folder"),
         (
             {"server": "localhost"},
@@ -151,8 +172,12 @@ def test_asks_again_only_while_the_server_is_unavailable(
 def test_errors_of_the_command(folder, monkeypatch, given, message):
     monkeypatch.chdir(folder.parent)
     (folder.parent / "empty").mkdir()
+    for name in ("x.png", "x_scrambled.png"):
+        shutil.copy(folder / "a.png", folder / name)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     with pytest.raises(UserError, match=message):
         run(**({"image": "digits/a.png", "out": "solved.png"} | given))
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
 
 
 def test_what_cannot_be_solved_is_named_and_the_rest_is_solved(folder, capsys):
