@@ -21,6 +21,10 @@ from pipelines.files import read_json, write_json, write_whole
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
+# What a run leaves in the end, and what it leaves step by step beside its checkpoints.
+_RESULTS = ("network.keras", "metrics.json", "solver/1")
+_STEPS = ("soft", "logs")
+
 # Flags that say where a run is kept and what is done with it, not what it is.
 _ELSEWHERE = {
     "workdir",
@@ -163,8 +167,9 @@ def start(values, default_workdir):
         The run directory.
 
     Raises:
-        UserError: If the directory holds a run and `--resume` is not given, or the
-            flags are not those of that run, or of the other workers.
+        UserError: If the directory holds a run and `--resume` is not given, or no more
+            than its results, or the flags are not those of that run, or of the other
+            workers.
     """
     workdir = values["workdir"] or default_workdir
     keras.utils.set_random_seed(values["seed"])
@@ -196,7 +201,16 @@ def start(values, default_workdir):
                     f"--{name}={value}, the run has {before}"
                 )
     else:
+        for name in _RESULTS:
+            if os.path.exists(os.path.join(workdir, name)):
+                raise UserError(
+                    f"{workdir} holds results of a run without its checkpoints: pass "
+                    f"another --workdir. Found: {name}"
+                )
         make_directory(workdir)
+        # Of a run that ended before its first checkpoint.
+        for name in _STEPS if os.path.exists(record) else ():
+            shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
         if values["resume"]:
             print(f"no checkpoint in {workdir}: starting anew", file=sys.stderr)
         write_json(record, values)

@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -118,7 +119,12 @@ class Training:
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._best_score = tf.Variable(float("inf"), trainable=False)
             self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        # The state of dropout, which Keras does not count among the weights. Where there
+        # is none it has no entry: earlier checkpoints have none.
+        weights = {id(variable) for variable in self.network.weights}
+        seeds = [v.value for v in self.network.variables if id(v) not in weights]
         state = tf.train.Checkpoint(
+            **({"seeds": seeds} if seeds else {}),
             network=self.network,
             average=self.average,
             optimizer=self._optimizer,
@@ -209,7 +215,10 @@ class Training:
             for step in range(first + 1, self._steps + 1):
                 loss = self._train_step(next(batches))
                 last, news = step == self._steps, {}
-                if step % 50 == 0 or last:
+                validates = step % self._validate_every == 0 or last
+                saves = validates or step % self._checkpoint_every == 0
+                # Before a checkpoint too: NaN must not replace what is good.
+                if step % 50 == 0 or saves:
                     news["loss"] = float(loss.numpy())
                     if math.isnan(news["loss"]):
                         raise Diverged(
@@ -220,10 +229,9 @@ class Training:
                 observes = last or f"{step}".rstrip("0") in ("1", "3")
                 if self._observe and self._is_chief and observes:
                     self._observe(self.average, step)
-                validates = step % self._validate_every == 0 or last
                 if validates:
                     news["validation"] = self._keep_if_best(step)
-                if validates or step % self._checkpoint_every == 0:
+                if saves:
                     self._step.assign(step)
                     self._seconds.assign(before + time.monotonic() - started)
                     _save(self._last_states, step)
@@ -258,8 +266,8 @@ class Training:
         # One measures for all: they have to agree on what is best.
         score = self._validate(self.average) if self._is_chief else math.nan
         score = float(distribution.everyones(self._strategy, score)[0])
-        # Of equals the later, which has been trained for longer.
-        if score <= self.best_score:
+        # Of equals the later, which has been trained for longer; as it is kept, rounded.
+        if np.float32(score) <= self.best_score:
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
             _save(self._best_weights, step)

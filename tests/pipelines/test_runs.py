@@ -34,6 +34,26 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(tmp_path):
     runs.start(values(workdir, resume=True), "unused")
 
 
+@pytest.mark.parametrize("name", ["network.keras", "metrics.json", "solver/1/x.pb"])
+def test_results_without_checkpoints_are_neither_kept_nor_overwritten(tmp_path, name):
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    for resume in (False, True):
+        with pytest.raises(UserError, match="without its checkpoints"):
+            runs.start(values(tmp_path / "run", resume=resume), "unused")
+    assert path.read_text() == ""
+
+
+def test_what_a_run_left_before_its_first_checkpoint_is_removed(tmp_path):
+    (tmp_path / "logs").mkdir()
+    runs.start(values(tmp_path), "unused")
+    assert (tmp_path / "logs").exists()  # It was not a run's.
+    (tmp_path / "soft").mkdir()
+    runs.start(values(tmp_path), "unused")
+    assert os.listdir(tmp_path) == ["flags.json"]
+
+
 def test_a_run_directory_that_cannot_be_made_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Received: --workdir=.*file/run"):

@@ -50,3 +50,67 @@ def test_checkpoints_are_ordered_by_their_steps(tmp_path):
         "ckpt-100",
     ]
     assert training.checkpoints(str(tmp_path / "none")) == []
+
+
+class Stopped(Exception):
+    pass
+
+
+def with_dropout(workdir, score=lambda network: 0.7, stop_at=None):
+    """A training of 12 steps with dropout, with a checkpoint every 4."""
+
+    def observe(network, step):
+        if step == stop_at:
+            raise Stopped
+
+    keras.utils.set_random_seed(0)
+    return training.Training(
+        lambda: keras.Sequential(
+            [keras.Input([3]), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(2)]
+        ),
+        lambda network, batch: tf.reduce_sum(network(batch, training=True), axis=1),
+        lambda first, last: (
+            lambda context: tf.data.Dataset.from_tensors(tf.ones([4, 3])).repeat(
+                last - first
+            )
+        ),
+        score,
+        observe=observe,
+        workdir=str(workdir),
+        strategy=distribution.strategy("none"),
+        steps=12,
+        batch_size=4,
+        learning_rate=0.1,
+        validate_every=4,
+        jit_compile=False,
+    )
+
+
+def test_dropout_goes_on_where_it_was(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    expected = with_dropout(whole).run().get_weights()
+    with pytest.raises(Stopped):
+        with_dropout(cut, stop_at=10).run()
+    resumed = with_dropout(cut)
+    assert [path[-1] for path in training.checkpoints(str(cut))] == ["4", "8"]
+    for a, b in zip(resumed.run().get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("score", [0.5, 0.7, 0.019])
+def test_of_equal_scores_the_later_weights_are_kept(tmp_path, score):
+    trainer = with_dropout(tmp_path, lambda network: score)
+    best = trainer.run().get_weights()
+    for a, b in zip(best, trainer.average.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nan_replaces_no_checkpoint(tmp_path):
+    trainer = with_dropout(tmp_path, stop_at=10)
+    with pytest.raises(Stopped):
+        trainer.run()
+    broken = with_dropout(tmp_path)
+    broken._replica_step = lambda batch: tf.constant(np.nan)
+    with pytest.raises(training.Diverged, match="at step 12"):
+        broken.run()
+    assert [path[-1] for path in training.checkpoints(str(tmp_path))] == ["4", "8"]
