@@ -9,12 +9,13 @@ several trainings. It computes whatever those say who reach it: keep it on a net
 those you trust.
 """
 
+import socket
 import threading
 
 import tensorflow as tf
 from absl import flags
 
-from pipelines import runs
+from pipelines import runs, service
 from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -31,28 +32,32 @@ flags.DEFINE_string(
 
 # After it the batches of a worker that is gone are given up.
 _WORKER_TIMEOUT_MS = 20_000
-# For which a worker looks for its dispatcher.
-_DISPATCHER_TIMEOUT_MS = 60_000
+# Seconds for which a worker looks for its dispatcher.
+_DISPATCHER_PATIENCE = 60
 
 
 def main():
-    service = tf.data.experimental.service
+    made = tf.data.experimental.service
+    # TensorFlow would share a port that is taken, and wait for a dispatcher in silence.
+    _check_free(FLAGS.port)
+    if FLAGS.dispatcher is not None:
+        service.check_address(FLAGS.dispatcher, "dispatcher", _DISPATCHER_PATIENCE)
     try:
         if FLAGS.dispatcher is None:
-            server = service.DispatchServer(
-                service.DispatcherConfig(
+            server = made.DispatchServer(
+                made.DispatcherConfig(
                     port=FLAGS.port, worker_timeout_ms=_WORKER_TIMEOUT_MS
                 )
             )
             print(server.target, flush=True)
         else:
-            server = service.WorkerServer(
-                service.WorkerConfig(
+            server = made.WorkerServer(
+                made.WorkerConfig(
                     dispatcher_address=FLAGS.dispatcher.removeprefix("grpc://"),
                     worker_address=f"{FLAGS.host}:%port%",
                     port=FLAGS.port,
                     heartbeat_interval_ms=1000,
-                    dispatcher_timeout_ms=_DISPATCHER_TIMEOUT_MS,
+                    dispatcher_timeout_ms=1000 * _DISPATCHER_PATIENCE,
                 )
             )
             print(f"worker of {FLAGS.dispatcher}", flush=True)
@@ -62,6 +67,18 @@ def main():
     # It serves for as long as there is the object.
     threading.Event().wait()
     del server
+
+
+def _check_free(port):
+    with socket.socket() as own:
+        # What only lingers after its end does not take the port.
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            own.bind(("", port))
+        except OSError as error:
+            raise UserError(
+                f"The port is taken: {error.strerror}. Received: --port={port}"
+            ) from error
 
 
 if __name__ == "__main__":

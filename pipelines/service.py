@@ -6,9 +6,11 @@ they are the batches that would have been made here. Since an epoch is a range o
 each example is taken once an epoch.
 """
 
+import functools
 import queue
 import socket
 import threading
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +58,7 @@ def in_order(elements, positions, first_step, last_step, service):
     Raises:
         UserError: If no dispatcher is at the address.
     """
-    _check(service)
+    check_address(service.address, "data_service")
     share = tf.data.experimental.service.distribute(
         tf.data.experimental.service.ShardingPolicy.DYNAMIC, service.address
     )
@@ -64,7 +66,7 @@ def in_order(elements, positions, first_step, last_step, service):
     def generate():
         for first in range(first_step, last_step, _SPAN):
             last = min(first + _SPAN, last_step)
-            found = _patient(elements(first, last).apply(share), service)
+            found = _patient(functools.partial(elements, first, last), share, service)
             early = {}
             for step in range(first, last):
                 for position in positions[:, 0]:
@@ -122,28 +124,45 @@ def lookup(array):
     return rows
 
 
-def _check(service):
-    """Raises UserError unless something listens at the address."""
-    host, _, port = service.address.removeprefix("grpc://").rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), 10).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise UserError(
-            "No dispatcher of tf.data service answers. "
-            f"Received: --data_service={service.address}"
-        ) from error
+def check_address(address, flag, patience=0):
+    """Raises UserError unless something listens at `grpc://host:port`.
+
+    Args:
+        address: The address.
+        flag: The flag that it is from.
+        patience: Seconds to wait for it.
+    """
+    deadline = time.monotonic() + patience
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), 10).close()
+            return
+        except (OSError, ValueError, OverflowError) as error:
+            if not isinstance(error, ConnectionError) or time.monotonic() > deadline:
+                raise UserError(
+                    "No dispatcher of tf.data service answers. "
+                    f"Received: --{flag}={address}"
+                ) from error
+        time.sleep(0.2)
 
 
-def _patient(dataset, service):
+def _patient(make, share, service):
     """Iterates over a dataset; raises UserError if an element does not come in time.
 
-    TensorFlow itself tries for an hour to reach a service that is gone.
+    TensorFlow itself tries for an hour to reach a service that is gone, when it is told
+    of a dataset no less than when it asks for elements.
+
+    Args:
+        make: Function without arguments that returns the dataset.
+        share: What `tf.data.experimental.service.distribute` returned.
+        service: `Service`.
     """
     elements = queue.Queue(maxsize=2)
 
     def read():
         try:
-            for element in dataset:
+            for element in make().apply(share):
                 elements.put(element)
             elements.put(None)
         # Whatever it is, it is raised below.
@@ -157,7 +176,8 @@ def _patient(dataset, service):
         except queue.Empty:
             raise UserError(
                 f"--data_service={service.address} gave nothing for {service.timeout:g} "
-                "seconds (--startup_timeout)."
+                "seconds (--startup_timeout): did it or one of its workers end? Go on "
+                "with --resume."
             ) from None
         if isinstance(element, Exception):
             raise element

@@ -1,5 +1,7 @@
 """Batches made by a dispatcher and two workers, all processes of their own."""
 
+import socket
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,6 +28,35 @@ def served(start, tmp_path):
     for each in programs:
         each.wait_for_line(address)
     return service.Service(address, PATIENCE), programs
+
+
+def test_a_port_that_is_taken_and_no_dispatcher_are_one_sentence(start):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        start("-m", "pipelines.data_service", f"--port={port}").failed("is taken")
+    start("-m", "pipelines.data_service", "--dispatcher=nonsense").failed(
+        "Received: --dispatcher=nonsense"
+    )
+
+
+def test_a_service_that_listens_and_does_not_answer_is_one_sentence():
+    with socket.socket() as silent:
+        silent.bind(("localhost", 0))
+        silent.listen()
+        address = f"grpc://localhost:{silent.getsockname()[1]}"
+        with pytest.raises(tf.errors.OpError, match="gave nothing for 1 seconds"):
+            of_one_worker(
+                lists.training_lists(
+                    5,
+                    batch_size=2,
+                    first_step=0,
+                    last_step=1,
+                    seed=0,
+                    served_by=service.Service(address, 1),
+                )
+            )
 
 
 def of_one_worker(dataset):
