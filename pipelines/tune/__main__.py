@@ -77,24 +77,33 @@ def main(pipeline):
     tf.get_logger().setLevel("ERROR")
     complete()
     check()
+    if "split" in FLAGS:
+        pipeline.images.check_split()
     settings = space.settings(name, FLAGS.space)
+    given = space.given(settings)
+    if given is None:
+        print(
+            "The settings as given are not all in --space: the first trial is another.",
+            file=sys.stderr,
+        )
     search, role = _keras_tuner()
     workdir = FLAGS.workdir or f"runs/tune_{name}"
-    values = described(pipeline)
+    data = pipeline.training_data()
+    values = described(pipeline, data)
     if role != "worker":
         start(values, workdir)
     tuner = search.Tuner(
         search.oracle(
             FLAGS.tuner,
             settings,
-            space.given(settings),
+            given,
             seed=FLAGS.seed,
             trials=FLAGS.trials,
             factor=FLAGS.factor,
             rungs=FLAGS.rungs,
         ),
         settings,
-        _trainer(pipeline, workdir, values, role),
+        _trainer(pipeline, data, workdir, values, role),
         check,
         workdir=workdir,
         steps=FLAGS.trial_steps or FLAGS.steps,
@@ -126,6 +135,11 @@ def check_flags():
             f"Received: --distribute={FLAGS.distribute}"
         )
     if FLAGS.tuner == "hyperband":
+        if FLAGS["trials"].present:
+            raise UserError(
+                "--trials is for --tuner=bayesian; of hyperband --factor and --rungs "
+                f"say how many there are. Received: --trials={FLAGS.trials}"
+            )
         steps = FLAGS.trial_steps or FLAGS.steps
         if steps < FLAGS.factor ** (FLAGS.rungs - 1):
             raise UserError(
@@ -134,9 +148,18 @@ def check_flags():
             )
 
 
-def described(pipeline):
-    """The flags that say what a search is, a dict."""
-    return settings_of(pipeline) | runs.settings(runs.key_flags(sys.modules[__name__]))
+def described(pipeline, data):
+    """What says what a search is, a dict: flags, and what tells the images from others.
+
+    Args:
+        pipeline: The module of `--pipeline`.
+        data: Its `training_data()`.
+    """
+    found = settings_of(pipeline) | runs.settings(runs.key_flags(sys.modules[__name__]))
+    of_images = {"training_images"}
+    return found | {
+        k: v for k, v in pipeline.run_flags(*data).items() if k in of_images
+    }
 
 
 def settings_of(pipeline):
@@ -177,17 +200,27 @@ def check_same(values, workdir):
     """Raises UserError unless these are the flags of the search in `workdir`."""
     earlier = files.read_json(record(workdir)).get("flags", {})
     for name, value in values.items():
-        if name not in _FREE and earlier.get(name) != value:
+        # A search of before there was the flag did what is its default now.
+        default = FLAGS[name].default if name in FLAGS else value
+        before = earlier.get(name, default)
+        if name not in _FREE and before != value:
             raise UserError(
                 f"--resume and workers need the flags of the search in {workdir}. "
-                f"Received: --{name}={value}, the search has {earlier.get(name)}"
+                f"Received: --{name}={value}, the search has {before}"
             )
 
 
 def command():
     """The command of this search, without where it is kept."""
     elsewhere = ("workdir", "resume", "data_dir", "cache_dir")
-    given = [x for x in sys.argv[1:] if x.lstrip("-").split("=")[0] not in elsewhere]
+    given, arguments = [], iter(sys.argv[1:])
+    for argument in arguments:
+        name, equals, _ = argument.lstrip("-").partition("=")
+        if name not in elsewhere:
+            given.append(argument)
+        elif not equals and not FLAGS[name].boolean:
+            # Its value is an argument of its own.
+            next(arguments, None)
     return shlex.join(["python", "-m", "pipelines.tune", *given])
 
 
@@ -205,11 +238,10 @@ def written_flags(pipeline, searched):
     return lines
 
 
-def _trainer(pipeline, workdir, values, role):
+def _trainer(pipeline, data, workdir, values, role):
     """The function `trial_workdir -> score` of a process, see `search.Tuner`."""
     if role == "chief":
         return None
-    data = pipeline.training_data()
 
     def train(trial_workdir):
         if role == "worker" and os.path.exists(record(workdir)):
@@ -242,12 +274,16 @@ def _keras_tuner():
         raise UserError(
             f"pipelines.tune needs keras-tuner: pip install keras-tuner. {error}"
         ) from error
-    try:
-        if utils.is_chief_oracle():
-            return search, "chief"
-        return search, "worker" if utils.has_chief_oracle() else "alone"
-    except RuntimeError as error:
-        raise UserError(f"{error}") from error
+    variables = {f"KERASTUNER_{x}" for x in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT")}
+    missing = sorted(variables - os.environ.keys())
+    if 0 < len(missing) < len(variables):
+        raise UserError(
+            "The chief and the workers of a search need all of Keras Tuner's variables. "
+            f"Missing: {', '.join(missing)}"
+        )
+    if utils.is_chief_oracle():
+        return search, "chief"
+    return search, "worker" if utils.has_chief_oracle() else "alone"
 
 
 def _program():

@@ -5,6 +5,7 @@ Tuner are in `WORKDIR/search`, each written whole or not at all, so that a searc
 killed goes on from them.
 """
 
+import math
 import os
 import shutil
 import sys
@@ -17,10 +18,14 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
+from keras_tuner.src import config
 from keras_tuner.src.distribute import oracle_client
 
 from pipelines import files, training
 from pipelines.errors import UserError
+
+# It prints the traceback of each failed trial, whose reason is said in a line here.
+config.DEBUG = False
 
 # As many failed trials in a row end a search.
 _FAILURES = 10
@@ -45,8 +50,8 @@ class _Oracle:
             objective=keras_tuner.Objective("validation", "min"),
             hyperparameters=hyperparameters,
             allow_new_entries=False,
-            # It takes 0 for none.
-            seed=seed + 1,
+            # It takes 0 for none, and no more than NumPy does.
+            seed=seed % (2**32 - 1) + 1,
             # See populate_space: an exception here would stop a chief from answering.
             max_consecutive_failed_trials=sys.maxsize,
             **options,
@@ -59,11 +64,14 @@ class _Oracle:
         last = [self.trials[name].status for name in self.end_order[-_FAILURES:]]
         if last == ["FAILED"] * _FAILURES:
             return {"status": "STOPPED"}
-        response = super().populate_space(trial_id)
+        response = self._populate(trial_id)
         if response["status"] == "IDLE":
             # Asked again at once.
             time.sleep(0.5)
         return response
+
+    def _populate(self, trial_id):
+        return super().populate_space(trial_id)
 
     def _random_values(self):
         if self._given and not self.trials:
@@ -76,7 +84,10 @@ class _Oracle:
         self.save()
         found = self.trials[trial.trial_id]
         best = min((t.score for t in self._completed()), default=None)
-        said = f"{found.score:.4f}" if found.status == "COMPLETED" else "failed"
+        if found.status == "COMPLETED":
+            said = f"{found.score:.4f}"
+        else:
+            said = f"failed: {_reason(found.message or found.status)}"
         sofar = "" if best is None else f", best so far {best:.4f}"
         print(f"trial {trial.trial_id}: {said}{sofar}", file=sys.stderr, flush=True)
 
@@ -101,7 +112,45 @@ class _Oracle:
 
 
 class _Hyperband(_Oracle, keras_tuner.oracles.HyperbandOracle):
-    pass
+    """Hyperband in which the best of a rung go on whatever becomes of the others."""
+
+    def __init__(self, *arguments, **options):
+        # Brackets for which there were no more values to try, and how many had been.
+        self._closed = {}
+        super().__init__(*arguments, **options)
+
+    def _populate(self, trial_id):
+        # Keras Tuner would wait for the score of a failed trial. It is the worst.
+        failed = [t for t in self.trials.values() if t.status == "FAILED"]
+        for trial in failed:
+            trial.status, trial.score = "COMPLETED", math.inf
+        try:
+            return super()._populate(trial_id)
+        finally:
+            for trial in failed:
+                trial.status, trial.score = "FAILED", None
+
+    def _random_trial(self, trial_id, bracket):
+        found = super()._random_trial(trial_id, bracket)
+        if "values" in found:
+            return found
+        # Keras Tuner would end the search: of a small space only the shortest trials.
+        self._closed[str(bracket["bracket_num"])] = len(bracket["rounds"][0])
+        return keras_tuner.oracles.HyperbandOracle.populate_space(self, trial_id)
+
+    def _get_size(self, bracket_num, round_num):
+        size = super()._get_size(bracket_num, round_num)
+        tried = self._closed.get(str(bracket_num))
+        if tried is None:
+            return size
+        return min(size, math.ceil(tried / self.factor**round_num))
+
+    def get_state(self):
+        return super().get_state() | {"closed": self._closed}
+
+    def set_state(self, state):
+        super().set_state(state)
+        self._closed = state.get("closed", {})
 
 
 class _Bayesian(_Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
@@ -186,7 +235,7 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         Raises:
             keras_tuner.errors.FailedTrialError: If the loss became NaN, or the flags do
                 not fit one another, or there is not enough memory.
-            keras_tuner.errors.FatalError: From anything else, which ends the search.
+            keras_tuner.errors.FatalError: From anything else, which ends this process.
         """
         values, steps = self.values(trial), self.steps(trial)
         text = "  ".join(f"{name}={value:g}" for name, value in values.items())

@@ -1,6 +1,7 @@
 """The search: its space, its oracles with a formula for a training, the whole program,
 and in processes of their own what befalls it."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -179,6 +180,63 @@ def test_hyperband_makes_the_best_anew_with_more_steps(tmp_path):
     again = [t["values"] for t in found[9:12]]
     by_name = {t["trial"]: t["values"] for t in found}
     assert again == [by_name[name] for _, name in shortest[:3]]
+
+
+def test_hyperband_makes_the_best_anew_where_others_fail(tmp_path):
+    def diverge(number):
+        if number in (2, 5, 8):
+            raise training.Diverged("The loss became NaN at step 50.")
+
+    found = searched(tmp_path, Formula(diverge))
+    steps = [t["steps"] for t in found]
+    assert len(found) == 23 and steps[:13] == [10] * 9 + [30] * 3 + [90]
+    good = sorted(t["score"] for t in found[:9] if t["status"] == "COMPLETED")
+    assert len(good) == 6
+    by_score = {t["score"]: t["values"] for t in found[:9]}
+    assert [t["values"] for t in found[9:12]] == [by_score[x] for x in good[:3]]
+
+
+@pytest.mark.parametrize("count", [2, 8, 12])
+def test_hyperband_ends_a_small_space_with_the_longest_trials(count, tmp_path):
+    rates = [0.001 * k for k in range(1, count + 1)]
+    asked = ["learning_rate=" + "|".join(f"{rate:.3f}" for rate in rates)]
+    settings = space.settings("jigsaw", asked)
+    results = []
+    for cut in (None, 3):
+
+        def interrupt(number, cut=cut):
+            if number == cut:
+                raise KeyboardInterrupt
+
+        for fails in (interrupt, lambda number: None):
+            oracle = search.oracle(
+                "hyperband", settings, None, seed=0, trials=0, factor=3, rungs=3
+            )
+            tuner = search.Tuner(
+                oracle,
+                settings,
+                Formula(fails),
+                lambda: None,
+                workdir=str(tmp_path / f"{cut}"),
+                steps=90,
+            )
+            with contextlib.suppress(KeyboardInterrupt):
+                search.run(tuner)
+        results.append(tuner.outcome())
+    found = results[0]
+    assert results[1] == found
+    shortest = {t["values"]["learning_rate"] for t in found if t["steps"] == 10}
+    assert len(shortest) == min(count, 9)
+    best = outcome.ranking(found)[0]
+    assert best["steps"] == 90
+    if count < 10:
+        # All rates up to 0.01: the highest is the best.
+        assert best["values"]["learning_rate"] == pytest.approx(rates[-1])
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_any_seed_that_a_training_takes(seed, kind, tmp_path):
+    assert searched(tmp_path, Formula(), kind, seed=seed)
 
 
 def test_a_search_has_as_many_trials_as_asked_for(tmp_path):
@@ -374,11 +432,32 @@ def test_a_finished_search_is_not_run_twice(finished, capsys):
         ({"distribute": "multiworker"}, "Received: --distribute=multiworker"),
         ({"tuner": "hyperband", "rungs": 9}, "Received: --trial_steps=30"),
         ({"network": "context", "width": 9, "space": []}, "Received: --width=9"),
+        ({"split": "nothing"}, "Received: --split=nothing"),
     ],
 )
 def test_what_the_user_can_mend_is_one_sentence(finished, flags, sentence):
     with pytest.raises(UserError, match=sentence):
         run(finished, **flags)
+
+
+def test_other_images_are_another_search(finished, monkeypatch):
+    source, size, images = jigsaw.training_data()
+    monkeypatch.setattr(jigsaw, "training_data", lambda: (source, size, images[:-1]))
+    with pytest.raises(UserError, match="Received: --training_images="):
+        run(finished, resume=True)
+
+
+def test_the_command_is_kept_without_places(monkeypatch):
+    given = [
+        "--data_dir",
+        "here",
+        "--grid=3",
+        "--resume",
+        "--workdir=there",
+        "--mirror",
+    ]
+    monkeypatch.setattr(sys, "argv", ["tune", *given])
+    assert tune.command() == "python -m pipelines.tune --grid=3 --mirror"
 
 
 def test_a_run_is_not_searched_over(tmp_path):
@@ -399,9 +478,10 @@ def test_a_missing_package_is_one_sentence(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_incomplete_variables_are_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "localhost")
-    with pytest.raises(UserError, match='"KERASTUNER_ORACLE_PORT" was not'):
+@pytest.mark.parametrize("name", ["TUNER_ID", "ORACLE_IP", "ORACLE_PORT"])
+def test_incomplete_variables_are_one_sentence(name, tmp_path, monkeypatch):
+    monkeypatch.setenv(f"KERASTUNER_{name}", "1")
+    with pytest.raises(UserError, match="Missing: KERASTUNER_"):
         run(tmp_path / "run")
 
 
