@@ -122,16 +122,18 @@ def addresses(text):
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
         cluster[task["type"]][int(task["index"])]
-        found = [address for job in cluster.values() for address in job]
-        if cluster.keys() - {"chief", "worker"} or not all(
-            isinstance(x, str) for x in found
-        ):
+        if cluster.keys() - {"chief", "worker"} or len(cluster.get("chief", "-")) != 1:
             raise ValueError
+        found = []
+        for job in cluster.values():
+            if not isinstance(job, list) or not all(isinstance(x, str) for x in job):
+                raise ValueError
+            found += job
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise UserError(
             "--distribute=multiworker needs the variable TF_CONFIG, such as "
             '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}, of the jobs chief and worker alone. Received: {text!r}'
+            f'"index": 0}}}}, of the jobs worker and chief (one) alone. Received: {text!r}'
         ) from error
     return found
 

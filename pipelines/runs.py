@@ -59,8 +59,6 @@ def define_training_flags(**defaults):
         flags.DEFINE_float(
             name, defaults[name], text, lower_bound=lower, upper_bound=upper
         )
-        finite = lambda value: value is None or math.isfinite(value)
-        flags.register_validator(name, finite, f"--{name} must be finite.")
 
     def last(name, text, lower):
         flags.DEFINE_float(
@@ -358,6 +356,11 @@ def main(program):
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.WARNING)
+        for name in flags.FLAGS:
+            value = flags.FLAGS[name].value
+            # NaN passes every bound.
+            if isinstance(value, float) and not math.isfinite(value):
+                _fail(f"A number is finite. Received: --{name}={value}")
         # On a GPU too: a CPU's results, and where neighbours differ in the fourth digit
         # TensorFloat-32 makes them equal.
         tf.config.experimental.enable_tensor_float_32_execution(False)

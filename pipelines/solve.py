@@ -216,7 +216,7 @@ class Puzzle:
         image = match_channels(read(source), channels)
         self._true = None
         if options.scramble:
-            image = fit(image, grid)
+            image = fit(image, grid, source)
             rng = np.random.default_rng([options.seed, index])
             self._true = rng.permutation(solver.n)
         elif image.shape[0] % grid or image.shape[1] % grid:
@@ -242,7 +242,9 @@ class Puzzle:
         self._pieces = st.permutations.apply(tf.constant(perm), self._pieces)
         self._write(self._target)
         said = f"{self._target}: " + (
-            "proven to be the best" if gap == 0 else f"within {gap:.2g} of the best"
+            "proven to be the best by the network's scores"
+            if gap == 0
+            else f"within {gap:.2g} of the best by the network's scores"
         )
         if self._true is not None:
             said += f", {(perm == self._true).sum()} of {len(perm)} pieces right"
@@ -272,13 +274,14 @@ def read(path):
         raise UserError(f"{path}: {what_failed(error)}") from error
 
 
-def fit(image, grid):
+def fit(image, grid, source):
     """The central square, with a side that is a multiple of `grid`."""
     height, width, _ = image.shape
     side = min(height, width) // grid * grid
     if not side:
         raise UserError(
-            f"An image of {height} x {width} is too small for {grid} pieces."
+            f"An image of {grid} x {grid} pieces cannot be smaller. "
+            f"Received: {source} of {height} x {width}"
         )
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]

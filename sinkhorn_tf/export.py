@@ -71,15 +71,18 @@ def export_solver(
         under another name, checked, and renamed.
 
     Raises:
-        FileExistsError: If the version exists. Nothing is overwritten.
+        FileExistsError: If the version exists, or a file is there. Nothing is
+            overwritten.
         ImportError: If `warmup_examples` are given and tensorflow-serving-api is not
             installed.
-        ValueError: If the model holds what stock TensorFlow Serving on a CPU refuses
-            (functions that must be compiled, Python functions, ops that are not
-            TensorFlow's own), or a warm-up request does not fit. Nothing is left
-            behind then.
+        TypeError: If the function of a signature returns no dict.
+        ValueError: If the model does not have these outputs, or a signature or warm-up
+            request does not fit, or the model holds what stock TensorFlow Serving on a
+            CPU refuses (functions that must be compiled, Python functions, ops that are
+            not TensorFlow's own). Nothing is left behind then.
     """
-    n = model.outputs[0].shape[-1]
+    n = _check_model(model)
+    _check_version(version)
     logits = tf.TensorSpec([None, n, n], tf.float32, name="logits")
     specs = {
         "serving_default": tuple(
@@ -118,6 +121,8 @@ def export_solver(
         "match_at_temperature": answer,
     }
     for name, (function, given) in (signatures or {}).items():
+        if name in answers:
+            raise ValueError(f"Every solver has its own {name}. Received: signatures")
         answers[name] = functools.partial(function, solve)
         specs[name] = (given,) if isinstance(given, tf.TensorSpec) else tuple(given)
 
@@ -130,6 +135,13 @@ def export_solver(
         }
 
     plain = compiled(None)
+    for name in signatures or {}:
+        found = plain[name].get_concrete_function().structured_outputs
+        if not isinstance(found, dict):
+            raise TypeError(
+                f"The function of signature {name} has to return a dict of tensors. "
+                f"Received: {type(found).__name__}"
+            )
     requests = {}
     if warmup_examples is not None:
         if not isinstance(warmup_examples, dict):
@@ -141,6 +153,10 @@ def export_solver(
     variants = [(path, plain, False)]
     if jit_variant:
         variants.append((f"{path}_xla", compiled(True), True))
+    for place, *_ in variants:
+        if os.path.exists(place) and not os.path.isdir(place):
+            raise FileExistsError(f"Not a directory of versions. Received: {place}")
+    if jit_variant:
         if version is None:
             version = max(_next_version(place) for place, *_ in variants)
         for place, *_ in variants:
@@ -170,6 +186,30 @@ def export_solver(
         for place, functions, allow_jit in variants
     ]
     return written[0]
+
+
+def _check_model(model):
+    """N of a model that can be exported, or raises ValueError."""
+    # A model that is not built raises AttributeError.
+    inputs, outputs = (getattr(model, x, None) for x in ("inputs", "outputs"))
+    if not inputs or not outputs:
+        raise ValueError(
+            "A model of known inputs and outputs is wanted: functional, or sequential "
+            f"with an Input. Received: {model!r}"
+        )
+    shapes = [tuple(x.shape) for x in outputs]
+    n = shapes[0][-1] if shapes[0] else None
+    if n is None or len(shapes) > 2 or {x[1:] for x in shapes} != {(n, n)}:
+        raise ValueError(
+            "The model has to end at logits [B, N, N], or these and a plan [B, N, N]. "
+            f"Received: outputs of the shapes {', '.join(map(str, shapes))}"
+        )
+    return n
+
+
+def _check_version(version):
+    if version is not None and (not isinstance(version, int) or version < 0):
+        raise ValueError(f"version must be an int >= 0. Received: {version!r}")
 
 
 def _warmup_requests(model, items):

@@ -223,6 +223,8 @@ def test_workers_with_different_flags_or_directories_refuse(start, tmp_path):
         '{"cluster": {"worker": ["a:1"], "ps": []}, "task": {"type": "ps", "index": 0}}',
         '{"cluster": {"worker": ["a"], "ps": ["b"]}, "task": {"type": "ps", "index": 0}}',
         '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"chief": ["a", "b"]}, "task": {"type": "chief", "index": 0}}',
     ],
 )
 def test_a_tf_config_that_names_no_workers_is_one_sentence(text):

@@ -54,7 +54,10 @@ def pixels(path):
 def test_scrambled_and_put_back_in_full_size(folder, tmp_path, capsys):
     out = tmp_path / "new" / "solved.png"
     run(image=str(folder / "a.png"), out=str(out), scramble=True)
-    assert "proven to be the best, 4 of 4 pieces right" in capsys.readouterr().out
+    assert (
+        "the best by the network's scores, 4 of 4 pieces right"
+        in capsys.readouterr().out
+    )
     np.testing.assert_array_equal(pixels(out), pixels(folder / "a.png"))
     scrambled = tmp_path / "new" / "solved_scrambled.png"
     assert (pixels(scrambled) != pixels(out)).any()

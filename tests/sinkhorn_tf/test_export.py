@@ -1,4 +1,5 @@
 import os
+import re
 import stat
 
 import keras
@@ -325,6 +326,53 @@ def test_jit_variant_gives_the_same_answers_and_is_kept_apart(rng, model, tmp_pa
     )
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
+
+
+def unbuilt():
+    return keras.Sequential([keras.layers.Dense(N)])
+
+
+def of_outputs(*functions):
+    pieces = keras.Input((N, 3), name="pieces")
+    logits = keras.layers.Dense(N)(pieces)
+    return keras.Model(pieces, [function(logits) for function in functions])
+
+
+SPEC = tf.TensorSpec([None, N, 3], name="pieces")
+SAME = lambda x: x
+
+
+@pytest.mark.parametrize(
+    "make, options, sentence",
+    [
+        (unbuilt, {}, "Received: <Sequential"),
+        (lambda: "model", {}, "Received: 'model'"),
+        (lambda: of_outputs(lambda x: x[:, :2]), {}, "(None, 2, 4)"),
+        (lambda: of_outputs(SAME, lambda x: x[:, :, :1]), {}, "(None, 4, 1)"),
+        (lambda: of_outputs(SAME, SAME, SAME), {}, "(None, 4, 4), (None, 4, 4), "),
+        (network, {"version": -1}, "Received: -1"),
+        (network, {"version": 2.5}, "Received: 2.5"),
+        (network, {"signatures": {"match": (SAME, SPEC)}}, "its own match"),
+        (
+            network,
+            {"signatures": {"bare": (lambda solve, x: x, SPEC)}},
+            "signature bare has to return a dict",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(make, options, sentence, tmp_path):
+    with pytest.raises((TypeError, ValueError), match=re.escape(sentence)) as caught:
+        st.export_solver(make(), tmp_path / "solver", **options)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "solver").exists()
+
+
+@pytest.mark.parametrize("name", ["solver", "solver_xla"])
+def test_a_file_is_not_a_directory_of_versions(name, model, tmp_path):
+    (tmp_path / name).write_text("")
+    with pytest.raises(FileExistsError, match=f"Received: .*{name}$"):
+        st.export_solver(model, tmp_path / "solver", jit_variant=True)
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_further_inputs_follow_the_items(rng, tmp_path):
