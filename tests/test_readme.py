@@ -23,6 +23,16 @@ def test_the_keras_example_sorts(examples, capsys):
     assert (np.diff(printed) > 0).all()
 
 
+def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(examples[0] + examples[4], names)  # noqa: S102
+    assert names["path"] == "runs/sorter/1"
+    restored = names["answer"]["restored"].numpy()
+    assert (np.sort(names["examples"][:2], axis=1) == restored).mean() > 0.5
+    assert (names["answer"]["gap"].numpy() == 0).all()
+
+
 def test_the_solver_answers(examples, monkeypatch):
     monkeypatch.chdir(README.parent)
     names = {}
