@@ -39,7 +39,8 @@ def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tenso
 
     Args:
         logits: `[..., N, N]`, floating point or integers (those beyond 2**53 are
-            rounded to float64). `-inf` forbids a pair.
+            rounded to float64). `-inf` forbids a pair. Subnormal numbers, and float64
+            differences that are subnormal, count as 0: TensorFlow makes them so.
         jit_compile: As in `sinkhorn`.
 
     Returns:
