@@ -348,6 +348,7 @@ def test_a_command_line_shows_no_traceback():
     assert result.stderr.strip().splitlines()[-1].startswith("error: --image_size")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_run(tmp_path):
     flags = [f"--{k}={v}" for k, v in (QUICK | {"steps": 200}).items()]
     flags += ["--noexport", "--seed=5"]
