@@ -4,11 +4,20 @@ import functools
 
 import tensorflow as tf
 
+# What a trace is for is told nowhere else.
+from tensorflow.python.ops import control_flow_util
+
 _SECOND_DERIVATIVE = (
     "XLA did not compile this call by itself; under two gradient tapes it cannot. Call "
     "it inside a tf.function, or with jit_compile=None or False. Received: "
     "jit_compile=True outside of a tf.function"
 )
+
+
+def is_for_xla():
+    """Whether XLA will compile what is traced now."""
+    graph = tf.compat.v1.get_default_graph()
+    return control_flow_util.GraphOrParentsInXlaContext(graph)
 
 
 def compiled_when_eager(function):

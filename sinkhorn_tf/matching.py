@@ -35,7 +35,8 @@ def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tenso
     """The permutation with the largest sum of logits, `M(X) = argmax_P <P, X>`.
 
     Exact up to float64 rounding, in standard TensorFlow ops only, so that it runs
-    inside a SavedModel. Its gradient is zero.
+    inside a SavedModel. Its gradient is zero. Of equally good permutations it may be
+    another one where XLA compiles it.
 
     Args:
         logits: `[..., N, N]`, floating point or integers (those beyond 2**53 are

@@ -16,17 +16,22 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from sinkhorn_tf._compilation import is_for_xla
+
 # The most rows: 1,100 additions for an example, twice as many for one more.
 MOST = 9
+# Compiled by XLA on a CPU, which fetches the values of sets one by one, and where the
+# steps of a search cost little.
+MOST_COMPILED = 6
 # The undecided are solved so many at a time, or a quarter of the batch if that is more:
 # few enough to cost little where they are few, and at most four rounds on any device.
 CHUNK = 16
 
 
 def is_few(x):
-    """Whether N is known and small enough for `assign_few`."""
+    """Whether N is known and small enough for `assign_few` to be the faster way."""
     n = x.shape[-1]
-    return n is not None and 2 <= n <= MOST
+    return n is not None and 2 <= n <= (MOST_COMPILED if is_for_xla() else MOST)
 
 
 def assign_few(x, ignored, duals=True):

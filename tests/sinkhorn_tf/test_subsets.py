@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
+from sinkhorn_tf import subsets
 from sinkhorn_tf.subsets import MOST
 
 
@@ -46,3 +47,22 @@ def test_all_permutations_of_a_small_range_of_numbers(rng):
     perm = st.matching(x, jit_compile=False).numpy()
     found = np.take_along_axis(x, perm[..., None], 2).sum((1, 2))
     np.testing.assert_array_equal(found, best)
+
+
+@pytest.mark.parametrize("jit_compile", [True, None])
+def test_where_xla_compiles_fewer_items_are_few(jit_compile):
+    found = {}
+
+    def traced(x, inside):
+        found[inside] = [n for n in range(1, 12) if subsets.is_few(tf.zeros([n, n]))]
+        return x
+
+    def both(x):
+        x = traced(x, "function")
+        return tf.while_loop(
+            lambda k, _: k < 1, lambda k, x: (k + 1, traced(x, "loop")), (0, x)
+        )[1]
+
+    tf.function(both, jit_compile=jit_compile, autograph=False)(tf.ones(2))
+    most = subsets.MOST_COMPILED if jit_compile else MOST
+    assert found["function"] == found["loop"] == list(range(2, most + 1))
