@@ -79,6 +79,7 @@ def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
     assert flags["learning_rate"] == 0.001
 
 
+@pytest.mark.slow
 def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_path):
     run(tmp_path, image_size=16, erode=1, offset=True, export=True)
     with flagsaver.flagsaver(evaluate=str(tmp_path)):
@@ -378,6 +379,7 @@ def test_killed_and_resumed_is_the_same_run(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_interrupted_saves_and_a_spoiled_checkpoint_are_the_same_run(
     tmp_path, monkeypatch
 ):

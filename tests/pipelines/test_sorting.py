@@ -91,6 +91,7 @@ def test_evaluate_measures_again_in_another_precision(finished):
     assert abs(difference) < 0.01
 
 
+@pytest.mark.slow
 def test_authors_recipe_with_noise_and_falling_temperature_trains(tmp_path, rng):
     ended = process(
         "--n=5",
