@@ -32,6 +32,7 @@ from pipelines import (
     images,
     judge,
     losses,
+    networks,
     puzzles,
     runs,
     training,
@@ -136,7 +137,7 @@ def main():
     network, seconds = train(fitted_on, source, size, workdir)
     if not distribution.is_chief():
         return
-    network = runs.keep_network(network, workdir)
+    network = networks.keep(network, workdir)
     report(network, found_judge, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
@@ -267,7 +268,7 @@ def obtain_judge(source):
 
 def evaluate_run(workdir):
     """Measures the network of a finished run on `--dataset` and `--split`."""
-    network = runs.load_network(workdir)
+    network = networks.load(workdir)
     if len(network.inputs) != 2 or network.inputs[1].name != "digit":
         raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
     values, source = images.evaluation_flags(workdir, network, "decode", "judge")
@@ -329,9 +330,9 @@ def draw(reconstruct, found, grid, n_labels, path):
 
 
 def export(network, workdir):
-    """`runs.export`: what is matched are the scores of hard assembly, the plan is the
+    """`networks.export`: what is matched are the scores of hard assembly, the plan is the
     network's soft permutation."""
-    return runs.export(assembler(network), workdir, losses.final_temperature())
+    return networks.export(assembler(network), workdir, losses.final_temperature())
 
 
 if __name__ == "__main__":

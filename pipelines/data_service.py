@@ -37,22 +37,22 @@ _DISPATCHER_PATIENCE = 60
 
 
 def main():
-    made = tf.data.experimental.service
+    tf_service = tf.data.experimental.service
     # TensorFlow would share a port that is taken, and wait for a dispatcher in silence.
     _check_free(FLAGS.port)
     if FLAGS.dispatcher is not None:
         service.check_address(FLAGS.dispatcher, "dispatcher", _DISPATCHER_PATIENCE)
     try:
         if FLAGS.dispatcher is None:
-            server = made.DispatchServer(
-                made.DispatcherConfig(
+            server = tf_service.DispatchServer(
+                tf_service.DispatcherConfig(
                     port=FLAGS.port, worker_timeout_ms=_WORKER_TIMEOUT_MS
                 )
             )
             print(server.target, flush=True)
         else:
-            server = made.WorkerServer(
-                made.WorkerConfig(
+            server = tf_service.WorkerServer(
+                tf_service.WorkerConfig(
                     dispatcher_address=FLAGS.dispatcher.removeprefix("grpc://"),
                     worker_address=f"{FLAGS.host}:%port%",
                     port=FLAGS.port,

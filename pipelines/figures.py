@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import colors
 
-from pipelines.runs import write_whole
+from pipelines.files import write_whole
 
 
 def image_rows(path, rows, *, frames=None, grid=1):

@@ -31,6 +31,7 @@ from pipelines import (
     figures,
     images,
     losses,
+    networks,
     profiling,
     puzzles,
     runs,
@@ -118,7 +119,6 @@ _OF_NETWORK = {
 def main():
     if FLAGS.evaluate is not None:
         return evaluate_run(FLAGS.evaluate)
-    images.check_split()
     complete_flags()
     check_flags()
     source, size, training_images = data = training_data()
@@ -136,7 +136,7 @@ def main():
     network, seconds = trainer.run(), trainer.seconds
     if not distribution.is_chief():
         return
-    network = runs.keep_network(network, workdir)
+    network = networks.keep(network, workdir)
     report(network, source, "test", workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
@@ -151,6 +151,7 @@ def complete_flags():
 
 def check_flags():
     """Raises UserError where flags do not fit one another."""
+    images.check_split()
     if FLAGS.network == "context" and FLAGS.width % FLAGS.heads:
         raise UserError(
             f"--width must be a multiple of --heads={FLAGS.heads}. "
@@ -260,7 +261,7 @@ def as_puzzles(found, grid):
 
 def evaluate_run(workdir):
     """Measures the network of a finished run on `--dataset` and `--split`."""
-    network = runs.load_network(workdir)
+    network = networks.load(workdir)
     if len(network.inputs[0].shape) != 5:
         raise UserError(f"Not a run of pipelines.jigsaw. Received: {workdir}")
     values, source = images.evaluation_flags(workdir, network, "erode")
@@ -329,7 +330,7 @@ def draw(network, puzzle, path):
 
 
 def export(network, workdir):
-    """`runs.export` with the signature `solve_image`."""
+    """`networks.export` with the signature `solve_image`."""
     _, n, height, width, channels = network.inputs[0].shape
     grid, margin = math.isqrt(n), FLAGS.erode
 
@@ -342,7 +343,7 @@ def export(network, workdir):
     height, width = (grid * (side + 2 * margin) for side in (height, width))
     spec = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
     signatures = {"solve_image": (solve_image, spec)}
-    return runs.export(network, workdir, losses.final_temperature(), signatures)
+    return networks.export(network, workdir, losses.final_temperature(), signatures)
 
 
 if __name__ == "__main__":

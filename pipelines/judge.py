@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import batches, runs, training
+from pipelines import batches, files, networks, runs, training
 from pipelines.errors import UserError
 
 SIDE = 28
@@ -81,7 +81,7 @@ def obtained(workdir, source, load, steps):
             if not os.path.exists(path):
                 _train(workdir, source, load, steps)
     scores = runs.read_json(os.path.join(workdir, "metrics.json"))
-    judge, values = runs.load_network(workdir), scores.get("flags", {})
+    judge, values = networks.load(workdir), scores.get("flags", {})
     if judge.name != "judge" or values.get("dataset") != source.name:
         raise UserError(f"Not a judge of {source.name}. Received: --judge={workdir}")
     if steps not in (None, values["judge_steps"]):
@@ -128,7 +128,7 @@ def _train(workdir, source, load, steps):
         trainer.seconds,
     )
     # Last: where it is, all is.
-    runs.write_whole(os.path.join(workdir, "network.keras"), judge.save)
+    files.write_whole(os.path.join(workdir, "network.keras"), judge.save)
 
 
 def _losses(judge, batch):

@@ -63,10 +63,13 @@ def in_order(elements, positions, first_step, last_step, service):
         tf.data.experimental.service.ShardingPolicy.DYNAMIC, service.address
     )
 
+    def shared(first, last):
+        return elements(first, last).apply(share)
+
     def generate():
         for first in range(first_step, last_step, _SPAN):
             last = min(first + _SPAN, last_step)
-            found = _patient(functools.partial(elements, first, last), share, service)
+            found = _patient(functools.partial(shared, first, last), service)
             early = {}
             for step in range(first, last):
                 for position in positions[:, 0]:
@@ -147,7 +150,7 @@ def check_address(address, flag, patience=0):
         time.sleep(0.2)
 
 
-def _patient(make, share, service):
+def _patient(make, service):
     """Iterates over a dataset; raises UserError if an element does not come in time.
 
     TensorFlow itself tries for an hour to reach a service that is gone, when it is told
@@ -155,14 +158,13 @@ def _patient(make, share, service):
 
     Args:
         make: Function without arguments that returns the dataset.
-        share: What `tf.data.experimental.service.distribute` returned.
         service: `Service`.
     """
     elements = queue.Queue(maxsize=2)
 
     def read():
         try:
-            for element in make().apply(share):
+            for element in make():
                 elements.put(element)
             elements.put(None)
         # Whatever it is, it is raised below.

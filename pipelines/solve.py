@@ -23,7 +23,7 @@ from absl import flags
 from tqdm import tqdm
 
 import sinkhorn_tf as st
-from pipelines import clients, puzzles, runs
+from pipelines import clients, files, puzzles, runs
 from pipelines.datasets.decoding import match_channels, what_failed
 from pipelines.errors import UserError
 
@@ -256,7 +256,7 @@ class Puzzle:
         data = (tf.io.encode_png if is_png else tf.io.encode_jpeg)(image)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            runs.write_whole(str(path), lambda name: tf.io.write_file(name, data))
+            files.write_whole(str(path), lambda name: tf.io.write_file(name, data))
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}.") from error
 

@@ -19,7 +19,17 @@ import numpy as np
 from absl import flags
 
 import sinkhorn_tf as st
-from pipelines import distribution, evaluation, figures, lists, losses, runs, training
+from pipelines import (
+    distribution,
+    evaluation,
+    figures,
+    files,
+    lists,
+    losses,
+    networks,
+    runs,
+    training,
+)
 from pipelines.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -61,7 +71,7 @@ def main():
     network, seconds = trainer.run(), trainer.seconds
     if not distribution.is_chief():
         return
-    network = runs.keep_network(network, workdir)
+    network = networks.keep(network, workdir)
     report(network, workdir, "", values, seconds)
     if FLAGS.export:
         print(f"SavedModel: {export(network, workdir)}")
@@ -157,7 +167,7 @@ class Logits:
 
 def evaluate_run(workdir):
     """Measures the network of a finished run again."""
-    network = runs.load_network(workdir)
+    network = networks.load(workdir)
     if len(network.inputs[0].shape) != 2:
         raise UserError(f"Not a run of pipelines.sorting. Received: {workdir}")
     values = runs.read_json(os.path.join(workdir, "flags.json"))
@@ -216,19 +226,19 @@ def keep_soft_permutation(network, held_out, step, workdir, n_iters=200):
     os.makedirs(folder, exist_ok=True)
     values = held_out["sorted"][:1]
     soft = st.sinkhorn(network(values), FLAGS.temperature, n_iters, jit_compile=False)
-    runs.write_whole(
+    files.write_whole(
         os.path.join(folder, f"{step:07}.npy"), lambda name: np.save(name, soft[0])
     )
 
 
 def draw(network, scores, workdir, path):
     """Draws the soft permutation over training, the errors, and the slopes."""
-    files = sorted(glob.glob(os.path.join(workdir, "soft", "*.npy")))
-    names = [os.path.splitext(os.path.basename(file))[0] for file in files]
+    paths = sorted(glob.glob(os.path.join(workdir, "soft", "*.npy")))
+    names = [os.path.splitext(os.path.basename(file))[0] for file in paths]
     # The last four; early on all look the same.
     soft = {
         f"step {int(name):,}": np.load(file)
-        for name, file in list(zip(names, files, strict=True))[-4:]
+        for name, file in list(zip(names, paths, strict=True))[-4:]
     }
     a, kink = slopes(network)
     errors = {
@@ -242,8 +252,8 @@ def draw(network, scores, workdir, path):
 
 
 def export(network, workdir):
-    """`runs.export` with the logits that were measured."""
-    return runs.export(Logits(network).network, workdir, losses.final_temperature())
+    """`networks.export` with the logits that were measured."""
+    return networks.export(Logits(network).network, workdir, losses.final_temperature())
 
 
 if __name__ == "__main__":

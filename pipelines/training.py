@@ -11,9 +11,8 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from pipelines import distribution
+from pipelines import distribution, progress
 from pipelines.errors import UserError
 
 
@@ -28,8 +27,8 @@ class Training:
     chief validates and writes; what the others write goes to a temporary directory.
 
     The state that is saved (weights, their average, the best average so far and its
-    score, optimizer, step) and the randomness keyed by the step make a resumed run the
-    same run.
+    score, optimizer, step, dropout) and the randomness keyed by the step make a resumed
+    run the same run.
 
     Args:
         build_network: Function without arguments that returns the Keras model.
@@ -210,7 +209,7 @@ class Training:
         )
         writer = tf.summary.create_file_writer(self._logs)
         started, before = time.monotonic(), self.seconds
-        with writer.as_default(), _Progress(first, self._steps) as progress:
+        with writer.as_default(), progress.Bar(first, self._steps) as bar:
             batches = iter(dataset)
             for step in range(first + 1, self._steps + 1):
                 loss = self._train_step(next(batches))
@@ -238,7 +237,7 @@ class Training:
                 for name, value in news.items():
                     tf.summary.scalar(name, value, step)
                 if news:
-                    progress.show(step, **news)
+                    bar.show(step, **news)
 
     def _distributed_step(self, batch):
         per_replica = self._strategy.run(self._replica_step, args=(batch,))
@@ -329,34 +328,3 @@ def _save(manager, step):
             f"The checkpoint of step {step} cannot be written; the one before is kept, "
             f"for --resume. {reason}"
         ) from error
-
-
-class _Progress:
-    """A bar on a terminal; elsewhere a line now and then, without control codes."""
-
-    def __init__(self, first, last):
-        self._last = last
-        self._shown = {}
-        self._spoken = time.monotonic()
-        self._bar = None
-        if sys.stderr.isatty():
-            self._bar = tqdm(total=last, initial=first, unit="step")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, step, **values):
-        """Shows the latest values."""
-        # With the step of each: a validation is older than the latest loss.
-        self._shown |= {k: f"{v:.4f} ({step})" for k, v in values.items()}
-        if self._bar is not None:
-            self._bar.set_postfix(self._shown)
-            self._bar.update(step - self._bar.n)
-        elif time.monotonic() - self._spoken > 10 or step == self._last:
-            self._spoken = time.monotonic()
-            text = "  ".join(f"{name} {value}" for name, value in self._shown.items())
-            print(f"step {step}/{self._last}  {text}", file=sys.stderr, flush=True)

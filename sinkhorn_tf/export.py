@@ -122,7 +122,9 @@ def export_solver(
     }
     for name, (function, given) in (signatures or {}).items():
         if name in answers:
-            raise ValueError(f"Every solver has its own {name}. Received: signatures")
+            raise ValueError(
+                f"Every solver has a signature of this name already. Received: {name!r}"
+            )
         answers[name] = functools.partial(function, solve)
         specs[name] = (given,) if isinstance(given, tf.TensorSpec) else tuple(given)
 

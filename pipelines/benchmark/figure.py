@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 
 from pipelines.benchmark import table
 from pipelines.benchmark.peers import PEERS
-from pipelines.runs import write_whole
+from pipelines.files import write_whole
 
 _KINDS = {"forward": "forward", "backward": "forward + backward"}
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from absl import flags
 
-from pipelines import datasets, images, jigsaw, runs
+from pipelines import datasets, files, images, jigsaw, runs
 
 FLAGS = flags.FLAGS
 
@@ -24,7 +24,7 @@ def main():
     size = jigsaw.image_size(source, FLAGS.grid, FLAGS.image_size)
     test = jigsaw.as_puzzles(images.load(source, "test", size), FLAGS.grid)
     logits = network(next(iter(test))["pieces"], training=False).numpy()
-    runs.write_whole(
+    files.write_whole(
         os.path.join(FLAGS.workdir, "logits.npy"), lambda name: np.save(name, logits)
     )
 

@@ -77,8 +77,6 @@ def main(pipeline):
     tf.get_logger().setLevel("ERROR")
     complete()
     check()
-    if "split" in FLAGS:
-        pipeline.images.check_split()
     settings = space.settings(name, FLAGS.space)
     given = space.given(settings)
     if given is None:
@@ -156,10 +154,10 @@ def described(pipeline, data):
         data: Its `training_data()`.
     """
     found = settings_of(pipeline) | runs.settings(runs.key_flags(sys.modules[__name__]))
-    of_images = {"training_images"}
-    return found | {
-        k: v for k, v in pipeline.run_flags(*data).items() if k in of_images
-    }
+    own = pipeline.run_flags(*data)
+    if "training_images" in own:
+        found["training_images"] = own["training_images"]
+    return found
 
 
 def settings_of(pipeline):

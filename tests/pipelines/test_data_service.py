@@ -30,6 +30,17 @@ def served(start, tmp_path):
     return service.Service(address, PATIENCE), programs
 
 
+def of_one_worker(dataset):
+    return list(dataset(tf.distribute.InputContext()))
+
+
+def one_step(address):
+    """The batches of a step, from a service that has a second for it."""
+    steps = {"batch_size": 2, "first_step": 0, "last_step": 1, "seed": 0}
+    served_by = service.Service(address, timeout=1)
+    return of_one_worker(lists.training_lists(5, **steps, served_by=served_by))
+
+
 def test_a_port_that_is_taken_and_no_dispatcher_are_one_sentence(start):
     with socket.socket() as taken:
         taken.bind(("", 0))
@@ -47,20 +58,7 @@ def test_a_service_that_listens_and_does_not_answer_is_one_sentence():
         silent.listen()
         address = f"grpc://localhost:{silent.getsockname()[1]}"
         with pytest.raises(tf.errors.OpError, match="gave nothing for 1 seconds"):
-            of_one_worker(
-                lists.training_lists(
-                    5,
-                    batch_size=2,
-                    first_step=0,
-                    last_step=1,
-                    seed=0,
-                    served_by=service.Service(address, 1),
-                )
-            )
-
-
-def of_one_worker(dataset):
-    return list(dataset(tf.distribute.InputContext()))
+            one_step(address)
 
 
 def test_each_example_comes_once_an_epoch_and_in_order(served):
@@ -157,16 +155,7 @@ def test_images_that_are_too_large_to_send_need_a_file(monkeypatch):
 def test_no_dispatcher_is_one_sentence(address):
     address = address.format(port=free_ports(1)[0])
     with pytest.raises(UserError, match=f"Received: --data_service={address}"):
-        of_one_worker(
-            lists.training_lists(
-                5,
-                batch_size=2,
-                first_step=0,
-                last_step=1,
-                seed=0,
-                served_by=service.Service(address, 1),
-            )
-        )
+        one_step(address)
 
 
 def test_what_is_raised_where_batches_are_made_is_one_sentence(capsys, monkeypatch):

@@ -352,7 +352,7 @@ SAME = lambda x: x
         (lambda: of_outputs(SAME, SAME, SAME), {}, "(None, 4, 4), (None, 4, 4), "),
         (network, {"version": -1}, "Received: -1"),
         (network, {"version": 2.5}, "Received: 2.5"),
-        (network, {"signatures": {"match": (SAME, SPEC)}}, "its own match"),
+        (network, {"signatures": {"match": (SAME, SPEC)}}, "Received: 'match'"),
         (
             network,
             {"signatures": {"bare": (lambda solve, x: x, SPEC)}},

@@ -1,0 +1,87 @@
+"""What a run leaves of its network: a Keras file, and a SavedModel."""
+
+import importlib.util
+import os
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+import sinkhorn_tf
+from pipelines.errors import UserError
+from pipelines.files import write_whole
+
+
+def keep(network, workdir):
+    """Writes `network.keras`.
+
+    Returns:
+        The network, for one device: one that was trained on several is read again.
+    """
+    write_whole(os.path.join(workdir, "network.keras"), network.save)
+    if flags.FLAGS.distribute != "none":
+        return load(workdir)
+    return network
+
+
+def load(workdir):
+    """The network of a finished run, or raises UserError."""
+    path = os.path.join(workdir, "network.keras")
+    if not os.path.exists(path):
+        raise UserError(f"No finished run here. Received: --evaluate={workdir}")
+    try:
+        return keras.saving.load_model(path)
+    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
+
+
+def export(network, workdir, temperature, signatures=None):
+    """Writes the SavedModel of a run, `solver/1`, with its metrics in it.
+
+    Args:
+        network: What `st.export_solver` takes.
+        workdir: The run directory, which has `metrics.json`.
+        temperature: Of the soft permutation.
+        signatures: As of `st.export_solver`.
+
+    Returns:
+        Its path. One that is there already, when a finished run is resumed, is kept.
+        It has warm-up requests where tensorflow-serving-api is installed.
+    """
+    path = os.path.join(workdir, "solver")
+    if os.path.exists(os.path.join(path, "1")):
+        return os.path.join(path, "1")
+    with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
+        metrics = file.read()
+    return sinkhorn_tf.export_solver(
+        network,
+        path,
+        temperature=temperature,
+        n_iters=flags.FLAGS.n_iters,
+        signatures=signatures,
+        assets_extra={"metrics.json": metrics},
+        warmup_examples=_blank_requests(network, signatures or {}),
+        version=1,
+    )
+
+
+def _blank_requests(network, signatures):
+    """A request of one example for each signature of a solver; None without the classes.
+
+    All zero: no data leaves with a model, and ties take the long way of the matching.
+    """
+    if importlib.util.find_spec("tensorflow_serving") is None:
+        return None
+    logits = tf.TensorSpec(network.outputs[0].shape, name="logits")
+    temperature = tf.TensorSpec([None], name="temperature")
+    inputs = {
+        "serving_default": network.inputs,
+        "match": [logits],
+        "match_at_temperature": [logits, temperature],
+        **{name: [spec] for name, (_, spec) in signatures.items()},
+    }
+    return {
+        name: {x.name: tf.zeros([1, *x.shape[1:]], x.dtype) for x in specs}
+        for name, specs in inputs.items()
+    }
