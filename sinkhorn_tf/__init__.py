@@ -17,15 +17,31 @@ if _backend != "tensorflow":
         f"Received: keras.backend.backend()={_backend!r}"
     )
 
-from sinkhorn_tf import entropic, metrics, networks, permutations
+from sinkhorn_tf import (
+    callbacks,
+    distributions,
+    entropic,
+    export,
+    layers,
+    losses,
+    metrics,
+    models,
+    networks,
+    permutations,
+    sorting,
+)
+from sinkhorn_tf._matching.matching import (
+    CertifiedMatching,
+    certified_matching,
+    matching,
+)
+from sinkhorn_tf._sinkhorn.operator import sinkhorn
+from sinkhorn_tf._sinkhorn.solve import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.callbacks import AnnealTemperature
+from sinkhorn_tf.distributions import gumbel_sinkhorn
 from sinkhorn_tf.export import export_solver
-from sinkhorn_tf.gumbel import gumbel_sinkhorn
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
-from sinkhorn_tf.matching import CertifiedMatching, certified_matching, matching
-from sinkhorn_tf.sinkhorn import sinkhorn
-from sinkhorn_tf.soft_sort import soft_rank, soft_sort
-from sinkhorn_tf.solver import SinkhornSolution, sinkhorn_solve
+from sinkhorn_tf.sorting import soft_rank, soft_sort
 from sinkhorn_tf.version import __version__
 
 __all__ = [
@@ -37,16 +53,28 @@ __all__ = [
     "SinkhornLayer",
     "SinkhornSolution",
     "__version__",
+    "callbacks",
     "certified_matching",
+    "distributions",
     "entropic",
+    "export",
     "export_solver",
     "gumbel_sinkhorn",
+    "layers",
+    "losses",
     "matching",
     "metrics",
+    "models",
     "networks",
     "permutations",
     "sinkhorn",
     "sinkhorn_solve",
     "soft_rank",
     "soft_sort",
+    "sorting",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names alone."""
+    return sorted(__all__)

@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from sinkhorn_tf.layers.tempered import TemperedLayer
+from sinkhorn_tf.layers._tempered import TemperedLayer
 
 
 class AnnealTemperature(keras.callbacks.Callback):

@@ -7,8 +7,8 @@ All take permutation lists, integers `[..., N]`, or matrices, floating point
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf._arguments import TensorLike
-from sinkhorn_tf.matching import matching
+from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._matching.matching import matching
 
 
 def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:

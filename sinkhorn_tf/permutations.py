@@ -6,8 +6,8 @@ In list form, int32 `perm[..., i] = j`: item i goes to position j. In matrix for
 
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments
-from sinkhorn_tf._arguments import TensorLike
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.arguments import TensorLike
 
 
 def to_matrix(perm: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:

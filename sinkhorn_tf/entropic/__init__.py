@@ -7,7 +7,7 @@ is minus the logits: its solution is the limit `S(logits / temperature)`. All of
 float64 NumPy and SciPy on the host.
 """
 
-from sinkhorn_tf.entropic.assignment_gap import assignment_gap, second_best_gap
+from sinkhorn_tf.entropic._assignment_gap import assignment_gap, second_best_gap
 from sinkhorn_tf.entropic.bounds import (
     birkhoff_radii,
     distance_bound,
@@ -26,13 +26,13 @@ from sinkhorn_tf.entropic.instances import (
     tight_instance,
     tight_lower_bound,
 )
-from sinkhorn_tf.entropic.layer import (
+from sinkhorn_tf.entropic.linear_program import solve_lp
+from sinkhorn_tf.entropic.temperature import (
     LayerBounds,
     assignment_suboptimality,
     layer_bounds,
     temperature_for_accuracy,
 )
-from sinkhorn_tf.entropic.linear_program import solve_lp
 from sinkhorn_tf.entropic.vertex_gap import suboptimality_gap
 
 __all__ = [

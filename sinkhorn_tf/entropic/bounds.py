@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from sinkhorn_tf._arguments import to_count
+from sinkhorn_tf._core.arguments import to_count
 from sinkhorn_tf.entropic import _checks
 
 

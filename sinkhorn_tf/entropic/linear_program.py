@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from sinkhorn_tf.entropic import _checks
-from sinkhorn_tf.entropic.polytope import analyse
+from sinkhorn_tf.entropic._polytope import analyse
 
 # Error of `Ax = b`, relative to the largest of `b`: along the path, aimed at, allowed.
 _NEAR, _AIM, _ALLOWED = 1e-2, 1e-14, 1e-10

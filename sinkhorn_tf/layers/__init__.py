@@ -1,8 +1,23 @@
 """Keras layers: each only holds the settings of one operator."""
 
+from sinkhorn_tf.layers.dense_by_target import DenseByTarget
+from sinkhorn_tf.layers.edge_features import EdgeFeatures
 from sinkhorn_tf.layers.gumbel_sinkhorn import GumbelSinkhorn
 from sinkhorn_tf.layers.matching import Matching
+from sinkhorn_tf.layers.pair_attention import PairAttention
 from sinkhorn_tf.layers.restore import Restore
-from sinkhorn_tf.layers.sinkhorn_layer import SinkhornLayer
+from sinkhorn_tf.layers.sinkhorn import SinkhornLayer
 
-__all__ = ["GumbelSinkhorn", "Matching", "Restore", "SinkhornLayer"]
+# Named like its siblings. The class keeps its name, under which Keras stores weights.
+Sinkhorn = SinkhornLayer
+
+__all__ = [
+    "DenseByTarget",
+    "EdgeFeatures",
+    "GumbelSinkhorn",
+    "Matching",
+    "PairAttention",
+    "Restore",
+    "Sinkhorn",
+    "SinkhornLayer",
+]

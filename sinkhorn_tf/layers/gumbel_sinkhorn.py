@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments
-from sinkhorn_tf.gumbel import gumbel_noise, perturbed_sinkhorn
-from sinkhorn_tf.layers.tempered import TemperedLayer
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise, perturbed_sinkhorn
+from sinkhorn_tf.layers._tempered import TemperedLayer
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")

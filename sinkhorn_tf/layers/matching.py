@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf.matching import matching
+from sinkhorn_tf._matching.matching import matching
 from sinkhorn_tf.permutations import to_matrix
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf.gumbel import gumbel_noise
+from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise
 
 sinkhorn = functools.partial(st.sinkhorn, n_iters=3, jit_compile=False)
 gumbel_sinkhorn = functools.partial(

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf.matching import _proves
+from sinkhorn_tf._matching.matching import _proves
 
 SPEC = tf.TensorSpec([None, None, None], tf.float64)
 

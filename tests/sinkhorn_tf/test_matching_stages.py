@@ -6,8 +6,8 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf import assignment
-from sinkhorn_tf.warm_start import warm_duals
+from sinkhorn_tf._matching import augmenting_paths as assignment
+from sinkhorn_tf._matching.warm_start import warm_duals
 
 N = 8
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sinkhorn_tf import networks
-from sinkhorn_tf.networks.edges import EdgeFeatures
+from sinkhorn_tf import models as networks
+from sinkhorn_tf.layers.edge_features import EdgeFeatures
 
 
 @pytest.fixture(scope="module", params=["paper", "context"])

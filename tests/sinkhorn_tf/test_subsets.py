@@ -9,8 +9,8 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf import subsets
-from sinkhorn_tf.subsets import MOST
+from sinkhorn_tf._matching import held_karp as subsets
+from sinkhorn_tf._matching.held_karp import MOST
 
 
 @pytest.mark.parametrize("n", range(2, MOST + 1))

@@ -5,10 +5,10 @@ import typing
 
 import numpy as np
 
-from sinkhorn_tf._arguments import to_count
+from sinkhorn_tf._core.arguments import to_count
+from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
 from sinkhorn_tf.entropic import _checks, bounds
-from sinkhorn_tf.entropic.assignment_gap import assignment_gap, optimal_duals
-from sinkhorn_tf.solver import sinkhorn_solve
+from sinkhorn_tf.entropic._assignment_gap import assignment_gap, optimal_duals
 
 # What a temperature is lowered by, so that the bound holds in floating point too.
 _ROUNDING = 1e-12

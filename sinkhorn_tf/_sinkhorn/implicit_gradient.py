@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from sinkhorn_tf.laplacian import solve_laplacian
+from sinkhorn_tf._sinkhorn.laplacian import solve_laplacian
 
 
 def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):

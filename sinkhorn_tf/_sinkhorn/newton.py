@@ -19,7 +19,7 @@ import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf.laplacian import solve_laplacian
+from sinkhorn_tf._sinkhorn.laplacian import solve_laplacian
 
 _INF = float("inf")
 # Largest error of a row sum from which the temperature is lowered, and the largest

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments
-from sinkhorn_tf._arguments import TensorLike
-from sinkhorn_tf.solver import sinkhorn_solve
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
 
 
 def soft_sort(

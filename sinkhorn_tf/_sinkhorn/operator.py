@@ -4,11 +4,12 @@ import math
 
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments, scaling
-from sinkhorn_tf._arguments import TensorLike
-from sinkhorn_tf._compilation import compiled_when_eager
-from sinkhorn_tf.implicit import implicit_gradient
-from sinkhorn_tf.unrolled import unrolled_gradient
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.compilation import compiled_when_eager
+from sinkhorn_tf._sinkhorn import iterations as scaling
+from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
+from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
 
 def sinkhorn(

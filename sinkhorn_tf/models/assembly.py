@@ -2,8 +2,8 @@
 
 import keras
 
-from sinkhorn_tf.networks.attention import attention_blocks
-from sinkhorn_tf.networks.by_target import DenseByTarget
+from sinkhorn_tf.layers.dense_by_target import DenseByTarget
+from sinkhorn_tf.models._blocks import attention_blocks
 
 
 def assembly_network(

@@ -16,7 +16,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._compilation import is_for_xla
+from sinkhorn_tf._core.compilation import is_for_xla
 
 # The most rows: 1,100 additions for an example, twice as many for one more.
 MOST = 9

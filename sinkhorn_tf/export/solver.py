@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf import _servable, _warmup, permutations
-from sinkhorn_tf.matching import certified_matching
-from sinkhorn_tf.sinkhorn import sinkhorn
+from sinkhorn_tf import permutations
+from sinkhorn_tf._matching.matching import certified_matching
+from sinkhorn_tf._sinkhorn.operator import sinkhorn
+from sinkhorn_tf.export import _servable, _warmup
 
 
 def export_solver(

@@ -17,8 +17,8 @@ import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf.subsets import assign_few, is_few
-from sinkhorn_tf.warm_start import warm_duals
+from sinkhorn_tf._matching.held_karp import assign_few, is_few
+from sinkhorn_tf._matching.warm_start import warm_duals
 
 # Examples whose duals are moved at a time: enough work for one step, and their
 # distances stay in the cache.

@@ -29,7 +29,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf.products import col_sums, is_small, row_sums
+from sinkhorn_tf._sinkhorn.kernel_products import col_sums, is_small, row_sums
 
 # Iterations between two looks at the scalings, at most, for N up to a size: a longer
 # block finds later that an example has settled, a shorter one spends more on looking.

@@ -5,8 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments
-from sinkhorn_tf.matching import matching
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._matching.matching import matching
 from sinkhorn_tf.permutations import to_matrix
 
 

@@ -9,8 +9,12 @@ is not followed further back.
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf.products import col_sums, row_sums, sum_of_outer_products
-from sinkhorn_tf.scaling import renewed
+from sinkhorn_tf._sinkhorn.iterations import renewed
+from sinkhorn_tf._sinkhorn.kernel_products import (
+    col_sums,
+    row_sums,
+    sum_of_outer_products,
+)
 
 
 def unrolled_gradient(z, plan, trajectory, upstream):

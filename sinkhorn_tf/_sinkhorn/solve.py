@@ -5,10 +5,11 @@ import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments, newton
-from sinkhorn_tf._arguments import TensorLike
-from sinkhorn_tf._compilation import compiled_when_eager
-from sinkhorn_tf.implicit import implicit_gradient
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.compilation import compiled_when_eager
+from sinkhorn_tf._sinkhorn import newton
+from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 
 
 class SinkhornSolution(typing.NamedTuple):

@@ -2,8 +2,8 @@
 
 import keras
 
-from sinkhorn_tf.layers.tempered import TemperedLayer
-from sinkhorn_tf.sinkhorn import sinkhorn
+from sinkhorn_tf._sinkhorn.operator import sinkhorn
+from sinkhorn_tf.layers._tempered import TemperedLayer
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")

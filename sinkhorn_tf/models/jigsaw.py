@@ -2,8 +2,8 @@
 
 import keras
 
-from sinkhorn_tf.networks.attention import attention_blocks
-from sinkhorn_tf.networks.edges import EdgeFeatures
+from sinkhorn_tf.layers.edge_features import EdgeFeatures
+from sinkhorn_tf.models._blocks import attention_blocks
 
 KINDS = ("paper", "context")
 

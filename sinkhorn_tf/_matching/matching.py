@@ -6,11 +6,11 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf import _arguments
-from sinkhorn_tf._arguments import TensorLike
-from sinkhorn_tf._compilation import compiled_when_eager
-from sinkhorn_tf.assignment import assign, interior_duals
-from sinkhorn_tf.subsets import is_few
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.compilation import compiled_when_eager
+from sinkhorn_tf._matching.augmenting_paths import assign, interior_duals
+from sinkhorn_tf._matching.held_karp import is_few
 
 
 class CertifiedMatching(typing.NamedTuple):

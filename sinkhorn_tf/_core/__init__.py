@@ -1,0 +1,1 @@
+"""What all operators rest on: arguments, batches, compilation."""

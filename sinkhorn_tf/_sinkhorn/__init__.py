@@ -1,0 +1,1 @@
+"""The Sinkhorn operator and its limit."""

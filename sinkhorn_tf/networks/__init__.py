@@ -1,7 +1,0 @@
-"""The networks of the experiments: from items to the logits of their places."""
-
-from sinkhorn_tf.networks.assembly import assembly_network
-from sinkhorn_tf.networks.jigsaw import jigsaw_network
-from sinkhorn_tf.networks.sorting import sorting_network
-
-__all__ = ["assembly_network", "jigsaw_network", "sorting_network"]
