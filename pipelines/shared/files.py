@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
 
 
 def read_json(path, kind=dict):

@@ -6,7 +6,7 @@ A batch of lists is a dict of tensors: `values` float32 `[B, N]`, in random orde
 
 import tensorflow as tf
 
-from pipelines import batches, seeds, service
+from pipelines.shared.input_pipeline import batches, seeds, service
 
 # The intervals of SN table 1; a network is trained on the first alone.
 INTERVALS = {
@@ -40,47 +40,38 @@ def draw(count, n, interval, seed):
     return {"values": values, "sorted": tf.sort(values, axis=1)}
 
 
-def training_lists(n, *, batch_size, first_step, last_step, seed, served_by=None):
+def training_lists(n, plan, context):
     """Fresh lists for each step, keyed by the seed and the step.
 
     Args:
         n: Numbers of a list.
-        batch_size, first_step, last_step, seed, served_by: As of `batches.made_of`.
+        plan: `batches.BatchPlan`.
+        context: The `tf.distribute.InputContext` of the input pipeline.
 
     Returns:
-        Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the lists
-        of one replica, with the entries `step` and `position` of `batches`.
+        A `tf.data.Dataset` of the lists of one replica, with the entries `step` and
+        `position` of `batches`.
     """
+    positions = batches.replica_positions(context, plan.batch_size)
 
-    def dataset(context):
-        positions = batches.replica_positions(context, batch_size)
+    def parts(step):
+        seed = seeds.stream(plan.seed, "lists", step)
+        lists = draw(plan.batch_size, n, INTERVALS["U(0,1)"], seed)
+        each = tf.data.Dataset.from_tensor_slices(positions)
+        return each.map(
+            lambda position: {
+                **{k: tf.gather(x, position) for k, x in lists.items()},
+                "step": step,
+                "position": position,
+            }
+        )
 
-        def parts(step):
-            found = draw(
-                batch_size,
-                n,
-                INTERVALS["U(0,1)"],
-                seeds.stream(seed, "lists", step),
-            )
-            each = tf.data.Dataset.from_tensor_slices(positions)
-            return each.map(
-                lambda position: {
-                    **{k: tf.gather(x, position) for k, x in found.items()},
-                    "step": step,
-                    "position": position,
-                }
-            )
+    def elements(first, last):
+        return tf.data.Dataset.range(first, last).flat_map(parts)
 
-        def elements(first, last):
-            return tf.data.Dataset.range(first, last).flat_map(parts)
-
-        if served_by:
-            return service.in_order(
-                elements, positions, first_step, last_step, served_by
-            )
-        return elements(first_step, last_step).prefetch(tf.data.AUTOTUNE)
-
-    return dataset
+    if plan.service is not None:
+        return service.in_order(elements, positions, plan)
+    return elements(plan.first_step, plan.last_step).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_lists(n, interval, purpose, count=1000):

@@ -8,12 +8,7 @@ download; `decoding` the geometry; `cache` the arrays kept on disk.
 
 import numbers
 
-from pipelines.datasets.cache import kept
-from pipelines.datasets.decoding import square
-from pipelines.datasets.embedded import Digits, Photos
-from pipelines.datasets.folder import Folder
-from pipelines.datasets.prepared import Prepared
-from pipelines.datasets.sources import (
+from pipelines.shared.datasets.sources import (
     ROLES,
     SOURCES,
     DataError,
@@ -30,10 +25,7 @@ __all__ = [
     "Source",
     "load",
     "source",
-    "square",
 ]
-
-_READERS = {"digits": Digits, "photos": Photos, "folder": Folder}
 
 
 def load(name, split, *, size, data_dir=None, cache_dir=None):
@@ -75,5 +67,13 @@ def load(name, split, *, size, data_dir=None, cache_dir=None):
         raise DataError(
             f"size must be a positive whole number of pixels. Received: size={size!r}"
         )
-    reader = _READERS.get(known.name, Prepared)(known, data_dir)
-    return kept(reader, split, int(size), cache_dir)
+    # Here, so that the settings of a program know the sources without TensorFlow.
+    from pipelines.shared.datasets import cache, embedded, folder, prepared
+
+    readers = {
+        "digits": embedded.Digits,
+        "photos": embedded.Photos,
+        "folder": folder.Folder,
+    }
+    reader = readers.get(known.name, prepared.Prepared)(known, data_dir)
+    return cache.load_cached(reader, split, int(size), cache_dir)

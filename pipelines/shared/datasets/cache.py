@@ -10,10 +10,10 @@ import zipfile
 import numpy as np
 from absl import logging
 
-from pipelines.datasets.sources import Images
+from pipelines.shared.datasets.sources import Images
 
 
-def kept(reader, split, size, cache_dir):
+def load_cached(reader, split, size, cache_dir):
     """Reads a split, from `cache_dir` where it is kept already.
 
     Two files: NAME.npy holds the images, which are mapped into memory, and NAME.npz

@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from pipelines.datasets.decoding import BATCH, IN_PARALLEL, collect, square
-from pipelines.datasets.sources import (
+from pipelines.shared.datasets.decoding import BATCH, IN_PARALLEL, collect, square
+from pipelines.shared.datasets.sources import (
     ROLES,
     SPLIT_SEED,
     Images,

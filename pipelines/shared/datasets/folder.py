@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from pipelines.datasets.decoding import match_channels, square, what_failed
-from pipelines.datasets.sources import DataError, Images, seeded_part
+from pipelines.shared.datasets.decoding import match_channels, square, what_failed
+from pipelines.shared.datasets.sources import DataError, Images, seeded_part
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 _FEWEST = 10

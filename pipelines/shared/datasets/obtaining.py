@@ -12,7 +12,7 @@ import urllib.request
 import tensorflow as tf
 from absl import logging
 
-from pipelines.datasets.sources import ROLES, DataError
+from pipelines.shared.datasets.sources import ROLES, DataError
 
 _CONNECT_SECONDS = 3.0
 

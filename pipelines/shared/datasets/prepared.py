@@ -7,7 +7,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from pipelines.datasets.decoding import (
+from pipelines.shared.datasets.decoding import (
     BATCH,
     IN_PARALLEL,
     collect,
@@ -15,7 +15,7 @@ from pipelines.datasets.decoding import (
     square,
     what_failed,
 )
-from pipelines.datasets.obtaining import (
+from pipelines.shared.datasets.obtaining import (
     OFFICIAL,
     build_command,
     by_name,
@@ -23,7 +23,7 @@ from pipelines.datasets.obtaining import (
     newest_version,
     tfds_directory,
 )
-from pipelines.datasets.sources import ROLES, DataError, Images
+from pipelines.shared.datasets.sources import ROLES, DataError, Images
 
 # How many of imagenet's train examples make the role "validation".
 IMAGENET_HELD_OUT = 1000

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
 
 ROLES = ("train", "validation", "test")
 

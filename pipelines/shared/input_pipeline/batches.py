@@ -1,57 +1,74 @@
 """Batches of examples that any worker can make again from the step alone."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
-from pipelines import seeds, service
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline import seeds, service
 
 
-def made_of(examples, make, *, batch_size, first_step, last_step, seed, served_by=None):
+@dataclasses.dataclass(frozen=True)
+class BatchPlan:
+    """Which batches a training takes, and who makes them.
+
+    Attributes:
+        batch_size: Examples of a step, over all replicas.
+        first_step, last_step: The range of steps; the last is excluded.
+        seed: Python int >= 0, keys everything random.
+        service: The `service.Service` that makes the batches, or None.
+    """
+
+    batch_size: int
+    first_step: int
+    last_step: int
+    seed: int
+    service: service.Service | None = None
+
+    @classmethod
+    def from_config(cls, config, first_step, last_step):
+        """The plan of a `TrainingConfig` for a range of steps."""
+        served_by = None
+        if config.data_service is not None:
+            served_by = service.Service(config.data_service, config.startup_timeout)
+        return cls(config.batch_size, first_step, last_step, config.seed, served_by)
+
+
+def batches_from(examples, make, plan, context):
     """The `replica_batches` of examples, with something made of each part.
 
     Args:
-        examples, batch_size, first_step, last_step, seed: As of `replica_batches`.
+        examples: Array `[M, ...]`.
         make: Function of `(step, position, part)`, in graph ops, to a dict with the
             entries `step` and `position`.
-        served_by: A `service.Service` that does this work, or None.
+        plan: `BatchPlan`.
+        context: The `tf.distribute.InputContext` of the input pipeline.
 
     Returns:
-        Function of a `tf.distribute.InputContext` to a prefetched `tf.data.Dataset` of
-        what `make` returns.
+        A prefetched `tf.data.Dataset` of what `make` returns.
     """
-
-    def served(context):
-        positions = replica_positions(context, batch_size)
-        take = service.lookup(examples)
-
-        def elements(first, last):
-            found = list(_index_batches(len(examples), batch_size, first, last, seed))
-            steps = np.repeat([step for step, _ in found], len(positions))
-            index = np.concatenate([index[positions] for _, index in found])
-            rows = (steps, np.tile(positions, (len(found), 1)), index)
-            return tf.data.Dataset.from_tensor_slices(rows).map(
-                lambda step, position, index: make(step, position, take(index)),
-                tf.data.AUTOTUNE,
-            )
-
-        return service.in_order(elements, positions, first_step, last_step, served_by)
-
-    def dataset(context):
-        parts = replica_batches(
-            examples,
-            context,
-            batch_size=batch_size,
-            first_step=first_step,
-            last_step=last_step,
-            seed=seed,
-        )
+    if plan.service is None:
+        parts = replica_batches(examples, plan, context)
         return parts.map(make, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    positions = replica_positions(context, plan.batch_size)
+    take = service.lookup(examples)
 
-    return served if served_by else dataset
+    def elements(first, last):
+        part = dataclasses.replace(plan, first_step=first, last_step=last)
+        indexed = list(_index_batches(len(examples), part))
+        steps = np.repeat([step for step, _ in indexed], len(positions))
+        index = np.concatenate([index[positions] for _, index in indexed])
+        rows = (steps, np.tile(positions, (len(indexed), 1)), index)
+        return tf.data.Dataset.from_tensor_slices(rows).map(
+            lambda step, position, index: make(step, position, take(index)),
+            tf.data.AUTOTUNE,
+        )
+
+    return service.in_order(elements, positions, plan)
 
 
-def replica_batches(examples, context, *, batch_size, first_step, last_step, seed):
+def replica_batches(examples, plan, context):
     """The parts of the global batches that belong to one input pipeline.
 
     A `tf.data` shuffle buffer cannot be resumed at a step. Here the order of an epoch
@@ -59,10 +76,8 @@ def replica_batches(examples, context, *, batch_size, first_step, last_step, see
 
     Args:
         examples: Array `[M, ...]`.
+        plan: `BatchPlan`.
         context: The `tf.distribute.InputContext` of the input pipeline.
-        batch_size: Examples of a step, over all replicas.
-        first_step, last_step: The range of steps.
-        seed: Python int >= 0.
 
     Returns:
         A `tf.data.Dataset` of `(step, position, part)`: int64 scalar, int64 `[b]`
@@ -72,12 +87,10 @@ def replica_batches(examples, context, *, batch_size, first_step, last_step, see
     Raises:
         UserError: As `replica_positions`.
     """
-    positions = replica_positions(context, batch_size)
+    positions = replica_positions(context, plan.batch_size)
 
     def generate():
-        for step, index in _index_batches(
-            len(examples), batch_size, first_step, last_step, seed
-        ):
+        for step, index in _index_batches(len(examples), plan):
             for position in positions:
                 yield step, position, examples[index[position]]
 
@@ -116,16 +129,16 @@ def replica_positions(context, batch_size):
     return positions[first : first + parts_here]
 
 
-def _index_batches(n_examples, batch_size, first_step, last_step, seed):
+def _index_batches(n_examples, plan):
     """Yields `(step, index)`; batches run on across the ends of epochs."""
-    epoch = None
-    for step in range(first_step, last_step):
+    epoch, batch_size = None, plan.batch_size
+    for step in range(plan.first_step, plan.last_step):
         places = np.arange(step * batch_size, (step + 1) * batch_size)
         index = np.empty(batch_size, np.int64)
         for wanted in np.unique(places // n_examples):
             if wanted != epoch:
                 epoch = wanted
-                order = seeds.epoch_order(seed, epoch, n_examples)
+                order = seeds.epoch_order(plan.seed, epoch, n_examples)
             here = places // n_examples == epoch
             index[here] = order[places[here] % n_examples]
         yield step, index

@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
 
 # Steps of a job of the service: as many batches may have to wait here for the first,
 # while one of its workers is slow.
 _SPAN = 200
 
-# Larger ones the service reads from a file.
-_MOST_SENT = 2**30
+# Arrays above this size, in bytes, must be in a file that the workers can read.
+_MAX_SENT = 2**30
 
 
 class Service(NamedTuple):
@@ -38,7 +38,7 @@ class Service(NamedTuple):
     timeout: float
 
 
-def in_order(elements, positions, first_step, last_step, service):
+def in_order(elements, positions, plan):
     """The elements of a range of steps, made by a service, in their order.
 
     Args:
@@ -47,8 +47,7 @@ def in_order(elements, positions, first_step, last_step, service):
             `positions`: of graph ops alone, and from a range or slices on, which the
             service can split.
         positions: int64 array `[parts, b]`, as of `batches.replica_positions`.
-        first_step, last_step: The range of steps.
-        service: `Service`.
+        plan: `batches.BatchPlan` with a `Service`.
 
     Returns:
         A `tf.data.Dataset` of these dicts. Where one is lost, as when a worker of the
@@ -58,6 +57,7 @@ def in_order(elements, positions, first_step, last_step, service):
     Raises:
         UserError: If no dispatcher is at the address.
     """
+    service = plan.service
     check_address(service.address, "data_service")
     share = tf.data.experimental.service.distribute(
         tf.data.experimental.service.ShardingPolicy.DYNAMIC, service.address
@@ -67,9 +67,11 @@ def in_order(elements, positions, first_step, last_step, service):
         return elements(first, last).apply(share)
 
     def generate():
-        for first in range(first_step, last_step, _SPAN):
-            last = min(first + _SPAN, last_step)
-            found = _patient(functools.partial(shared, first, last), service)
+        for first in range(plan.first_step, plan.last_step, _SPAN):
+            last = min(first + _SPAN, plan.last_step)
+            found = _iterate_with_timeout(
+                functools.partial(shared, first, last), service
+            )
             early = {}
             for step in range(first, last):
                 for position in positions[:, 0]:
@@ -85,7 +87,7 @@ def in_order(elements, positions, first_step, last_step, service):
                         early[place] = element
                     yield early.pop((step, position))
 
-    spec = elements(first_step, first_step + 1).element_spec
+    spec = elements(plan.first_step, plan.first_step + 1).element_spec
     dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
     # Few, since the service itself works ahead.
     return dataset.prefetch(2)
@@ -99,7 +101,7 @@ def lookup(array):
         UserError: If the array is too large to travel.
     """
     if not isinstance(array, np.memmap):
-        if array.nbytes > _MOST_SENT:
+        if array.nbytes > _MAX_SENT:
             raise UserError(
                 f"--data_service needs --cache_dir for {array.nbytes / 2**30:.1f} GiB of "
                 "images, where its workers find them too."
@@ -150,7 +152,7 @@ def check_address(address, flag, patience=0):
         time.sleep(0.2)
 
 
-def _patient(make, service):
+def _iterate_with_timeout(make, service):
     """Iterates over a dataset; raises UserError if an element does not come in time.
 
     TensorFlow itself tries for an hour to reach a service that is gone, when it is told

@@ -1,57 +1,54 @@
-"""The images of a program: flags that say which, and loading by them."""
+"""The settings of programs on images: which images, and what is measured."""
 
-import os
-import sys
+import dataclasses
 
-from absl import flags
-
-from pipelines import datasets, runs
-from pipelines.errors import UserError
-
-FLAGS = flags.FLAGS
-
-flags.DEFINE_string(
-    "dataset", "digits", f"One of {', '.join(datasets.SOURCES)}, tfds:NAME."
-)
-flags.DEFINE_string("data_dir", None, "TFDS directory, or the folder of images.")
-flags.DEFINE_string("cache_dir", None, "Keeps decoded images for the next run.")
-flags.DEFINE_integer(
-    "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
-)
-flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
-flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
-flags.DEFINE_integer(
-    "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
-)
+from pipelines.shared import options
+from pipelines.shared.datasets.sources import SOURCES, source
+from pipelines.shared.errors import UserError
+from pipelines.shared.options import Options, option
 
 
-def load(source, split, size):
-    """The images of a split, `datasets.Images`; says how many files were broken."""
-    found = datasets.load(
-        source.name,
-        split,
-        size=size,
-        data_dir=FLAGS.data_dir,
-        cache_dir=FLAGS.cache_dir,
+@dataclasses.dataclass(frozen=True)
+class ImagesConfig(Options):
+    """Which images a program reads, and what it evaluates on."""
+
+    dataset: str = option("digits", f"One of {', '.join(SOURCES)}, tfds:NAME.")
+    data_dir: str | None = option(
+        None, "TFDS directory, or the folder of images.", is_recorded=False
     )
-    if found.skipped:
-        print(f"{split}: skipped {found.skipped} broken files", file=sys.stderr)
-    return found
+    cache_dir: str | None = option(
+        None, "Keeps decoded images for the next run.", is_recorded=False
+    )
+    image_size: int | None = option(
+        None, "Pixels along a side, a multiple of --grid.", lower=1
+    )
+    evaluate: str | None = option(
+        None,
+        "Only evaluate the run in this directory.",
+        may_change=True,
+        replaces_training=True,
+    )
+    split: str = option(
+        "test", "Split to evaluate on: a role, or TFDS' syntax.", may_change=True
+    )
+    evaluation_batch_size: int = option(
+        200, "Puzzles of an evaluation batch.", lower=1, may_change=True
+    )
 
 
-def image_size(source, grid, size):
+def image_size(images, grid):
     """The side of the images in pixels: a multiple of `grid`.
 
     Args:
-        source: A `datasets.Source`.
+        images: `ImagesConfig`; without a size the nearest to the source's own is taken.
         grid: Pieces along a side.
-        size: The size asked for, or None for the nearest to the source's own.
 
     Raises:
         UserError: If the size asked for is no multiple.
     """
+    size = images.image_size
     if size is None:
-        size = max(round(source.native_size / grid), 1) * grid
+        size = max(round(source(images.dataset).native_size / grid), 1) * grid
     if size % grid:
         raise UserError(
             f"--image_size must be a multiple of --grid={grid}, such as "
@@ -60,50 +57,76 @@ def image_size(source, grid, size):
     return size
 
 
-def check_split():
-    """Raises UserError where `--split` is given to a training."""
-    if FLAGS.evaluate is None and not FLAGS["split"].using_default_value:
+def check_heads(width, heads):
+    """Raises UserError where attention cannot divide a width among its heads."""
+    if width % heads:
         raise UserError(
-            "--split goes with --evaluate; a training is always reported on the test "
-            f"split. Received: --split={FLAGS.split}"
+            f"--width must be a multiple of --heads={heads}. Received: --width={width}"
         )
 
 
-def evaluation_flags(workdir, network, *names):
-    """Gives the flags that an evaluation was not given the values of its run.
+def check_split(images, given):
+    """Raises UserError where `--split` is given to a training.
 
     Args:
-        workdir: Directory of the run.
-        network: Its network.
-        names: Of flags that are taken from the run, beside those of every run.
+        images: `ImagesConfig`.
+        given: The names of the settings that the command line gave.
+    """
+    if images.evaluate is None and "split" in given:
+        raise UserError(
+            "--split goes with --evaluate; a training is always reported on the test "
+            f"split. Received: --split={images.split}"
+        )
+
+
+def evaluation_config(config, given, earlier, names=()):
+    """The settings of an evaluation: what was not given is as in the run.
+
+    Args:
+        config: `Options` that hold an `ImagesConfig` and a `TrainingConfig`.
+        given: The names of the settings that the command line gave.
+        earlier: Dict of the settings of the run, from its `flags.json`.
+        names: Settings that are taken from the run, beside those of every run.
 
     Returns:
-        Dict of the flags of the run and of its evaluation, and the `datasets.Source`.
-
-    Raises:
-        UserError: If the network cannot take the images.
+        The `Options` of the evaluation, and the dict of settings to record: those of
+        the run, with those of its evaluation.
     """
-    values = runs.read_json(os.path.join(workdir, "flags.json"))
-    if not FLAGS["temperature"].using_default_value:
+    earlier = dict(earlier)
+    if "temperature" in given:
         # The one that is given holds for the whole of the run.
-        values["final_temperature"] = None
+        earlier["final_temperature"] = None
     taken = ("dataset", "temperature", "final_temperature", "n_iters", *names)
-    for name in taken:
-        if FLAGS[name].using_default_value and name in values:
-            FLAGS[name].value = values[name]
-    for name in (*taken, "data_dir", "split", "evaluate", "evaluation_batch_size"):
-        values[name] = FLAGS[name].value
-    source = datasets.source(FLAGS.dataset)
+    changes = {k: earlier[k] for k in taken if k not in given and k in earlier}
+    config = config.replace(**changes)
+    present = options.values(config)
+    shown = (*taken, "split", "evaluate", "evaluation_batch_size")
+    settings = earlier | {name: present[name] for name in shown}
+    hidden = present.keys() - options.recorded(config).keys()
+    return config, {k: v for k, v in settings.items() if k not in hidden}
+
+
+def check_channels(images, network):
+    """Raises UserError where a network does not take images of this source.
+
+    Args:
+        images: `ImagesConfig`.
+        network: The Keras model of a run, whose first input are pieces.
+
+    Returns:
+        The `datasets.Source`.
+    """
+    known = source(images.dataset)
     channels = network.inputs[0].shape[-1]
-    if source.channels != channels:
+    if known.channels != channels:
         raise UserError(
             f"The network was trained on images with {channels} channels. "
-            f"Received: --dataset={source.name} with {source.channels}"
+            f"Received: --dataset={known.name} with {known.channels}"
         )
-    return values, source
+    return known
 
 
-def evaluation_suffix(source):
-    """What the names of an evaluation's files end with, of dataset and split."""
-    split = "".join(c if c.isalnum() else "_" for c in FLAGS.split)
-    return f"_{source.file_name}_{split}"
+def evaluation_suffix(images):
+    """How the names of an evaluation's files end: dataset and split."""
+    split = "".join(c if c.isalnum() else "_" for c in images.split)
+    return f"_{source(images.dataset).file_name}_{split}"

@@ -5,26 +5,28 @@ import os
 
 import keras
 import tensorflow as tf
-from absl import flags
 
-import sinkhorn_tf
-from pipelines.errors import UserError
-from pipelines.files import write_whole
+import sinkhorn_tf as st
+from pipelines.shared.errors import UserError
+from pipelines.shared.files import write_whole
 
 
-def keep(network, workdir):
+def keep_network(network, workdir, distribute="none"):
     """Writes `network.keras`.
+
+    Args:
+        network: The Keras model.
+        workdir: The run directory.
+        distribute: The value of `--distribute` that it was trained with.
 
     Returns:
         The network, for one device: one that was trained on several is read again.
     """
     write_whole(os.path.join(workdir, "network.keras"), network.save)
-    if flags.FLAGS.distribute != "none":
-        return load(workdir)
-    return network
+    return network if distribute == "none" else load_network(workdir)
 
 
-def load(workdir):
+def load_network(workdir):
     """The network of a finished run, or raises UserError."""
     path = os.path.join(workdir, "network.keras")
     if not os.path.exists(path):
@@ -36,13 +38,13 @@ def load(workdir):
         raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
 
 
-def export(network, workdir, temperature, signatures=None):
+def export(network, workdir, config, signatures=None):
     """Writes the SavedModel of a run, `solver/1`, with its metrics in it.
 
     Args:
-        network: What `st.export_solver` takes.
+        network: The model that `st.export_solver` takes.
         workdir: The run directory, which has `metrics.json`.
-        temperature: Of the soft permutation.
+        config: `TrainingConfig`, for the temperature and the iterations of its plans.
         signatures: As of `st.export_solver`.
 
     Returns:
@@ -54,11 +56,11 @@ def export(network, workdir, temperature, signatures=None):
         return os.path.join(path, "1")
     with open(os.path.join(workdir, "metrics.json"), encoding="utf-8") as file:
         metrics = file.read()
-    return sinkhorn_tf.export_solver(
+    return st.export_solver(
         network,
         path,
-        temperature=temperature,
-        n_iters=flags.FLAGS.n_iters,
+        temperature=config.last_temperature,
+        n_iters=config.n_iters,
         signatures=signatures,
         assets_extra={"metrics.json": metrics},
         warmup_examples=_blank_requests(network, signatures or {}),

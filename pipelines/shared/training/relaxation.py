@@ -1,88 +1,82 @@
-"""The losses of the experiments, on soft permutations of noisy logits."""
+"""The soft permutations that a training learns from."""
+
+import dataclasses
 
 import tensorflow as tf
-from absl import flags
 
 import sinkhorn_tf as st
-from pipelines import seeds
-
-FLAGS = flags.FLAGS
-
-# Below this a probability's logarithm counts as if it were this: an item that cannot
-# be told from another one must not outweigh all the rest.
-_LEAST = 1e-6
+from pipelines.shared.input_pipeline import seeds
 
 
-def soft_permutations(logits, batch):
-    """Gumbel-Sinkhorn of the logits, by the training flags.
+@dataclasses.dataclass(frozen=True)
+class Relaxation:
+    """How a training makes soft permutations of logits: Gumbel-Sinkhorn, annealed.
 
-    Args:
-        logits: `[b, N, N]`.
-        batch: Dict with `step` and `position`, see `batches`.
-
-    Returns:
-        `[b, S, N, N]`, a soft permutation for each sample of noise.
+    Attributes:
+        temperature, final_temperature: At the first and at the last step; None for the
+            last: it stays the same.
+        noise_scale, final_noise_scale: Likewise, of the Gumbel noise.
+        n_iters: Iterations of the Sinkhorn operator.
+        n_samples: Samples of noise for each example.
+        batch_size: Examples of a step, over all replicas.
+        steps: Steps of the training.
+        seed: Seed of the noise.
+        jit_compile: As in `st.sinkhorn`.
     """
-    n = logits.shape[-1]
-    noise, scale = tf.zeros([1, 1, 1]), 0.0
-    if FLAGS.noise_scale:
-        scale = _falling("noise_scale", batch["step"])
-        # For the global batch, then picked: the same for any number of replicas.
-        noise = st.gumbel.gumbel_noise(
-            [FLAGS.batch_size, FLAGS.n_samples, n, n],
-            seeds.stream(FLAGS.seed, "noise", batch["step"]),
+
+    temperature: float
+    noise_scale: float
+    n_iters: int
+    n_samples: int
+    batch_size: int
+    steps: int
+    seed: int
+    final_temperature: float | None = None
+    final_noise_scale: float | None = None
+    jit_compile: bool | None = None
+
+    @classmethod
+    def from_config(cls, config):
+        """The relaxation that a `TrainingConfig` asks for."""
+        shared = {f.name for f in dataclasses.fields(cls)} - {"jit_compile"}
+        return cls(
+            **{name: getattr(config, name) for name in shared},
+            jit_compile=True if config.jit_compile != "none" else None,
         )
-        noise = tf.gather(noise, batch["position"])
-    soft, _ = st.gumbel.perturbed_sinkhorn(
-        logits,
-        noise,
-        _falling("temperature", batch["step"]),
-        scale,
-        FLAGS.n_iters,
-        jit_compile=True if FLAGS.jit_compile != "none" else None,
-    )
-    return soft
 
+    def soft_permutations(self, logits, batch):
+        """Soft permutations of noisy logits.
 
-def final_temperature():
-    """The temperature that the training ends with."""
-    return FLAGS.final_temperature or FLAGS.temperature
+        Args:
+            logits: `[b, N, N]`.
+            batch: Dict with `step` and `position`, see `input_pipeline.batches`.
 
+        Returns:
+            `[b, S, N, N]`, a soft permutation for each sample of noise.
+        """
+        n = logits.shape[-1]
+        noise, scale = tf.zeros([1, 1, 1]), 0.0
+        if self.noise_scale:
+            scale = self._at(batch["step"], self.noise_scale, self.final_noise_scale)
+            # For the global batch, then picked: the same for any number of replicas.
+            noise = st.distributions.gumbel_noise(
+                [self.batch_size, self.n_samples, n, n],
+                seeds.stream(self.seed, "noise", batch["step"]),
+            )
+            noise = tf.gather(noise, batch["position"])
+        soft, _ = st.distributions.perturbed_sinkhorn(
+            logits,
+            noise,
+            self._at(batch["step"], self.temperature, self.final_temperature),
+            scale,
+            self.n_iters,
+            jit_compile=self.jit_compile,
+        )
+        return soft
 
-def reconstruction(soft, items, target):
-    """Squared error of the softly restored items (SN eq. 5).
-
-    Args:
-        soft: `[b, S, N, N]`.
-        items: `[b, N, ...]`, scrambled.
-        target: `[b, N, ...]`, in their places.
-
-    Returns:
-        `[b]`, means over samples and items.
-    """
-    error = tf.square(st.Restore()([soft, items[:, None]]) - target[:, None])
-    return tf.reduce_mean(error, axis=list(range(1, error.shape.rank)))
-
-
-def cross_entropy(soft, perm):
-    """Minus the logarithm of what the soft permutation gives to the true places.
-
-    Args:
-        soft: `[b, S, N, N]`.
-        perm: int32 `[b, N]`, the true permutation.
-
-    Returns:
-        `[b]`, means over samples and items.
-    """
-    true = st.permutations.to_matrix(perm, soft.dtype)[:, None]
-    found = tf.reduce_sum(soft * true, axis=-1)
-    return -tf.reduce_mean(tf.math.log(found + _LEAST), axis=[1, 2])
-
-
-def _falling(name, step):
-    """The value of a flag at a step, geometrically to that of `--final_<name>`."""
-    first, last = FLAGS[name].value, FLAGS[f"final_{name}"].value
-    if last is None or last == first:
-        return first
-    progress = tf.cast(step, tf.float32) / FLAGS.steps
-    return first * (last / first) ** progress
+    def _at(self, step, first, last):
+        """The value at a step between the first and the last, geometrically."""
+        if last is None or last == first:
+            return first
+        progress = tf.cast(step, tf.float32) / self.steps
+        return first * (last / first) ** progress

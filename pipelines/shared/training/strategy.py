@@ -19,78 +19,64 @@ import sys
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from pipelines.errors import UserError
-
-# What one process does, and so not several.
-_ALONE = ("evaluate", "profile", "judge_only")
+from pipelines.shared import options
+from pipelines.shared.errors import UserError
 
 # While it waits for its peers, TensorFlow holds Python's lock and heeds no signal but
 # SIGKILL: the time is kept by another process, which ends when its stdin is closed.
-_WATCH = """
-import os, select, signal, socket, sys
-timeout, parent, *addresses = sys.argv[1:]
-if not select.select([sys.stdin], [], [], float(timeout))[0]:
-    missing = []
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), 2).close()
-        except OSError:
-            missing.append(address)
-    print(
-        f"error: Not all workers came within --startup_timeout={timeout} seconds. "
-        f"Without an answer: {', '.join(missing) or 'none, they wait for others'}",
-        file=sys.stderr, flush=True)
-    os.kill(int(parent), signal.SIGKILL)
-"""
+_WATCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_watch.py")
 
 
-def start():
-    """Joins the other workers if `--distribute` is multiworker.
+def join(config):
+    """The strategy of a training; joins the other workers if there are any.
 
-    TensorFlow can do so only before anything else.
+    TensorFlow can join a cluster only before it does anything else.
+
+    Args:
+        config: `Options` with the settings of a `TrainingConfig`.
+
+    Returns:
+        A `tf.distribute.Strategy`.
 
     Raises:
-        UserError: If `TF_CONFIG` is no description of a cluster, or what the flags ask
-            for is done by one process.
+        UserError: If `TF_CONFIG` describes no cluster, or one process does what the
+            settings ask for.
     """
-    if not _is_multiworker():
-        return
-    for name in _ALONE:
-        if name in flags.FLAGS and flags.FLAGS[name].value:
-            raise UserError(
-                f"--{name} is for one process. Received: --distribute=multiworker"
-            )
-    strategy("multiworker")
+    values = options.values(config)
+    if values["distribute"] == "multiworker":
+        for name in sorted(options.names(config, "replaces_training")):
+            if values[name]:
+                raise UserError(
+                    f"--{name} is for one process. Received: --distribute=multiworker"
+                )
+    return strategy(values["distribute"], values["startup_timeout"])
 
 
-def finish():
+def finish(strategy):
     """Waits until the chief has written the results, so that all succeed or none."""
-    if _is_multiworker():
-        everyones(strategy("multiworker"), 0)
+    gather_from_processes(strategy, 0)
 
 
 @functools.cache
-def strategy(name):
+def strategy(name, startup_timeout=600.0):
     """The `tf.distribute.Strategy` of `--distribute`; one for the whole process."""
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU")
         devices = devices or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multiworker":
-        return _multiworker(flags.FLAGS.startup_timeout)
+        return _multiworker(startup_timeout)
     return tf.distribute.get_strategy()
 
 
-def is_chief():
+def is_chief(strategy):
     """Whether this process writes the results: always so where there is but one."""
-    return strategy(flags.FLAGS.distribute).extended.should_checkpoint
+    return strategy.extended.should_checkpoint
 
 
-def everyones(strategy, value):
-    """The numbers that the processes of a strategy have, in the same order for all.
+def gather_from_processes(strategy, value):
+    """Gathers one number from each process, the chief's first.
 
     Args:
         strategy: A `tf.distribute.Strategy`.
@@ -112,7 +98,12 @@ def everyones(strategy, value):
 def check_same(strategy, text, message):
     """Raises UserError with a message unless a text is the same for every worker."""
     digest = hashlib.sha256(text.encode()).digest()[:7]
-    if len(set(everyones(strategy, int.from_bytes(digest, "big")).tolist())) > 1:
+    if (
+        len(
+            set(gather_from_processes(strategy, int.from_bytes(digest, "big")).tolist())
+        )
+        > 1
+    ):
         raise UserError(message)
 
 
@@ -139,14 +130,14 @@ def addresses(text):
 
 
 def lost_worker(error):
-    """Whether a `tf.errors.OpError` says that another worker is gone."""
+    """Whether a `tf.errors.OpError` of a worker may say that another one is gone."""
     reasons = (
         tf.errors.UnavailableError,
         tf.errors.AbortedError,
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
     )
-    return _is_multiworker() and isinstance(error, reasons)
+    return isinstance(error, reasons)
 
 
 @functools.cache
@@ -155,14 +146,10 @@ def _gather(strategy):
     return tf.function(lambda values: strategy.gather(values, axis=0), autograph=False)
 
 
-def _is_multiworker():
-    return "distribute" in flags.FLAGS and flags.FLAGS.distribute == "multiworker"
-
-
 def _multiworker(timeout):
     found = addresses(os.environ.get("TF_CONFIG", ""))
     with subprocess.Popen(
-        [sys.executable, "-S", "-c", _WATCH, f"{timeout:g}", f"{os.getpid()}"] + found,
+        [sys.executable, "-S", _WATCH, f"{timeout:g}", f"{os.getpid()}", *found],
         stdin=subprocess.PIPE,
     ) as watch:
         try:

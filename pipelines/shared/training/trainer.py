@@ -1,9 +1,7 @@
-"""The training loop of every pipeline."""
+"""The training loop of every experiment."""
 
-import glob
 import math
 import os
-import re
 import sys
 import tempfile
 import time
@@ -12,81 +10,40 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import distribution, progress
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline.batches import BatchPlan
+from pipelines.shared.training import progress, schedule
+from pipelines.shared.training import strategy as strategies
+from pipelines.shared.training.checkpoints import Checkpoints, paths
 
 
 class Diverged(UserError):
     """The loss of a training became NaN."""
 
 
-class Training:
+class Trainer:
     """A network in training: its average, optimizer, checkpoints and logs.
 
-    Runs on any `tf.distribute` strategy. Of several workers, which share `workdir`, the
-    chief validates and writes; what the others write goes to a temporary directory.
+    Runs on any `tf.distribute` strategy. Several workers share `workdir`: the chief
+    validates and writes; what the others write goes to a temporary directory.
 
     The state that is saved (weights, their average, the best average so far and its
     score, optimizer, step, dropout) and the randomness keyed by the step make a resumed
-    run the same run.
+    run the same run. It is the average of the weights that is validated and kept.
 
     Args:
-        build_network: Function without arguments that returns the Keras model.
-        losses: Function `(network, batch) -> [b]`, the loss of each example.
-        datasets: Function `(first_step, last_step)` to a function of a
-            `tf.distribute.InputContext` to a `tf.data.Dataset` of batches.
-        validate: Function `network -> float`, smaller is better.
-        workdir: Directory for checkpoints and TensorBoard logs.
+        task: `experiment.Task`: the network, its losses, batches and validation.
+        config: `TrainingConfig`. XLA compiles the whole step where `jit_compile` says
+            so, but never for several replicas, where it fails.
         strategy: A `tf.distribute.Strategy`.
-        steps: Number of steps.
-        batch_size: Examples of a step, over all replicas.
-        learning_rate: The highest; warmed up linearly.
-        schedule: What follows: "cosine", down to 0, or "constant".
-        warmup_steps: Steps until it is reached.
-        averaging: Decay of the exponential average of the weights, 0 for none. It is
-            the average that is validated and kept.
-        weight_decay: Each step takes this share, times the rate, off the weights
-            (Loshchilov and Hutter 2019); biases and norms are spared.
-        validate_every: Steps between validations.
-        checkpoint_every: Steps between checkpoints of the state.
-        jit_compile: Whether XLA compiles the whole step; never done for several
-            replicas, where it fails.
-        observe: Function `(network, step)` that is called with the average at the steps
-            1, 3, 10, 30, 100, ... and the last.
+        workdir: Directory for checkpoints and TensorBoard logs.
     """
 
-    def __init__(
-        self,
-        build_network,
-        losses,
-        datasets,
-        validate,
-        *,
-        workdir,
-        strategy,
-        steps,
-        batch_size,
-        learning_rate,
-        schedule="cosine",
-        warmup_steps=100,
-        averaging=0.99,
-        weight_decay=0.0,
-        validate_every=500,
-        checkpoint_every=250,
-        jit_compile=True,
-        observe=None,
-    ):
-        self._losses = losses
-        self._datasets = datasets
-        self._validate = validate
-        self._observe = observe
+    def __init__(self, task, config, strategy, workdir):
+        self._task = task
+        self._config = config
         self._strategy = strategy
-        self._steps = steps
-        self._batch_size = batch_size
-        self._averaging = averaging
-        self._validate_every = validate_every
-        self._checkpoint_every = checkpoint_every
-        self._is_chief = strategy.extended.should_checkpoint
+        self._is_chief = strategies.is_chief(strategy)
         self._workdir = workdir
         own = workdir
         if not self._is_chief:
@@ -94,35 +51,42 @@ class Training:
             self._temporary = tempfile.TemporaryDirectory()
             own = self._temporary.name
         self._logs = os.path.join(own, "logs")
-        warmup_steps = min(warmup_steps, steps // 10)
-        self._schedule = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            max(steps - warmup_steps, 1),
-            # The share of the highest rate that is left at the end.
-            alpha=1.0 if schedule == "constant" else 0.0,
-            warmup_target=learning_rate,
-            warmup_steps=warmup_steps,
-        )
+        self._schedule = schedule.learning_rate(config)
         with strategy.scope():
-            self.network = build_network()
-            self.average = keras.models.clone_model(self.network)
-            self.average.set_weights(self.network.get_weights())
-            self.best = keras.models.clone_model(self.network)
-            self._optimizer = keras.optimizers.Adam(
-                self._schedule, weight_decay=weight_decay or None
-            )
-            self._optimizer.exclude_from_weight_decay(
-                var_names=["bias", "gamma", "beta"]
-            )
-            self._optimizer.build(self.network.trainable_variables)
-            self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-            self._best_score = tf.Variable(float("inf"), trainable=False)
-            self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        # The state of dropout, which Keras does not count among the weights. Where there
-        # is none it has no entry: earlier checkpoints have none.
+            self._make_variables()
+        self._last_states = Checkpoints(self._state(), os.path.join(own, "checkpoints"))
+        self._best_weights = Checkpoints(
+            tf.train.Checkpoint(network=self.best), os.path.join(own, "best")
+        )
+        on_one_device = strategy.num_replicas_in_sync == 1
+        self._jit_compile = config.jit_compile == "step" and on_one_device
+        self._train_step = tf.function(
+            self._distributed_step, jit_compile=self._jit_compile, autograph=False
+        )
+
+    def _make_variables(self):
+        """Makes the networks, the optimizer and the counters, in the strategy's scope."""
+        self.network = self._task.build_network()
+        self.average = keras.models.clone_model(self.network)
+        self.average.set_weights(self.network.get_weights())
+        self.best = keras.models.clone_model(self.network)
+        # Decoupled weight decay (Loshchilov and Hutter 2019); biases and norms are spared.
+        self._optimizer = keras.optimizers.Adam(
+            self._schedule, weight_decay=self._config.weight_decay or None
+        )
+        self._optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self._optimizer.build(self.network.trainable_variables)
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._best_score = tf.Variable(float("inf"), trainable=False)
+        self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    def _state(self):
+        """The `tf.train.Checkpoint` of all that makes a resumed run the same run."""
+        # Keras does not count the state of dropout among the weights. A network without
+        # dropout has no entry for it, as in checkpoints of before.
         weights = {id(variable) for variable in self.network.weights}
         seeds = [v.value for v in self.network.variables if id(v) not in weights]
-        state = tf.train.Checkpoint(
+        return tf.train.Checkpoint(
             **({"seeds": seeds} if seeds else {}),
             network=self.network,
             average=self.average,
@@ -131,15 +95,6 @@ class Training:
             best=self.best,
             best_score=self._best_score,
             seconds=self._seconds,
-        )
-        best = tf.train.Checkpoint(network=self.best)
-        manager = lambda checkpoint, name: _manager(checkpoint, os.path.join(own, name))
-        self._last_states = manager(state, "checkpoints")
-        self._best_weights = manager(best, "best")
-        on_one_device = strategy.num_replicas_in_sync == 1
-        self._jit_compile = jit_compile and on_one_device
-        self._train_step = tf.function(
-            self._distributed_step, jit_compile=self._jit_compile, autograph=False
         )
 
     @property
@@ -162,7 +117,7 @@ class Training:
         first = int(self._step.numpy())
         if first:
             print(f"resumed at step {first}", file=sys.stderr)
-        if first < self._steps:
+        if first < self._config.steps:
             self._train(first)
         return self.best
 
@@ -178,11 +133,7 @@ class Training:
             Dict: `input` makes a batch; `network` does its forward and backward pass;
             `step` trains on a batch that is there; `training` does `input` and `step`.
         """
-        dataset = lambda: iter(
-            self._strategy.distribute_datasets_from_function(
-                self._datasets(0, 1_000_000)
-            )
-        )
+        dataset = lambda: iter(self._batches(0, 1_000_000))
         # Of their own: what one prepares ahead is not what the other waits for.
         alone, feeding = dataset(), dataset()
         batch = next(alone)
@@ -204,18 +155,17 @@ class Training:
         }
 
     def _train(self, first):
-        dataset = self._strategy.distribute_datasets_from_function(
-            self._datasets(first, self._steps)
-        )
+        dataset = self._batches(first, self._config.steps)
         writer = tf.summary.create_file_writer(self._logs)
         started, before = time.monotonic(), self.seconds
-        with writer.as_default(), progress.Bar(first, self._steps) as bar:
+        with writer.as_default(), progress.Bar(first, self._config.steps) as bar:
             batches = iter(dataset)
-            for step in range(first + 1, self._steps + 1):
+            milestones = schedule.milestones(self._config.steps)
+            for step in range(first + 1, self._config.steps + 1):
                 loss = self._train_step(next(batches))
-                last, news = step == self._steps, {}
-                validates = step % self._validate_every == 0 or last
-                saves = validates or step % self._checkpoint_every == 0
+                last, news = step == self._config.steps, {}
+                validates = step % self._config.validate_every == 0 or last
+                saves = validates or step % self._config.checkpoint_every == 0
                 # Before a checkpoint too: NaN must not replace what is good.
                 if step % 50 == 0 or saves:
                     news["loss"] = float(loss.numpy())
@@ -225,26 +175,31 @@ class Training:
                             "--learning_rate or a larger --temperature."
                         )
                     tf.summary.scalar("learning_rate", self._schedule(step), step)
-                observes = last or f"{step}".rstrip("0") in ("1", "3")
-                if self._observe and self._is_chief and observes:
-                    self._observe(self.average, step)
+                if self._is_chief and step in milestones:
+                    self._task.observe(self.average, step, self._workdir)
                 if validates:
                     news["validation"] = self._keep_if_best(step)
                 if saves:
                     self._step.assign(step)
                     self._seconds.assign(before + time.monotonic() - started)
-                    _save(self._last_states, step)
+                    self._last_states.save(step)
                 for name, value in news.items():
                     tf.summary.scalar(name, value, step)
                 if news:
                     bar.show(step, **news)
+
+    def _batches(self, first, last):
+        plan = BatchPlan.from_config(self._config, first, last)
+        return self._strategy.distribute_datasets_from_function(
+            lambda context: self._task.batches(plan, context)
+        )
 
     def _distributed_step(self, batch):
         per_replica = self._strategy.run(self._replica_step, args=(batch,))
         loss = self._strategy.reduce("SUM", per_replica, axis=None)
         # Early on the average forgets faster, or it would hold the initial weights.
         step = tf.cast(self._optimizer.iterations.value, tf.float32)
-        decay = tf.minimum(self._averaging, (1 + step) / (10 + step))
+        decay = tf.minimum(self._config.averaging, (1 + step) / (10 + step))
         for mean, weight in zip(
             self.average.weights, self.network.weights, strict=True
         ):
@@ -255,7 +210,10 @@ class Training:
     def _replica_step(self, batch):
         with tf.GradientTape() as tape:
             # The gradients of the replicas are summed.
-            loss = tf.reduce_sum(self._losses(self.network, batch)) / self._batch_size
+            loss = (
+                tf.reduce_sum(self._task.losses(self.network, batch))
+                / self._config.batch_size
+            )
         variables = [v.value for v in self.network.trainable_variables]
         gradients = tape.gradient(loss, variables)
         self._optimizer.apply(gradients, self.network.trainable_variables)
@@ -263,13 +221,14 @@ class Training:
 
     def _keep_if_best(self, step):
         # One measures for all: they have to agree on what is best.
-        score = self._validate(self.average) if self._is_chief else math.nan
-        score = float(distribution.everyones(self._strategy, score)[0])
-        # Of equals the later, which has been trained for longer; as it is kept, rounded.
+        score = self._task.validate(self.average) if self._is_chief else math.nan
+        score = float(strategies.gather_from_processes(self._strategy, score)[0])
+        # On a tie keep the later weights. Compare in float32, the precision that the best
+        # score is stored in.
         if np.float32(score) <= self.best_score:
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
-            _save(self._best_weights, step)
+            self._best_weights.save(step)
         return score
 
     def _restore(self):
@@ -277,8 +236,7 @@ class Training:
         found = checkpoints(self._workdir)
         for path in reversed(found):
             try:
-                status = self._last_states.checkpoint.restore(path)
-                status.assert_existing_objects_matched()
+                self._last_states.restore(path)
                 break
             # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
             except Exception as error:  # noqa: BLE001
@@ -290,7 +248,7 @@ class Training:
                     "None of the checkpoints can be read. Start again with another "
                     f"--workdir. Received: {os.path.dirname(found[-1])}"
                 )
-        distribution.check_same(
+        strategies.check_same(
             self._strategy,
             f"{self._step.numpy()}",
             "The workers do not see the same checkpoints: --workdir has to be on a file "
@@ -299,32 +257,5 @@ class Training:
 
 
 def checkpoints(workdir):
-    """The checkpoints of a training, oldest first: paths without an extension.
-
-    By the steps in their names: neither clocks nor the list that TensorFlow keeps in
-    a file beside them matter. The index is what is written last.
-    """
-    found = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "ckpt-*.index"))
-    paths = [path.removesuffix(".index") for path in found]
-    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
-
-
-def _manager(checkpoint, folder):
-    try:
-        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
-    except ValueError:
-        # Its list of checkpoints is spoiled; the names of the files say as much.
-        os.remove(os.path.join(folder, "checkpoint"))
-        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
-
-
-def _save(manager, step):
-    try:
-        manager.save(checkpoint_number=step)
-    except tf.errors.OpError as error:
-        # Without the names of graph nodes around it.
-        reason = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", error.message.splitlines()[0])
-        raise UserError(
-            f"The checkpoint of step {step} cannot be written; the one before is kept, "
-            f"for --resume. {reason}"
-        ) from error
+    """The checkpoints of a training, oldest first: paths without an extension."""
+    return paths(os.path.join(workdir, "checkpoints"))

@@ -1,0 +1,1 @@
+"""Digits assembled from the pieces of other digits."""

@@ -1,0 +1,1 @@
+"""How far the entropic penalty is from optimal."""

@@ -1,0 +1,1 @@
+"""What the programs share. Nothing in here is a program."""

@@ -1,0 +1,1 @@
+"""Batches of any training: seeds, order, tf.data service."""

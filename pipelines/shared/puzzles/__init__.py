@@ -1,0 +1,1 @@
+"""Jigsaw puzzles of images: cutting, augmentation, batches, and their settings."""

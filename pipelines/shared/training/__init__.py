@@ -1,0 +1,1 @@
+"""Trainings of any experiment: settings, loop, run directory, results."""

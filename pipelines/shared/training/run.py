@@ -1,0 +1,63 @@
+"""A whole run of an experiment: train, measure, report, export."""
+
+import sys
+
+import tensorflow as tf
+
+from pipelines.shared.errors import UserError
+from pipelines.shared.training import export, run_directory, strategy
+from pipelines.shared.training.trainer import Trainer
+
+
+def run(make_experiment, config, prepare=None):
+    """Trains an experiment, or goes on with the run in its directory, and reports.
+
+    Args:
+        make_experiment: Function of the settings to an `Experiment`.
+        config: `Options` with the settings of a `TrainingConfig`.
+        prepare: Function of the experiment that is called by the chief once the run
+            directory stands, before the training.
+
+    Raises:
+        UserError: If something that the user can mend is wrong.
+    """
+    # Before anything else: TensorFlow joins other workers only then.
+    joined = strategy.join(config)
+    try:
+        experiment = make_experiment(config)
+        train(experiment, joined, prepare)
+        strategy.finish(joined)
+    except tf.errors.OpError as error:
+        if _is_cluster(joined) and strategy.lost_worker(error):
+            raise UserError(
+                "Another worker ended: start all of them again with --resume."
+            ) from error
+        raise
+
+
+def train(experiment, joined, prepare=None):
+    """As `run`, of an experiment on a strategy that is there already."""
+    text = experiment.describe()
+    if text:
+        print(text, file=sys.stderr)
+    workdir = run_directory.start(
+        experiment.config,
+        experiment.default_workdir(),
+        experiment.identity(),
+        joined,
+    )
+    is_chief = strategy.is_chief(joined)
+    if prepare is not None and is_chief:
+        prepare(experiment)
+    trainer = Trainer(experiment, experiment.training, joined, workdir)
+    network = trainer.run()
+    if not is_chief:
+        return
+    network = export.keep_network(network, workdir, experiment.training.distribute)
+    experiment.report(network, workdir, trainer.seconds)
+    if experiment.training.export:
+        print(f"SavedModel: {experiment.export(network, workdir)}")
+
+
+def _is_cluster(joined):
+    return isinstance(joined, tf.distribute.MultiWorkerMirroredStrategy)

@@ -1,0 +1,1 @@
+"""Scrambled images put back by an exported solver."""

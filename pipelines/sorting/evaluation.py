@@ -1,0 +1,90 @@
+"""Measuring sorted lists, by index and by content."""
+
+import numpy as np
+import tensorflow as tf
+
+import sinkhorn_tf as st
+
+
+class Evaluator:
+    """Measures a network that sorts, with hard permutations and no noise.
+
+    Its matching is compiled once, however often the network is validated.
+
+    Args:
+        logits: Function of float32 values `[B, N]` to logits `[B, N, N]`.
+    """
+
+    def __init__(self, logits):
+        self._match = tf.function(
+            lambda values: st.matching(logits(values)),
+            jit_compile=True,
+            autograph=False,
+        )
+
+    def scores(self, held_out, batch_size=100):
+        """The scores of lists.
+
+        By content a number is wrong if another one than the sorted list's stands in its
+        place: equal numbers may come in any order.
+
+        Args:
+            held_out: A batch of lists, see `shared.lists`.
+            batch_size: Lists at a time.
+
+        Returns:
+            Dict with the scores of an interval in `metrics.json`.
+        """
+        return _scores(self._match, held_out, batch_size)
+
+
+def _scores(match, held_out, batch_size):
+    sums, ties = {}, 0
+    count = len(held_out["values"])
+    for start in range(0, count, batch_size):
+        values, ordered = (
+            held_out[k][start : start + batch_size] for k in ("values", "sorted")
+        )
+        found = match(values)
+        true = st.permutations.inverse(tf.argsort(values, axis=1, stable=True))
+        wrong = st.permutations.apply(found, values) != ordered
+        parts = {
+            "proportion_wrong": st.metrics.proportion_wrong(true, found),
+            "proportion_any_wrong": st.metrics.proportion_any_wrong(true, found),
+            "kendall_tau": st.metrics.kendall_tau(true, found),
+            "content/proportion_wrong": tf.reduce_mean(tf.cast(wrong, tf.float32), 1),
+            "content/proportion_any_wrong": tf.reduce_any(wrong, axis=1),
+            "ties": tf.reduce_any(ordered[:, 1:] == ordered[:, :-1], axis=1),
+        }
+        for name, part in parts.items():
+            sums[name] = sums.get(name, 0.0) + part.numpy().sum(dtype=np.float64)
+    means = {name: float(total / count) for name, total in sums.items()}
+    by_content = {
+        name: means.pop(f"content/{name}")
+        for name in ("proportion_wrong", "proportion_any_wrong")
+    }
+    ties = round(means.pop("ties") * count)
+    return {
+        **means,
+        "by_content": by_content,
+        "n_examples": count,
+        "n_examples_with_ties": ties,
+    }
+
+
+def table(intervals):
+    """The scores of `Evaluator.scores` by interval, as lines of text."""
+    heads = ("P.W.", "P.A.W.", "by index", "by index", "Kendall tau", "with ties")
+    lines = [f"{'':12}" + "".join(f"{head:>12}" for head in heads)]
+    for name, found in intervals.items():
+        content = found["by_content"]
+        numbers = (
+            content["proportion_wrong"],
+            content["proportion_any_wrong"],
+            found["proportion_wrong"],
+            found["proportion_any_wrong"],
+            found["kendall_tau"],
+        )
+        cells = "".join(f"{number:12.4f}" for number in numbers)
+        lines.append(f"{name:12}{cells}{found['n_examples_with_ties']:12}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Time and memory of training as images, N, batch and workers grow."""
