@@ -184,18 +184,12 @@ def define_flags(options, flag_values, module_name=None):
         elif kind is bool:
             flag = flags.BooleanFlag(name, default, properties.help)
         else:
-            parser, serializer = {
-                int: lambda: (
-                    flags.IntegerParser(**bounds),
-                    flags.ArgumentSerializer(),
-                ),
-                float: lambda: (
-                    flags.FloatParser(**bounds),
-                    flags.ArgumentSerializer(),
-                ),
-                str: lambda: (flags.ArgumentParser(), flags.ArgumentSerializer()),
-                list: lambda: (flags.ListParser(), flags.ListSerializer(",")),
-            }[kind]()
+            parser = _parser(kind, properties)
+            serializer = (
+                flags.ListSerializer(",")
+                if kind is list
+                else flags.ArgumentSerializer()
+            )
             flag = flags.Flag(parser, serializer, name, default, properties.help)
         flags.DEFINE_flag(flag, flag_values, module_name=module_name)
         if module_name is not None:

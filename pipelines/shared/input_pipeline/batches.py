@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.shared.errors import UserError
-from pipelines.shared.input_pipeline import seeds, service
+from pipelines.shared.input_pipeline import seeds
+from pipelines.shared.input_pipeline.service import Service, in_order, lookup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +25,14 @@ class BatchPlan:
     first_step: int
     last_step: int
     seed: int
-    service: service.Service | None = None
+    service: Service | None = None
 
     @classmethod
     def from_config(cls, config, first_step, last_step):
         """The plan of a `TrainingConfig` for a range of steps."""
         served_by = None
         if config.data_service is not None:
-            served_by = service.Service(config.data_service, config.startup_timeout)
+            served_by = Service(config.data_service, config.startup_timeout)
         return cls(config.batch_size, first_step, last_step, config.seed, served_by)
 
 
@@ -52,7 +53,7 @@ def batches_from(examples, make, plan, context):
         parts = replica_batches(examples, plan, context)
         return parts.map(make, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     positions = replica_positions(context, plan.batch_size)
-    take = service.lookup(examples)
+    take = lookup(examples)
 
     def elements(first, last):
         part = dataclasses.replace(plan, first_step=first, last_step=last)
@@ -65,7 +66,7 @@ def batches_from(examples, make, plan, context):
             tf.data.AUTOTUNE,
         )
 
-    return service.in_order(elements, positions, plan)
+    return in_order(elements, positions, plan)
 
 
 def replica_batches(examples, plan, context):
