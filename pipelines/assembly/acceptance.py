@@ -3,12 +3,39 @@
 import functools
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines import puzzles
-from pipelines.judge import judged
+from pipelines.assembly.judge import classify
+from pipelines.shared.puzzles import cutting
+
+
+def assembler(network, decode, temperature, n_iters):
+    """A Keras model from `[pieces, digit]` to scores and to soft permutations.
+
+    Hard assembly matches the scores, by `decode`. "logits": those of the network.
+    "soft": how well a piece fits what all pieces make softly at a place. Their matching
+    is the hard reconstruction that is nearest to the soft one.
+
+    Args:
+        network: An `assembly_network`.
+        decode: "logits" or "soft".
+        temperature, n_iters: Of the soft permutations.
+    """
+    pieces, digit = (
+        keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in network.inputs
+    )
+    logits = network([pieces, digit])
+    plan = st.SinkhornLayer(temperature, n_iters)(logits)
+    if decode == "logits":
+        return keras.Model([pieces, digit], [logits, plan])
+    _, n, *shape = pieces.shape
+    flat = keras.ops.reshape(pieces, (-1, n, math.prod(shape)))
+    made = keras.ops.matmul(keras.ops.swapaxes(plan, 1, 2), flat)
+    fit = keras.ops.matmul(flat, keras.ops.swapaxes(made, 1, 2))
+    return keras.Model([pieces, digit], [fit, plan])
 
 
 def reconstructions(assembler, pieces, digit):
@@ -29,19 +56,19 @@ def reconstructions(assembler, pieces, digit):
     hard = st.permutations.apply(perm, pieces)
     grid = math.isqrt(pieces.shape[1])
     return {
-        "hard": puzzles.join(hard, grid),
-        "soft": puzzles.join(st.Restore()([plan, pieces]), grid),
+        "hard": cutting.join(hard, grid),
+        "soft": cutting.join(st.Restore()([plan, pieces]), grid),
     }
 
 
-def evaluate(reconstruct, judge, held_out, labels, n_labels):
+def measure(reconstruct, judge, held_out, labels, n_labels):
     """Assembles every image of a split as every label, and has it judged.
 
     Args:
         reconstruct: Function of pieces `[B, N, h, w, C]` and the wanted labels, int32
             `[B]`, to a dict of `hard` and `soft` images.
-        judge: See `pipelines.judge`.
-        held_out: Iterable of batches of puzzles, see `pipelines.puzzles`.
+        judge: See `assembly.judge`.
+        held_out: Iterable of batches of puzzles, see `shared.puzzles.cutting`.
         labels: int array `[M]`, of the images of these puzzles.
         n_labels: K, the number of labels.
 
@@ -58,18 +85,18 @@ def evaluate(reconstruct, judge, held_out, labels, n_labels):
     @functools.partial(tf.function, autograph=False, reduce_retracing=True)
     def accepted(pieces, wanted):
         made = reconstruct(pieces, wanted)
-        return {name: judged(judge, image) == wanted for name, image in made.items()}
+        return {name: classify(judge, image) == wanted for name, image in made.items()}
 
     parts = {}
     for batch in held_out:
         pieces = batch["pieces"]
-        image = lambda x: puzzles.join(x, math.isqrt(x.shape[1]))
+        image = lambda x: cutting.join(x, math.isqrt(x.shape[1]))
         found = [
             accepted(pieces, tf.fill([len(pieces)], digit)) for digit in range(n_labels)
         ]
         here = {name: tf.stack([x[name] for x in found], 1) for name in found[0]}
-        here["scrambled"] = judged(judge, image(pieces))
-        here["original"] = judged(judge, image(batch["target"]))
+        here["scrambled"] = classify(judge, image(pieces))
+        here["original"] = classify(judge, image(batch["target"]))
         for name, values in here.items():
             parts.setdefault(name, []).append(values.numpy())
     found = {name: np.concatenate(values) for name, values in parts.items()}

@@ -5,6 +5,7 @@ It is trained on whole images alone, takes no part in any other training, and is
 a directory of its own, where every later run finds it.
 """
 
+import dataclasses
 import fcntl
 import math
 import os
@@ -15,8 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import batches, files, networks, runs, training
-from pipelines.errors import UserError
+from pipelines.assembly.images import load_labelled
+from pipelines.shared import datasets, files, options
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline import batches
+from pipelines.shared.options import Options, option
+from pipelines.shared.training import export, metrics_file, run, run_directory, trainer
+from pipelines.shared.training.config import TrainingConfig
+from pipelines.shared.training.experiment import FunctionTask
 
 SIDE = 28
 
@@ -44,7 +51,7 @@ def network(channels, n_labels):
     )
 
 
-def judged(judge, images):
+def classify(judge, images):
     """The labels that a judge gives: int32 `[B]`.
 
     Args:
@@ -56,78 +63,97 @@ def judged(judge, images):
     return tf.argmax(judge(images, training=False), axis=1, output_type=tf.int32)
 
 
-def obtained(workdir, source, load, steps):
+@dataclasses.dataclass(frozen=True)
+class JudgeConfig(Options):
+    """What tells one judge from another."""
+
+    workdir: str | None = option(None, "Directory of the judge.", is_recorded=False)
+    resume: bool = option(False, "Go on with its training.", is_recorded=False)
+    dataset: str = option("mnist", "The digits that it knows.")
+    judge_steps: int | None = option(
+        None, "Steps of its training.", lower=1, may_change=True
+    )
+    seed: int = option(_SEED, "Seed of its training.", lower=0)
+
+
+def load_or_train_judge(workdir, images, steps=None):
     """The judge in `workdir`, trained first, or to its end, if it has to be.
 
     Args:
         workdir: Its directory.
-        source: The `datasets.Source` whose digits it knows.
-        load: Function of a role to `datasets.Images` of 28 pixels a side.
+        images: `ImagesConfig`, for the digits that it knows.
         steps: Steps of training, or None for six epochs, at least 400.
 
     Returns:
-        The network, and its metrics: `accuracy` on the test split, `n_examples`.
+        The network, and its scores: `accuracy` on the test split, `n_examples`.
 
     Raises:
         UserError: If what is there is no judge of these images, or one of other steps.
     """
+    source = datasets.source(images.dataset)
     path = os.path.join(workdir, "network.keras")
     if not os.path.exists(path):
         print(f"{workdir} has no judge yet: trained, or waited for", file=sys.stderr)
-        runs.make_directory(workdir)
+        run_directory.make(workdir)
         # Of several runs that need it one trains it, the others wait for it.
         with open(os.path.join(workdir, ".lock"), "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(path):
-                _train(workdir, source, load, steps)
-    scores = runs.read_json(os.path.join(workdir, "metrics.json"))
-    judge, values = networks.load(workdir), scores.get("flags", {})
-    if judge.name != "judge" or values.get("dataset") != source.name:
+                _train(workdir, source, images, steps)
+    scores = files.read_json(os.path.join(workdir, "metrics.json"))
+    judge, settings = export.load_network(workdir), scores.get("flags", {})
+    if judge.name != "judge" or settings.get("dataset") != source.name:
         raise UserError(f"Not a judge of {source.name}. Received: --judge={workdir}")
-    if steps not in (None, values["judge_steps"]):
+    if steps not in (None, settings["judge_steps"]):
         raise UserError(
-            f"The judge in {workdir} was trained for {values['judge_steps']} steps; for "
-            f"another one give another --judge. Received: --judge_steps={steps}"
+            f"The judge in {workdir} was trained for {settings['judge_steps']} steps; "
+            f"for another one give another --judge. Received: --judge_steps={steps}"
         )
     return judge, {name: scores[name] for name in ("accuracy", "n_examples")}
 
 
-def _train(workdir, source, load, steps):
-    images = load("train")
-    steps = steps or max(math.ceil(6 * len(images.images) / _BATCH), 400)
-    values = {
-        "workdir": workdir,
-        "resume": bool(training.checkpoints(workdir)),
-        "dataset": source.name,
-        "judge_steps": steps,
-        "seed": _SEED,
-    }
-    runs.start(values, workdir)
-    held_out = load("validation")
-    trainer = training.Training(
-        lambda: network(source.channels, source.n_labels),
-        _losses,
-        _examples(images),
-        lambda judge: 1 - _accuracy(judge, held_out),
+def _train(workdir, source, images, steps):
+    load = lambda split: load_labelled(images, split, SIDE)
+    fitted_on = load("train")
+    steps = steps or max(math.ceil(6 * len(fitted_on.images) / _BATCH), 400)
+    config = JudgeConfig(
         workdir=workdir,
-        strategy=tf.distribute.get_strategy(),
-        steps=steps,
-        batch_size=_BATCH,
-        learning_rate=1e-3,
-        # A compiled convolution is slower on a CPU.
-        jit_compile=False,
+        resume=bool(trainer.checkpoints(workdir)),
+        dataset=source.name,
+        judge_steps=steps,
     )
-    judge = trainer.run()
+    run.seed_everything(config)
+    run_directory.start(config, workdir)
+    held_out = load("validation")
+    training = trainer.Trainer(
+        FunctionTask(
+            lambda: network(source.channels, source.n_labels),
+            _losses,
+            _examples(fitted_on),
+            lambda judge: 1 - _accuracy(judge, held_out),
+        ),
+        TrainingConfig(
+            steps=steps,
+            batch_size=_BATCH,
+            learning_rate=1e-3,
+            seed=_SEED,
+            # A compiled convolution is slower on a CPU.
+            jit_compile="none",
+        ),
+        tf.distribute.get_strategy(),
+        workdir,
+    )
+    judge = training.run()
     test, started = load("test"), time.monotonic()
     scores = {"accuracy": _accuracy(judge, test), "n_examples": len(test.images)}
-    runs.write_metrics(
+    metrics_file.write_metrics(
         os.path.join(workdir, "metrics.json"),
         scores,
-        values,
+        options.recorded(config),
         time.monotonic() - started,
-        trainer.seconds,
+        training.seconds,
     )
-    # Last: where it is, all is.
+    # Last: where the network is, all is.
     files.write_whole(os.path.join(workdir, "network.keras"), judge.save)
 
 
@@ -138,7 +164,7 @@ def _losses(judge, batch):
 
 
 def _examples(images):
-    """Function `(first_step, last_step)` to the datasets of a training."""
+    """Function `(plan, context)` to the batches of a training."""
     # Where batches are made.
     with tf.device("CPU"):
         pixels, labels = tf.constant(images.images), tf.constant(images.labels)
@@ -147,14 +173,8 @@ def _examples(images):
         image = tf.image.convert_image_dtype(tf.gather(pixels, index), tf.float32)
         return {"image": image, "label": tf.gather(labels, index)}
 
-    return lambda first, last: batches.made_of(
-        np.arange(len(images.labels)),
-        example,
-        batch_size=_BATCH,
-        first_step=first,
-        last_step=last,
-        seed=_SEED,
-    )
+    index = np.arange(len(images.labels))
+    return lambda plan, context: batches.batches_from(index, example, plan, context)
 
 
 def _accuracy(judge, images, batch_size=500):
@@ -162,5 +182,5 @@ def _accuracy(judge, images, batch_size=500):
     for start in range(0, len(images.images), batch_size):
         part = slice(start, start + batch_size)
         image = tf.image.convert_image_dtype(images.images[part], tf.float32)
-        right += int(np.sum(judged(judge, image).numpy() == images.labels[part]))
+        right += int(np.sum(classify(judge, image).numpy() == images.labels[part]))
     return right / len(images.labels)

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines import batches, puzzles, seeds
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline import batches, seeds
+from pipelines.shared.puzzles import cutting
 
 
 class Pairs:
@@ -22,8 +23,8 @@ class Pairs:
         images: uint8 array `[M, S, S, C]`.
         labels: int array `[M]`, from 0 on.
         grid: Pieces along a side.
-        candidates: 0: every image is to be made of its own pieces, the recipe of SN
-            section 4.3. Else an image is also to be made into the other labels: into
+        candidates: 0: every image is to be made of its own pieces, the recipe of Mena et al.
+            2018, section 4.3. Else an image is also to be made into the other labels: into
             the one of this many random images with that label whose pieces are most
             like its own.
         bold: How many copies of each image in ever bolder strokes may also be
@@ -54,37 +55,31 @@ class Pairs:
             self._by_label = tf.constant(np.argsort(labels, kind="stable"))
             self._pixels = tf.constant(images)
 
-    def training(self, *, batch_size, first_step, last_step, seed, served_by=None):
+    def training(self, plan, context):
         """Pairs, one global batch for each step, keyed by the seed and the step.
 
         Args:
-            batch_size, first_step, last_step, seed, served_by: As of `batches.made_of`.
+            plan: `batches.BatchPlan`.
+            context: The `tf.distribute.InputContext` of the input pipeline.
 
         Returns:
-            Function of a `tf.distribute.InputContext` to a `tf.data.Dataset` of the
-            pairs of one replica, with the entries `step` and `position` of `batches`.
+            A `tf.data.Dataset` of the pairs of one replica, with the entries `step` and
+            `position` of `batches`.
         """
 
-        def pairs(step, position, index):
-            found = self._pairs(
+        def make_pairs(step, position, index):
+            pairs = self._pairs(
                 tf.gather(self._pixels, index),
                 tf.gather(self._labels, index),
                 self._contents if self._contents is None else self._taken(index),
                 position,
-                batch_size,
-                lambda purpose: seeds.stream(seed, purpose, step),
+                plan.batch_size,
+                lambda purpose: seeds.stream(plan.seed, purpose, step),
             )
-            return {**found, "step": step, "position": position}
+            return {**pairs, "step": step, "position": position}
 
-        return batches.made_of(
-            np.arange(self._n_examples),
-            pairs,
-            batch_size=batch_size,
-            first_step=first_step,
-            last_step=last_step,
-            seed=seed,
-            served_by=served_by,
-        )
+        index = np.arange(self._n_examples)
+        return batches.batches_from(index, make_pairs, plan, context)
 
     def evaluation(self, images, labels):
         """Pairs of other images with these as targets, the same whatever the seed."""
@@ -102,7 +97,7 @@ class Pairs:
     def _pairs(self, images, labels, content, position, batch_size, draw):
         """Pairs of some images; drawn for the global batch, then picked."""
         perm = st.permutations.sample([batch_size], self._grid**2, draw("scramble"))
-        own = puzzles.scramble(images, tf.gather(perm, position), self._grid)
+        own = cutting.scramble(images, tf.gather(perm, position), self._grid)
         if not self._candidates:
             return {
                 "pieces": own["pieces"],
@@ -128,7 +123,7 @@ class Pairs:
         target = tf.image.convert_image_dtype(
             tf.gather(self._pixels, chosen), tf.float32
         )
-        target = puzzles.cut(target, self._grid)
+        target = cutting.cut(target, self._grid)
         same = (wanted == labels)[:, None, None, None, None]
         return {
             "pieces": own["pieces"],
@@ -177,7 +172,7 @@ def contents(images, grid):
     for start in range(0, len(images), 1000):
         part = tf.image.convert_image_dtype(images[start : start + 1000], tf.float32)
         # Colours count as their mean.
-        pieces = tf.reduce_mean(puzzles.cut(part, grid), axis=-1)
+        pieces = tf.reduce_mean(cutting.cut(part, grid), axis=-1)
         features = tf.reshape(pieces, [-1, grid**2, side * side]) @ basis
         features = tf.sort(features, axis=1)
         parts.append(tf.reshape(features, [-1, 4 * grid**2]))

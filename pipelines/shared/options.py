@@ -14,6 +14,7 @@ import dataclasses
 import math
 import types
 import typing
+from typing import ClassVar
 
 from absl import flags
 
@@ -72,7 +73,14 @@ def option(default, help, **properties):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The base of all groups of settings; checks the bounds of each."""
+    """The base of all groups of settings; checks the bounds of each.
+
+    Attributes:
+        searched: The values that a search goes over where this program differs from
+            what its settings say, by name.
+    """
+
+    searched: ClassVar[dict[str, str]] = {}
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -2,8 +2,10 @@
 
 import sys
 
+import keras
 import tensorflow as tf
 
+from pipelines.shared import options
 from pipelines.shared.errors import UserError
 from pipelines.shared.training import export, run_directory, strategy
 from pipelines.shared.training.trainer import Trainer
@@ -24,6 +26,7 @@ def run(make_experiment, config, prepare=None):
     # Before anything else: TensorFlow joins other workers only then.
     joined = strategy.join(config)
     try:
+        seed_everything(config)
         experiment = make_experiment(config)
         train(experiment, joined, prepare)
         strategy.finish(joined)
@@ -47,8 +50,11 @@ def train(experiment, joined, prepare=None):
         joined,
     )
     is_chief = strategy.is_chief(joined)
-    if prepare is not None and is_chief:
-        prepare(experiment)
+    if prepare is not None:
+        if is_chief:
+            prepare(experiment)
+        # As if nothing had been prepared.
+        seed_everything(experiment.config)
     trainer = Trainer(experiment, experiment.training, joined, workdir)
     network = trainer.run()
     if not is_chief:
@@ -57,6 +63,11 @@ def train(experiment, joined, prepare=None):
     experiment.report(network, workdir, trainer.seconds)
     if experiment.training.export:
         print(f"SavedModel: {experiment.export(network, workdir)}")
+
+
+def seed_everything(config):
+    """Seeds Python, NumPy and Keras with the seed of a training's settings."""
+    keras.utils.set_random_seed(options.values(config)["seed"])
 
 
 def _is_cluster(joined):

@@ -1,0 +1,45 @@
+"""Assembly of digits from the loose pieces of any digit (Mena et al. 2018, section 4.3).
+
+    python -m pipelines.assembly                             # embedded digits, 4x4
+    python -m pipelines.assembly --flagfile=configs/assembly_mnist.cfg
+    python -m pipelines.assembly --dataset=mnist --judge_only
+    python -m pipelines.assembly --evaluate=WORKDIR
+
+Trains a network with an output layer for each digit, has every test digit's pieces
+assembled as every digit, and a judge, a classifier that takes no part in the training,
+say which it takes for what they should be. Leaves in the run directory `metrics.json`,
+`assembly.png`, `network.keras` and the SavedModel `solver/1`.
+"""
+
+from absl import flags
+
+from pipelines.assembly.config import AssemblyConfig
+from pipelines.shared import program
+
+
+def main(config, given=frozenset()):
+    """Trains, evaluates, or trains the judge alone.
+
+    Args:
+        config: `AssemblyConfig`.
+        given: The names of the settings that the command line gave.
+    """
+    from pipelines.assembly import experiment, report
+    from pipelines.shared.training import run
+
+    if config.images.evaluate is not None:
+        return report.evaluate_run(config, given)
+    config = config.completed()
+    config.check(given)
+    if config.judge_only:
+        return report.judge_only(config)
+    return run.run(
+        experiment.AssemblyExperiment,
+        config,
+        # First, so that a judge that cannot be had is known before the training.
+        prepare=lambda made: made.load_judge(),
+    )
+
+
+if __name__ == "__main__":
+    program.run(main, AssemblyConfig(), flags.FLAGS)

@@ -1,0 +1,104 @@
+"""The settings of assembly, and what fits what."""
+
+import dataclasses
+import os
+
+from pipelines.shared.datasets.sources import SOURCES, source
+from pipelines.shared.errors import UserError
+from pipelines.shared.options import Options, option
+from pipelines.shared.puzzles.config import ImagesConfig, check_heads, check_split
+from pipelines.shared.training.config import TrainingConfig
+
+# The grid where none was given, by dataset.
+_GRIDS = {"mnist": 10, "digits": 4}
+
+
+@dataclasses.dataclass(frozen=True)
+class AssemblyConfig(Options):
+    """All settings of `python -m pipelines.assembly`."""
+
+    grid: int | None = option(
+        None,
+        "Pieces along a side (default: 10 for mnist, 4 for digits).",
+        lower=1,
+        upper=32,
+    )
+    recipe: str = option(
+        "nearest",
+        "nearest: each digit's layer also learns from other digits' pieces, to make of "
+        "them one of --candidates images of its digit, the one most like them in "
+        "content; own (the paper's): each learns to put the pieces of its own digit "
+        "back.",
+        choices=("nearest", "own"),
+    )
+    candidates: int = option(
+        300, "nearest only: images to choose among, for each digit.", lower=1
+    )
+    bold: int = option(
+        2,
+        "nearest only: bolder copies of each image, candidates, too.",
+        lower=0,
+        upper=8,
+    )
+    width: int = option(128, "Size of a piece's vector.", lower=1)
+    hidden: int = option(2, "Dense layers that see a piece alone.", lower=1)
+    depth: int = option(0, "Blocks of attention among the pieces.", lower=0)
+    heads: int = option(8, "Heads of attention.", lower=1)
+    decode: str = option(
+        "soft",
+        "What hard assembly matches: the pieces with what they make softly, or (the "
+        "paper's) the network's logits.",
+        choices=("soft", "logits"),
+    )
+    judge: str | None = option(
+        None,
+        "Directory of the judge (default: runs/judge_...).",
+        is_recorded=False,
+    )
+    judge_only: bool = option(
+        False,
+        "Only train the judge, if it is not there.",
+        is_recorded=False,
+        replaces_training=True,
+    )
+    judge_steps: int | None = option(
+        None,
+        "Steps of the judge's training (default: 6 epochs).",
+        lower=1,
+        may_change=True,
+    )
+    images: ImagesConfig = dataclasses.field(default_factory=ImagesConfig)
+    # On a CPU the whole step, with attention, takes seven times as long compiled.
+    training: TrainingConfig = dataclasses.field(
+        default_factory=lambda: TrainingConfig(
+            learning_rate=0.004, n_iters=30, noise_scale=0.0, jit_compile="operator"
+        )
+    )
+
+    def completed(self):
+        """The settings with the grid that suits the dataset where none was given."""
+        if self.grid is not None:
+            return self
+        return self.replace(grid=_GRIDS.get(source(self.images.dataset).name))
+
+    def check(self, given=frozenset()):
+        """Raises UserError where settings do not fit one another.
+
+        Args:
+            given: The names of the settings that the command line gave.
+        """
+        check_split(self.images, given)
+        if not source(self.images.dataset).n_labels:
+            known = [name for name, x in SOURCES.items() if x.n_labels]
+            raise UserError(
+                f"Assembly needs images with labels: {' or '.join(known)}. "
+                f"Received: --dataset={self.images.dataset}"
+            )
+        if self.depth:
+            check_heads(self.width, self.heads)
+
+    @property
+    def judge_directory(self):
+        """Where the judge of the dataset is kept."""
+        name = source(self.images.dataset).file_name
+        return self.judge or os.path.join("runs", f"judge_{name}")

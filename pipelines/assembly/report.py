@@ -1,0 +1,120 @@
+"""What a finished run on assembly leaves: scores, a picture, and words."""
+
+import functools
+import math
+import os
+import time
+
+from pipelines.assembly import acceptance, figures, judge
+from pipelines.assembly.images import load_labelled
+from pipelines.shared import datasets, options
+from pipelines.shared.errors import UserError
+from pipelines.shared.files import read_json
+from pipelines.shared.puzzles import batches
+from pipelines.shared.puzzles.config import (
+    check_channels,
+    evaluation_config,
+    evaluation_suffix,
+)
+from pipelines.shared.training import export, metrics_file
+
+
+def judge_only(config):
+    """Trains the judge if it is not there, and says how good it is.
+
+    Args:
+        config: `AssemblyConfig`.
+    """
+    directory = config.judge_directory
+    _, scores = judge.load_or_train_judge(directory, config.images, config.judge_steps)
+    print(
+        f"Judge: {directory}\naccuracy {scores['accuracy']:.4f}, "
+        f"{scores['n_examples']:,} examples"
+    )
+
+
+def assembler(network, config):
+    """The model that assembles by an `AssemblyConfig`, see `acceptance.assembler`."""
+    training = config.training
+    return acceptance.assembler(
+        network, config.decode, training.last_temperature, training.n_iters
+    )
+
+
+def evaluate_run(config, given):
+    """Measures the network of a finished run on `--dataset` and `--split`.
+
+    Args:
+        config: `AssemblyConfig`.
+        given: The names of the settings that the command line gave.
+    """
+    workdir = config.images.evaluate
+    network = export.load_network(workdir)
+    if len(network.inputs) != 2 or network.inputs[1].name != "digit":
+        raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
+    earlier = read_json(os.path.join(workdir, "flags.json"))
+    config, recorded = evaluation_config(config, given, earlier, ["decode", "judge"])
+    check_channels(config.images, network)
+    config.check(given)
+    suffix = evaluation_suffix(config.images) + f"_{config.decode}"
+    known_judge = judge.load_or_train_judge(
+        config.judge_directory, config.images, config.judge_steps
+    )
+    _measure(
+        network,
+        config,
+        recorded,
+        known_judge,
+        config.images.split,
+        workdir,
+        suffix,
+    )
+
+
+def report(network, config, identity, known_judge, workdir, seconds=None):
+    """Measures, prints and draws a run that has just been trained.
+
+    Args:
+        network: The Keras model.
+        config: `AssemblyConfig`.
+        identity: Dict of what tells the run from others beside its settings.
+        known_judge: The judge and its scores, see `judge.load_or_train_judge`.
+        workdir: The run directory.
+        seconds: Seconds of the training.
+    """
+    recorded = options.recorded(config) | identity
+    _measure(network, config, recorded, known_judge, "test", workdir, "", seconds)
+
+
+def _measure(
+    network, config, recorded, known_judge, split, workdir, suffix, seconds=None
+):
+    """Writes `metrics<suffix>.json` and `assembly<suffix>.png`."""
+    _, n, side, _, _ = network.inputs[0].shape
+    grid = math.isqrt(n)
+    source = datasets.source(config.images.dataset)
+    images = load_labelled(config.images, split, grid * side)
+    held_out = batches.evaluation_puzzles(
+        images.images,
+        images.file_order,
+        grid=grid,
+        batch_size=config.images.evaluation_batch_size,
+    )
+    classifier, judge_scores = known_judge
+    reconstruct = functools.partial(
+        acceptance.reconstructions, assembler(network, config)
+    )
+    started = time.monotonic()
+    scores = acceptance.measure(
+        reconstruct, classifier, held_out, images.labels, source.n_labels
+    )
+    scores["judge"] = judge_scores
+    metrics = os.path.join(workdir, f"metrics{suffix}.json")
+    evaluated = time.monotonic() - started
+    metrics_file.write_metrics(metrics, scores, recorded, evaluated, seconds)
+    picture = os.path.join(workdir, f"assembly{suffix}.png")
+    figures.draw(reconstruct, images, grid, source.n_labels, picture)
+    print(f"\nAssembly {grid}x{grid}, {source.name} {split}")
+    print(f"judge: accuracy {judge_scores['accuracy']:.4f}")
+    print(acceptance.table(scores))
+    print(f"Metrics: {metrics}\nPicture: {picture}")

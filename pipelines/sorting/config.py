@@ -1,0 +1,46 @@
+"""The settings of sorting."""
+
+import dataclasses
+from typing import ClassVar
+
+from pipelines.shared.options import Options, option
+from pipelines.shared.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class SortingConfig(Options):
+    """All settings of `python -m pipelines.sorting`."""
+
+    n: int = option(50, "Numbers of a list.", lower=2, upper=10_000)
+    hidden: int = option(32, "Units of the hidden layer.", lower=1, search="16|32|64")
+    evaluate: str | None = option(
+        None,
+        "Only evaluate the run in this directory.",
+        may_change=True,
+        replaces_training=True,
+    )
+    precision: str = option(
+        "float64", "Of the logits in evaluation.", choices=("float32", "float64")
+    )
+    from_least: bool = option(
+        False, "Subtract each list's least number first, in evaluation."
+    )
+    training: TrainingConfig = dataclasses.field(
+        default_factory=lambda: TrainingConfig(
+            batch_size=50,
+            learning_rate=0.1,
+            warmup_steps=0,
+            averaging=0.999,
+            checkpoint_every=500,
+            n_iters=100,
+            noise_scale=0.0,
+            jit_compile="step",
+        )
+    )
+
+    # What a search goes over where sorting differs from other trainings.
+    searched: ClassVar[dict[str, str]] = {
+        "learning_rate": "0.01..1",
+        "temperature": "0.1..10",
+        "n_iters": "20|50|100|200",
+    }
