@@ -1,12 +1,12 @@
 """The heads of configs: what the row is, the paper's numbers, ours, the command."""
 
-from pipelines.lists import INTERVALS
 from pipelines.report import formats, paper, records, tables
+from pipelines.shared.lists import INTERVALS
 
 _FIRST = ("# Paper: ", "# Ours: ", "# Command: ")
 
 
-def renewed(text, row, found):
+def update_head(text, row, found):
     """The text of a config with its head's numbers made anew; all else is kept.
 
     Args:

@@ -1,16 +1,22 @@
 """Records: the metrics of the runs of a config, one for each seed, beside it."""
 
 import glob
-import json
 import os
-import subprocess
-import sys
 
-from pipelines import runs
-from pipelines.errors import UserError
+from pipelines.assembly.config import AssemblyConfig
+from pipelines.jigsaw.config import JigsawConfig
+from pipelines.shared import options
+from pipelines.shared.errors import UserError
+from pipelines.shared.files import read_json
+from pipelines.sorting.config import SortingConfig
 
 # The beginnings of rows, and the programs that make them.
 _PROGRAMS = {"sorting_n": "sorting", "jigsaw_": "jigsaw", "assembly_": "assembly"}
+_CONFIGS = {
+    "sorting": SortingConfig,
+    "jigsaw": JigsawConfig,
+    "assembly": AssemblyConfig,
+}
 
 
 def program(row):
@@ -58,28 +64,25 @@ def rows(configs):
 def read(configs, row):
     """The metrics of a row's runs, a list; empty without a record."""
     path = record_path(configs, row)
-    return runs.read_json(path, list) if os.path.exists(path) else []
+    return read_json(path, list) if os.path.exists(path) else []
 
 
-def expected_flags(configs, some):
-    """The flags that configs stand for: a dict of rows to dicts."""
-    found = {}
-    for name in set(map(program, some)):
-        of_program = [row for row in some if program(row) == name]
-        ended = subprocess.run(
-            [sys.executable, "-m", "pipelines.report.expected", configs, *of_program],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if ended.returncode:
-            reason = ended.stderr.strip().splitlines()[-1]
-            raise UserError(f"A config cannot be read. {reason}")
-        found |= json.loads(ended.stdout.splitlines()[-1])
-    return found
+def expected_config(configs, row):
+    """The settings that the config of a row stands for, complete.
+
+    Raises:
+        UserError: If the config cannot be read.
+    """
+    path = config_path(configs, row)
+    defaults = _CONFIGS[program(row)]()
+    try:
+        config, _ = options.from_arguments(defaults, [f"--flagfile={path}"])
+    except UserError as error:
+        raise UserError(f"A config cannot be read. {path}: {error}") from error
+    return config.completed()
 
 
-def gathered(configs, row, workdirs):
+def collect_runs(configs, row, workdirs):
     """The record of a row from the `metrics.json` of its run directories.
 
     Returns:
@@ -95,10 +98,13 @@ def gathered(configs, row, workdirs):
         raise UserError(
             f"There is no config of that name in {configs}. Received: --row={row}"
         )
+    config = expected_config(configs, row)
+    expected = options.values(config)
+    hidden = expected.keys() - options.recorded(config).keys()
     found, workdir_of = {}, {}
     for workdir in workdirs:
-        metrics = runs.read_json(os.path.join(workdir, "metrics.json"), dict)
-        given = runs.settings(metrics.get("flags", {}))
+        metrics = read_json(os.path.join(workdir, "metrics.json"), dict)
+        given = {k: v for k, v in metrics.get("flags", {}).items() if k not in hidden}
         if "seed" not in given or "training" not in metrics.get("seconds", {}):
             raise UserError(f"Not the metrics of a training. Received: {workdir}")
         if given["seed"] in found:
@@ -110,7 +116,6 @@ def gathered(configs, row, workdirs):
         evaluations = _evaluations(workdir) if program(row) == "jigsaw" else {}
         if evaluations:
             found[given["seed"]]["evaluations"] = evaluations
-    expected = expected_flags(configs, [row])[row]
     for seed, metrics in found.items():
         for name, value in metrics["flags"].items():
             if name != "seed" and value != expected.get(name, value):
@@ -136,7 +141,7 @@ def _evaluations(workdir):
     """
     found = {}
     for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
-        metrics = runs.read_json(path)
+        metrics = read_json(path)
         flags = metrics.get("flags", {})
         if flags.get("split") in ("test", "validation"):
             name = flags["dataset"] + " mirrored" * flags.get("mirrored", False)

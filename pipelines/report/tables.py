@@ -2,7 +2,6 @@
 
 import re
 
-from pipelines.lists import INTERVALS
 from pipelines.report import paper
 from pipelines.report.formats import (
     changes,
@@ -15,6 +14,7 @@ from pipelines.report.formats import (
     share,
     short,
 )
+from pipelines.shared.lists import INTERVALS
 
 _JIGSAW = (
     ("proportion_wrong", "P.W."),

@@ -87,6 +87,17 @@ class Options:
             if _METADATA in field.metadata:
                 check(field.name, getattr(self, field.name), field.metadata[_METADATA])
 
+    def completed(self):
+        """The settings with the values that a program chooses where none was given."""
+        return self
+
+    def check(self, given=frozenset()):
+        """Raises UserError where settings do not fit one another.
+
+        Args:
+            given: The names of the settings that the command line gave.
+        """
+
     def replace(self, **changes):
         """A copy with other values, by the names of settings, in whichever group.
 

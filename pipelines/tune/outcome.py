@@ -9,8 +9,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib import ticker
 
-from pipelines import files
-from pipelines.errors import UserError
+from pipelines.shared import files
+from pipelines.shared.errors import UserError
 
 _SHOWN = 5
 

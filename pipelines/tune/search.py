@@ -16,16 +16,11 @@ import grpc
 import keras_tuner
 import numpy as np
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
-from keras_tuner.src import config
-from keras_tuner.src.distribute import oracle_client
 
-from pipelines import files, training
-from pipelines.errors import UserError
-
-# It prints the traceback of each failed trial, whose reason is said in a line here.
-config.DEBUG = False
+from pipelines.shared import files
+from pipelines.shared.errors import UserError
+from pipelines.shared.training.trainer import Diverged
+from pipelines.tune import keras_tuner_private
 
 # As many failed trials in a row end a search.
 _FAILURES = 10
@@ -36,16 +31,16 @@ class _Oracle:
 
     Args:
         settings: List of `space.Setting`s.
-        given: The values of the first trial, a dict, or None for random ones.
+        initial: The values of the first trial, a dict, or None for random ones.
         seed: Python int.
         **options: Of the oracle.
     """
 
-    def __init__(self, settings, given, seed, **options):
+    def __init__(self, settings, initial, seed, **options):
         hyperparameters = keras_tuner.HyperParameters()
         for setting in settings:
             setting.declare(hyperparameters)
-        self._given = given
+        self._initial = initial
         super().__init__(
             objective=keras_tuner.Objective("validation", "min"),
             hyperparameters=hyperparameters,
@@ -74,8 +69,8 @@ class _Oracle:
         return super().populate_space(trial_id)
 
     def _random_values(self):
-        if self._given and not self.trials:
-            return dict(self._given)
+        if self._initial and not self.trials:
+            return dict(self._initial)
         return super()._random_values()
 
     def end_trial(self, trial):
@@ -157,26 +152,29 @@ class _Bayesian(_Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
     pass
 
 
-def oracle(kind, settings, given, *, seed, trials, factor, rungs):
+def oracle(config, settings, initial):
     """The oracle of `--tuner`.
 
     Args:
-        kind: "hyperband" or "bayesian".
-        settings, given, seed: See `_Oracle`.
-        trials: bayesian: their number, a third of which is random.
-        factor: hyperband: of the steps from one rung to the next.
-        rungs: hyperband: numbers of steps that there are.
+        config: `TuneConfig`.
+        settings: List of `space.Setting`s.
+        initial: The values of the first trial, a dict, or None for random ones.
     """
-    if kind == "hyperband":
+    seed = config.program.training.seed
+    if config.tuner == "hyperband":
         return _Hyperband(
-            settings, given, seed, max_epochs=factor ** (rungs - 1), factor=factor
+            settings,
+            initial,
+            seed,
+            max_epochs=config.factor ** (config.rungs - 1),
+            factor=config.factor,
         )
     return _Bayesian(
         settings,
-        given,
+        initial,
         seed,
-        max_trials=trials,
-        num_initial_points=max(trials // 3, 2),
+        max_trials=config.trials,
+        num_initial_points=max(config.trials // 3, 2),
     )
 
 
@@ -186,23 +184,22 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
     Args:
         oracle: See `oracle`.
         settings: List of `space.Setting`s.
-        train: Function `workdir -> float` that trains by the flags, or goes on with what
-            is in `workdir`, and returns the score, smaller is better.
-        check: Function without arguments that raises UserError where the flags of a
-            trial do not fit one another.
+        trial: `study.Trial`: called with a dict of settings and a directory it trains,
+            or goes on with what is there, and returns the score, smaller is better; its
+            `config` raises UserError where settings do not fit one another.
         workdir: Directory of the search.
         steps: Of the longest trials.
+        startup_timeout: Seconds to wait for a chief.
     """
 
-    def __init__(self, oracle, settings, train, check, *, workdir, steps):
+    def __init__(self, oracle, settings, trial, *, workdir, steps, startup_timeout):
         self._settings = settings
-        self._train = train
-        self._check = check
+        self._trial = trial
         self._workdir = workdir
         self._steps = steps
         self._most = getattr(oracle, "max_epochs", 1)
-        # How long Keras Tuner waits for a chief; it has no other way to say so.
-        oracle_client.TIMEOUT = flags.FLAGS.startup_timeout
+        keras_tuner_private.wait_for_chief(startup_timeout)
+        keras_tuner_private.hide_tracebacks()
         super().__init__(oracle, directory=workdir, project_name="search")
 
     def search(self):
@@ -245,9 +242,9 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
             flush=True,
         )
         try:
-            with flagsaver.flagsaver(**values, steps=steps):
-                score = self._train_checked(self.trial_workdir(trial))
-        except (training.Diverged, tf.errors.ResourceExhaustedError) as error:
+            changes = {**values, "steps": steps}
+            score = self._train_checked(changes, self.trial_workdir(trial))
+        except (Diverged, tf.errors.ResourceExhaustedError) as error:
             raise keras_tuner.errors.FailedTrialError(_first_line(error)) from error
         except keras_tuner.errors.FailedTrialError:
             raise
@@ -255,12 +252,12 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
             raise keras_tuner.errors.FatalError(_first_line(error)) from error
         return {"validation": score}
 
-    def _train_checked(self, workdir):
+    def _train_checked(self, changes, workdir):
         try:
-            self._check()
+            self._trial.config(changes)
         except UserError as error:
             raise keras_tuner.errors.FailedTrialError(_first_line(error)) from error
-        return self._train(workdir)
+        return self._trial(changes, workdir)
 
     def on_trial_end(self, trial):
         super().on_trial_end(trial)

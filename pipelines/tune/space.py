@@ -2,49 +2,8 @@
 
 import dataclasses
 
-from absl import flags
-
-from pipelines.errors import UserError
-
-# What is searched without --space.
-_DEFAULTS = {
-    "jigsaw": {
-        "learning_rate": "0.0003..0.03",
-        "temperature": "0.3..3",
-        "noise_scale": "0..1",
-        "n_iters": "5|10|20|50",
-        "filters": "32|64|128",
-        "kernel_size": "3|5|7|9",
-        "width": "32|64|128",
-    },
-    "sorting": {
-        "learning_rate": "0.01..1",
-        "temperature": "0.1..10",
-        "noise_scale": "0..1",
-        "n_iters": "20|50|100|200",
-        "hidden": "16|32|64",
-    },
-}
-# What else may be asked for, with a range: nothing that makes the task an easier one.
-_MORE = {
-    "averaging",
-    "batch_size",
-    "color",
-    "depth",
-    "edge_scales",
-    "final_noise_scale",
-    "final_temperature",
-    "heads",
-    "n_samples",
-    "rotation",
-    "warmup_steps",
-    "weight_decay",
-}
-# What only one kind of network has.
-_OF_NETWORK = {
-    "paper": {"filters", "kernel_size"},
-    "context": {"width", "depth", "heads", "edge_scales"},
-}
+from pipelines.shared import options
+from pipelines.shared.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,33 +52,31 @@ class Setting:
         kind(self.name, *self.bounds, sampling=sampling)
 
 
-def settings(pipeline, asked):
-    """What a search goes over.
+def settings(config, asked):
+    """The settings that a search goes over.
 
     Args:
-        pipeline: "jigsaw" or "sorting", whose flags have been parsed.
+        config: The `Options` of the program whose training is searched for.
         asked: The entries of `--space`, `NAME`, `NAME=LOW..HIGH` or `NAME=A|B|C`; none
-            for all that the pipeline is searched for by default.
+            for all that the program is searched for by default.
 
     Returns:
-        List of `Setting`s, of flags that the chosen network heeds.
+        List of `Setting`s that the chosen network heeds.
 
     Raises:
-        UserError: If an entry cannot be read, or is of a flag that is unknown, that the
-            network does not heed, or that does not take these values.
+        UserError: If an entry cannot be read, or is of a setting that is unknown, that
+            the network does not heed, or that does not take these values.
     """
-    known = _DEFAULTS[pipeline]
-    foreign = set()
-    if "network" in flags.FLAGS:
-        network = flags.FLAGS.network
-        foreign = set().union(*_OF_NETWORK.values()) - _OF_NETWORK[network]
+    known, foreign = _searchable(config)
+    network = options.values(config).get("network")
+    by_default = [name for name, text in known.items() if text and name not in foreign]
     found = {}
-    for entry in asked or [name for name in known if name not in foreign]:
+    for entry in asked or by_default:
         name, equals, text = (part.strip() for part in entry.partition("="))
-        if name not in known and (name not in _MORE or name not in flags.FLAGS):
-            everything = sorted(known.keys() | {x for x in _MORE if x in flags.FLAGS})
+        if name not in known:
             raise UserError(
-                f"--space has the settings {', '.join(everything)}. Received: {name!r}"
+                f"--space has the settings {', '.join(sorted(known))}. "
+                f"Received: {name!r}"
             )
         if name in foreign:
             raise UserError(
@@ -128,26 +85,44 @@ def settings(pipeline, asked):
             )
         if name in found:
             raise UserError(f"--space has a setting twice. Received: {name}")
-        if not equals and name not in known:
+        if not equals and not known[name]:
             raise UserError(
                 f"--space needs values such as {name}=A|B. Received: {entry}"
             )
-        found[name] = _setting(name, text if equals else known[name])
+        found[name] = _setting(config, name, text if equals else known[name])
     return list(found.values())
 
 
-def given(found):
-    """The values that the flags have now, a dict; None if one is not in the space."""
-    values = {setting.name: flags.FLAGS[setting.name].value for setting in found}
-    inside = all(setting.holds(values[setting.name]) for setting in found)
-    return values if inside else None
+def initial_values(config, searched):
+    """The present values of the settings, a dict; None if one is not in the space."""
+    values = options.values(config)
+    inside = all(setting.holds(values[setting.name]) for setting in searched)
+    return {s.name: values[s.name] for s in searched} if inside else None
 
 
-def _setting(name, text):
+def _searchable(config):
+    """The settings that may be searched, with the values to go over by default ("" for
+    none), those of the training first; and those that the network does not heed."""
+    # Keras Tuner draws values in this order.
+    groups = [*options.groups(config).values(), config]
+    names = [name for part in groups for name in options.entries(part)]
+    entries = options.entries(config)
+    network = options.values(config).get("network")
+    known, foreign = {}, set()
+    for name in dict.fromkeys(names):
+        properties = entries[name][2]
+        if properties.search is not None:
+            known[name] = config.searched.get(name, properties.search)
+            if properties.only_for not in (None, network):
+                foreign.add(name)
+    return known, foreign
+
+
+def _setting(config, name, text):
     is_range = ".." in text
     parts = text.split("..") if is_range else text.split("|")
     try:
-        values = tuple(flags.FLAGS[name].parser.parse(part) for part in parts)
+        values = tuple(options.parse_value(config, name, part) for part in parts)
     except ValueError as error:
         raise UserError(
             f"--{name} does not take what --space says: {error}. Received: {name}={text}"

@@ -57,9 +57,6 @@ class TrainingConfig(Options):
         upper=1e6,
         search="",
     )
-    n_iters: int = option(
-        20, "Iterations of the Sinkhorn operator.", lower=1, search="5|10|20|50"
-    )
     noise_scale: float | None = option(
         None,
         "Scale of the Gumbel noise in training.",
@@ -73,6 +70,9 @@ class TrainingConfig(Options):
         lower=1e-6,
         upper=1e6,
         search="",
+    )
+    n_iters: int = option(
+        20, "Iterations of the Sinkhorn operator.", lower=1, search="5|10|20|50"
     )
     n_samples: int = option(
         1, "Samples of Gumbel noise for each example.", lower=1, search=""

@@ -1,0 +1,21 @@
+"""The settings of the report."""
+
+import dataclasses
+
+from pipelines.shared.errors import UserError
+from pipelines.shared.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportConfig(Options):
+    """All settings of `python -m pipelines.report`."""
+
+    row: str | None = option(None, "The row that --runs belong to.")
+    runs: list[str] = option([], "Run directories of that row, one for each seed.")
+    configs: str = option("configs", "Directory of the configs.")
+    results: str = option("RESULTS.md", "The file with the tables.")
+
+    def check(self, given=frozenset()):
+        """Raises UserError where one of --row and --runs is missing."""
+        if bool(self.row) != bool(self.runs):
+            raise UserError("--row and --runs need each other.")

@@ -1,0 +1,69 @@
+"""The pages that are made of records: RESULTS.md and the heads of configs."""
+
+import re
+
+from pipelines.report import heads, records, tables
+from pipelines.shared import files
+from pipelines.shared.errors import UserError
+
+
+def write(config):
+    """Makes the record of a row if runs are named, then all tables and heads anew.
+
+    Args:
+        config: `ReportConfig`.
+    """
+    known = {
+        row: records.read(config.configs, row) for row in records.rows(config.configs)
+    }
+    if config.row:
+        known[config.row] = records.collect_runs(
+            config.configs, config.row, config.runs
+        )
+    # All that is to be written is made before the first file is touched.
+    page = _read(config.results)
+    texts = {config.results: with_tables(page, known, config.results)}
+    for row, record in known.items():
+        path = records.config_path(config.configs, row)
+        texts[path] = heads.update_head(_read(path), row, record)
+    if config.row:
+        path = records.record_path(config.configs, config.row)
+        files.write_json(path, known[config.row])
+    for path, text in texts.items():
+        if text != _read(path):
+            files.write_text(path, text)
+            print(f"written: {path}")
+
+
+def with_tables(text, found, name="the text"):
+    """The text with each table between its marks, `<!-- table: ... -->`, renewed.
+
+    Args:
+        text: Markdown.
+        found: Dict of rows to records.
+        name: What to call the text in errors.
+
+    Raises:
+        UserError: If a table is unknown, or has no end.
+    """
+
+    def renewed(match):
+        table, body, end = match.groups()
+        if table not in tables.TABLES:
+            raise UserError(f"{name} asks for an unknown table. Received: {table}")
+        if not end or "<!-- table:" in body:
+            raise UserError(f"{name} has no <!-- end --> after the table {table}.")
+        try:
+            lines = tables.TABLES[table](found)
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f"A record of the table {table} lacks {error}.") from error
+        return "\n".join([f"<!-- table: {table} -->", *lines, "<!-- end -->"])
+
+    return re.sub(
+        r"<!-- table: (\w+) -->(.*?)(<!-- end -->|\Z)", renewed, text, flags=re.DOTALL
+    )
+
+
+def _read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
