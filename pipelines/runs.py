@@ -277,6 +277,7 @@ def main(program):
     """Runs a program; what the user can mend ends with one sentence on stderr."""
 
     def guarded(arguments):
+        _print_any_name()
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.WARNING)
@@ -308,6 +309,13 @@ def main(program):
             _fail(error)
 
     app.run(guarded)
+
+
+def _print_any_name():
+    """A name that the terminal's encoding lacks is shown escaped; it is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message):
