@@ -31,8 +31,8 @@ SUFFIXES = (
     ".tiff",
 )
 KINDS = "JPEG, PNG, BMP, GIF, WebP, TIFF"
-# MPO: photographs of phones, a JPEG with further pictures behind it.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+# JPEG includes MPO, of phones: a JPEG with further pictures behind it.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 _QUALITY = 95
 
 _ORIENTATION = 0x0112

@@ -36,7 +36,7 @@ def square(image, size):
 
 def match_channels(image, channels):
     """Brings uint8 images of 1, 3 or 4 (alpha, dropped) channels to 1 or 3."""
-    image = image[..., :3]
+    image = tf.convert_to_tensor(image)[..., :3]
     if image.shape[-1] == channels:
         return image
     if channels == 3:
