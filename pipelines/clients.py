@@ -18,6 +18,7 @@ import urllib.request
 import numpy as np
 
 from pipelines.errors import UserError
+from pipelines.image_files import shown
 
 SIGNATURE = "solve_image"
 _WANTED = {"permutation": np.int32, "value": np.float64, "gap": np.float64}
@@ -47,6 +48,13 @@ class Offline:
                     f"Received: --model={path}"
                 )
             path = os.path.join(path, str(max(versions)))
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                "TensorFlow loads models from paths that are UTF-8: rename or copy "
+                f"the model. Received: --model={shown(path)}"
+            ) from error
         try:
             # Kept: its variables are freed with it.
             self._model = tf.saved_model.load(path)
@@ -78,7 +86,7 @@ def _versions(path):
 
 
 def _did_you_mean(path):
-    """Names a model that is near: that of a run, or one in a directory of models."""
+    """Names the models that are near: of a run, or in a directory of models."""
     run = os.path.normpath(path)
     near = [os.path.join(run, "solver")]
     if not os.path.isdir(run) or os.path.isfile(os.path.join(run, "checkpoint")):
@@ -86,11 +94,11 @@ def _did_you_mean(path):
         near.append(os.path.join(os.path.dirname(run), "solver"))
     else:
         near += [os.path.join(run, name) for name in sorted(os.listdir(run))]
-    for each in near:
-        if _versions(each):
-            return f": did you mean {each}?"
+    near = [each for each in dict.fromkeys(near) if _versions(each)]
+    if near:
+        return f" (did you mean {' or '.join(near[:5])}?)"
     if os.path.isfile(os.path.join(run, "flags.json")):
-        return ": this run has not exported a solver"
+        return " (this run has not exported a solver)"
     return ""
 
 

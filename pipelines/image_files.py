@@ -163,7 +163,9 @@ def _as_shown(image):
     if image.has_transparency_data:
         image = _over_white(image)
         return image.getchannel(0) if is_grey else image
-    return image.convert("L" if is_grey else "RGB")
+    mode = "L" if is_grey else "RGB"
+    # Most images have it already, and `convert` would copy them.
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _check_samples(image):

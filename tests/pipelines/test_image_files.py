@@ -175,7 +175,9 @@ def test_colours_and_alpha_of_16_bits(path, colour_type, channels):
         values[..., -1] = 65535
     path.write_bytes(png(values, colour_type))
     read = image_files.read(path)
-    expected = np.broadcast_to(values[..., : 1 if channels == 2 else 3] / 257, [3, 4, 3])
+    expected = np.broadcast_to(
+        values[..., : 1 if channels == 2 else 3] / 257, [3, 4, 3]
+    )
     np.testing.assert_allclose(read, expected, atol=1)
 
 
@@ -191,7 +193,7 @@ def test_one_transparent_value(path):
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_transparent_areas_are_white(path, kind):
     rgba = pixels([[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 200, 128]])
-    Image.fromarray(rgba).save(path, kind, **({"lossless": True, "exact": True}))
+    Image.fromarray(rgba).save(path, kind, lossless=True, exact=True)
     expected = [[[10, 20, 30], [255, 255, 255], [127, 177, 227]]]
     np.testing.assert_allclose(image_files.read(path).astype(int), expected, atol=1)
 
