@@ -43,10 +43,7 @@ def match_channels(image, channels):
         return image
     if channels == 3:
         return tf.image.grayscale_to_rgb(image)
-    # With a sum of 1 and rounded: a grey that is stored as a colour stays as it is.
-    weights = tf.constant([0.299, 0.587, 0.114])
-    grey = tf.reduce_sum(tf.cast(image, tf.float32) * weights, -1, keepdims=True)
-    return tf.cast(tf.round(grey), tf.uint8)
+    return tf.image.rgb_to_grayscale(image)
 
 
 def collect(batches, shape, label):

@@ -229,7 +229,7 @@ def test_every_image_of_a_folder_has_its_result(folder, tmp_path):
     image = Image.open(folder / "a.png")
     names = ["a.bmp", "a.webp", "a_scrambled.png", "caf\udce9.tif", "two\nlines.gif"]
     for name in names:
-        image.save(folder / name)
+        image.save(folder / name, lossless=True)
     (tmp_path / "other").mkdir()
     shutil.copy(folder / "b.png", tmp_path / "other")
     (folder / "link").symlink_to(tmp_path / "other")
