@@ -228,7 +228,8 @@ def test_refuses_what_serving_refuses_and_leaves_nothing_behind(
 def test_layers_of_the_package_inside_the_network_and_the_next_version(rng, tmp_path):
     (tmp_path / "solver" / "9").mkdir(parents=True)
     (tmp_path / "solver" / "notes").mkdir()
-    model = network(st.GumbelSinkhorn(n_iters=1, dtype="mixed_bfloat16"))
+    soft = st.GumbelSinkhorn(n_iters=1, dtype="mixed_bfloat16")
+    model = network(lambda x: keras.layers.Dense(N)(soft(x)))
     written = st.export_solver(model, tmp_path / "solver", n_iters=1)
     assert written == str(tmp_path / "solver" / "10")
     # TensorFlow Serving may run as another user.
