@@ -52,24 +52,32 @@ def export_solver(
     Every answer has `permutation` (int32 `[B, N]`, -1 where there is none),
     `plan` (`S^L(logits / t)`, `[B, N, N]`), `value` (float64 `[B]`, sum of the
     matched logits) and `gap` (float64 `[B]`, how far from optimal that value can be
-    at most; 0 means proven to be the best). If the model has a second output
-    `[B, N, N]`, `serving_default` answers with that for a `plan`.
+    at most; 0 means proven to be the best). If the model has a plan `[B, N, N]` of
+    its own, `serving_default` answers with that for a `plan`. Floats are served as
+    float32, whatever the precision of the model, but for `value`, `gap` and float64
+    inputs.
 
     In a batch of the same shape an example's answer is the same bit for bit whatever
     the other examples are, padding and NaN among them.
 
     Signatures:
         `serving_default(<inputs of the model>)`: the answer, and `restored`, the items
-            of the first input in their places.
+            in their places: those of the first input of a shape `[B, N, ...]`, in the
+            order in which the inputs were given to Keras, in a dict too. The inputs
+            have the names of their `keras.Input`.
         `match(logits [B, N, N])`: the answer for the caller's own scores.
         `match_at_temperature(logits [B, N, N], temperature [B])`: the same, with the
             plan at a temperature for each example.
 
     Args:
-        model: A Keras model from items `[B, N, ...]`, and any further inputs `[B,
-            ...]`, to logits `[B, N, N]`.
+        model: A Keras model, functional or sequential, from items `[B, N, ...]`, and
+            any further inputs `[B, ...]`, to logits `[B, N, N]`, or to these and a
+            plan: `[logits, plan]`, or a dict with the names "logits" and "plan" (beside
+            "plan" the logits may have any name). N is fixed. The variables and lookup
+            tables that it holds are saved, whoever made them.
         path: Directory of the model; a numbered version is written inside it.
-        temperature, n_iters: Of the plans.
+        temperature: Of the plans, a positive number.
+        n_iters: Of the plans, an int >= 0.
         signatures: More signatures: a dict of name to `(function, TensorSpec)`, or a
             sequence of TensorSpecs, where `function(solve, *inputs)` returns a dict of
             tensors, with the help of `solve(*inputs)`, which gives the answer of
@@ -95,11 +103,15 @@ def export_solver(
             overwritten.
         ImportError: If `warmup_examples` are given and tensorflow-serving-api is not
             installed.
-        TypeError: If the function of a signature returns no dict.
-        ValueError: If the model does not have these outputs, or a signature or warm-up
-            request does not fit, or the model holds what stock TensorFlow Serving on a
-            CPU refuses (functions that must be compiled, Python functions, ops that are
-            not TensorFlow's own). Nothing is left behind then.
+        TypeError: If an argument is not of the type above, or the function of a
+            signature returns no dict of tensors.
+        ValueError: If the model does not have these outputs, ends at a permutation or
+            restored items in place of logits, or has no fixed N; if an argument, a
+            signature or a warm-up request does not fit; if the model holds what no
+            SavedModel can, what stock TensorFlow Serving on a CPU refuses (functions
+            that must be compiled, Python functions, ops that are not TensorFlow's own)
+            or, with `jit_variant`, what XLA does (strings, lookup tables). Nothing is
+            left behind then.
     """
     interface = _interface(model)
     path = _to_path(path)
@@ -166,7 +178,7 @@ class _Interface(typing.NamedTuple):
         structure: The KerasTensors in the structure that the model takes.
         inputs: The same in one list, in the order in which they were given to Keras,
             which itself sorts a dict by its keys.
-        specs: A TensorSpec for each, as it is served.
+        specs: A TensorSpec for each, under the name that is served.
         items: Which of them holds the items.
     """
 
@@ -257,7 +269,10 @@ def _shapes(outputs):
         parts = (f"{name!r}: {_shapes(part)}" for name, part in outputs.items())
         return f"{{{', '.join(parts)}}}"
     if isinstance(outputs, (list, tuple)):
-        return ", ".join(map(_shapes, outputs))
+        parts = (
+            f"[{_shapes(x)}]" if isinstance(x, list) else _shapes(x) for x in outputs
+        )
+        return ", ".join(parts)
     return str(tuple(outputs.shape))
 
 
@@ -482,12 +497,19 @@ def _save(model, functions, directory):
 
 
 def _refuse_what_xla_refuses(specs, resources):
-    strings = [x.name for name in specs for x in specs[name] if x.dtype == tf.string]
-    if strings or resources.tables:
+    refused = [
+        *(
+            f"input {x.name} of strings"
+            for name in specs
+            for x in specs[name]
+            if x.dtype == tf.string
+        ),
+        *(type(table).__name__ for table in resources.tables),
+    ]
+    if refused:
         raise ValueError(
             "jit_variant is not for models with strings or lookup tables, which XLA "
-            "does not compile; export without it. Received: "
-            f"{f'input {strings[0]}' if strings else resources.tables[0].name}"
+            f"does not compile; export without it. Received: {refused[0]}"
         )
 
 
@@ -514,7 +536,7 @@ def _to_temperature(temperature):
     is_number = isinstance(number, numbers.Real) and not isinstance(number, bool)
     if not is_number or not 0 < number < float("inf"):
         raise ValueError(
-            "temperature must be a positive and finite number. "
+            "temperature must be positive and finite, a single number. "
             f"Received: temperature={temperature!r}"
         )
     return float(number)
