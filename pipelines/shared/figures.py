@@ -26,13 +26,7 @@ def image_rows(path, rows, *, frames=None, grid=1):
     for row, (label, images) in zip(axes, rows.items(), strict=True):
         wrong = (frames or {}).get(label)
         for column, (axis, image) in enumerate(zip(row, images, strict=True)):
-            axis.imshow(
-                image.squeeze(-1) if image.shape[-1] == 1 else image,
-                cmap="gray",
-                vmin=0,
-                vmax=1,
-                interpolation="nearest",
-            )
+            _show(axis, image)
             axis.set_xticks([])
             axis.set_yticks([])
             if wrong is not None:
@@ -67,13 +61,7 @@ def image_tables(path, tables, labels):
         whole = lined.transpose(0, 2, 1, 3, 4).reshape(
             rows * (height + 2), k * (width + 2), channels
         )
-        axis.imshow(
-            whole.squeeze(-1) if channels == 1 else whole,
-            cmap="gray",
-            vmin=0,
-            vmax=1,
-            interpolation="nearest",
-        )
+        _show(axis, whole)
         axis.set_title(title)
         axis.set_frame_on(False)
         axis.tick_params(length=0, labeltop=True, labelbottom=False)
@@ -83,6 +71,19 @@ def image_tables(path, tables, labels):
     figure.tight_layout(pad=0.3)
     write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
     plt.close(figure)
+
+
+def _show(axis, image):
+    """Shows an image `[H, W, C]`; values outside [0, 1] are as black and white."""
+    # Matplotlib clips too, but warns of it for colours.
+    image = np.clip(image, 0, 1)
+    axis.imshow(
+        image.squeeze(-1) if image.shape[-1] == 1 else image,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
 
 
 def _frame(axis, side, grid, wrong):

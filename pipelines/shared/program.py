@@ -28,6 +28,7 @@ def run(main, defaults, flag_values):
     options.define_flags(defaults, flag_values, module_name=sys.argv[0])
 
     def guarded(arguments):
+        _print_any_name()
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         try:
@@ -77,6 +78,13 @@ def _sentence(error):
             return sentence.splitlines()[0]
         return f"{type(error).__name__}: {error.message.splitlines()[0]}"
     return str(error) if isinstance(error, OSError) else None
+
+
+def _print_any_name():
+    """A name that the terminal's encoding lacks is shown escaped; it is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message):

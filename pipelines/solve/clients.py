@@ -17,7 +17,8 @@ import urllib.request
 
 import numpy as np
 
-from pipelines.errors import UserError
+from pipelines.shared.errors import UserError
+from pipelines.shared.image_files import shown
 
 SIGNATURE = "solve_image"
 _WANTED = {"permutation": np.int32, "value": np.float64, "gap": np.float64}
@@ -36,14 +37,24 @@ class Offline:
         import tensorflow as tf
 
         if not os.path.isdir(path):
-            raise UserError(f"No such directory. Received: --model={path}")
+            raise UserError(
+                f"No such directory{_did_you_mean(path)}. Received: --model={path}"
+            )
         if not os.path.exists(os.path.join(path, "saved_model.pb")):
-            versions = [int(x) for x in os.listdir(path) if x.isdecimal()]
+            versions = _versions(path)
             if not versions:
                 raise UserError(
-                    f"No version of a model there. Received: --model={path}"
+                    f"No version of a model there{_did_you_mean(path)}. "
+                    f"Received: --model={path}"
                 )
             path = os.path.join(path, str(max(versions)))
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                "TensorFlow loads models from paths that are UTF-8: rename or copy "
+                f"the model. Received: --model={shown(path)}"
+            ) from error
         try:
             # Kept: its variables are freed with it.
             self._model = tf.saved_model.load(path)
@@ -63,6 +74,32 @@ class Offline:
 
         found = self._solve(image=tf.constant(images, tf.float32))
         return {name: found[name].numpy() for name in _WANTED}
+
+
+def _versions(path):
+    """The numbers of the versions in the directory of a model, none elsewhere."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return []
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def _did_you_mean(path):
+    """Names the models that are near: of a run, or in a directory of models."""
+    run = os.path.normpath(path)
+    near = [os.path.join(run, "solver")]
+    if not os.path.isdir(run) or os.path.isfile(os.path.join(run, "checkpoint")):
+        # A file of the run, or its checkpoints.
+        near.append(os.path.join(os.path.dirname(run), "solver"))
+    else:
+        near += [os.path.join(run, name) for name in sorted(os.listdir(run))]
+    near = [each for each in dict.fromkeys(near) if _versions(each)]
+    if near:
+        return f" (did you mean {' or '.join(near[:5])}?)"
+    if os.path.isfile(os.path.join(run, "flags.json")):
+        return " (this run has not exported a solver)"
+    return ""
 
 
 class Rest:

@@ -6,16 +6,21 @@
     python -m pipelines.solve --model=jigsaw_digits --server=localhost:8501 ...
 
 An image is cut into the pieces that the model takes, whatever its size: the network
-sees them shrunk, the output has them as they are. Of a folder every image is solved,
-and written as PNG under its relative name. `--scramble` takes an image in order,
-scrambles it, keeps that beside the output (`_scrambled`), and says how many pieces
-were put back in their places.
+sees them shrunk, the output has them as they are. `pipelines.image_files` says how an
+image is read. `--scramble` takes an image in order, scrambles it, keeps that beside the
+output (`_scrambled`), and says how many pieces were put back in their places.
+
+Every image of a folder is solved and written as PNG under its relative name; links to
+folders are followed. Where results would have one name (upper and lower case count as
+one), a PNG keeps it, or else the first in sorted order, and the others keep their
+suffixes: `one.png` and `one.bmp` become `one.png` and `one_bmp.png`. An image that
+cannot be solved is named, and the exit status is 1; the others are solved.
 """
 
 import math
-import os
 import pathlib
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,11 +28,17 @@ from absl import flags
 from tqdm import tqdm
 
 import sinkhorn_tf as st
-from pipelines import clients, files, puzzles, runs
-from pipelines.datasets.decoding import match_channels, what_failed
-from pipelines.errors import UserError
+from pipelines.shared import image_files
+from pipelines.shared.puzzles import cutting
+from pipelines.solve import clients
+from pipelines.shared.datasets.decoding import match_channels
+from pipelines.shared.errors import UserError
+from pipelines.shared.image_files import shown
+from pipelines.shared.image_folders import find_images, folder_identity
+from pipelines.solve.result_names import beside, result_names
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+# A matching that is optimal can still be of a network that is mistaken.
+_NOT_RIGHT = "which does not say that the picture is right"
 
 
 def define_flags(flag_values=flags.FLAGS):
@@ -97,18 +108,68 @@ def main(options):
             raise UserError(f"--{name} is missing.")
     jobs = planned(options)
     solver = make_solver(options)
-    failed = 0
+    with image_files.without_warnings():
+        solutions, errors = solve_all(solver, jobs, options)
+    if len(jobs) == 1 and errors:
+        raise errors[0]
+    if pathlib.Path(options.image).is_dir():
+        print(summary(solutions, len(jobs), options.out))
+    else:
+        print(solutions[0].sentence())
+    if errors:
+        raise UserError(
+            f"{len(errors)} of {len(jobs)} images were not solved, see above."
+        )
+
+
+def solve_all(solver, jobs, options):
+    """Solves all images, in batches, with a bar on a terminal.
+
+    Args:
+        solver: One of `pipelines.clients`.
+        jobs: Pairs of source and target path.
+        options: As of `main`.
+
+    Returns:
+        The `Solution`s, and the `UserError`s of the other images, which are also
+        printed if there are several images.
+    """
+    solutions, errors = [], []
     # On a terminal only, and not for a single image.
     with tqdm(jobs, unit=" images", disable=None if len(jobs) > 1 else True) as bar:
         for start in range(0, len(jobs), options.batch_size):
             part = jobs[start : start + options.batch_size]
-            for said, is_error in solve(solver, part, start, options):
-                failed += is_error
-                with bar.external_write_mode():
-                    print(said, file=sys.stderr if is_error else sys.stdout)
-            bar.update(len(part))
-    if failed:
-        raise UserError(f"{failed} of {len(jobs)} images were not solved, see above.")
+            for outcome in solve(solver, part, start, options):
+                bar.update()
+                if isinstance(outcome, Solution):
+                    solutions.append(outcome)
+                    continue
+                errors.append(outcome)
+                if len(jobs) > 1:
+                    with bar.external_write_mode():
+                        print(outcome, file=sys.stderr)
+    return solutions, errors
+
+
+def summary(solutions, count, out):
+    """What was solved of a folder of `count` images, in one line."""
+    if not solutions:
+        return f"solved none of {count} images; wrote nothing"
+    solved = len(solutions)
+    optimal = sum(solution.gap == 0 for solution in solutions)
+    parts = [f"solved {solved} of {count} images"]
+    if solutions[0].right is not None:
+        right = sum(solution.right for solution in solutions)
+        pieces = sum(solution.pieces for solution in solutions)
+        parts.append(f"{right} of {pieces} pieces right")
+    parts.append(
+        f"for {optimal} of {solved} the matching is optimal for the network's scores "
+        f"({_NOT_RIGHT})"
+    )
+    noun = "image" if solved == 1 else "images"
+    scrambled = "" if solutions[0].right is None else ", each with its _scrambled one,"
+    parts.append(f"wrote {solved} {noun}{scrambled} to {shown(out)}")
+    return "; ".join(parts)
 
 
 def make_solver(options):
@@ -119,12 +180,12 @@ def make_solver(options):
         raise UserError(f"A server is HOST:PORT. Received: --server={options.server}")
     client = {"rest": clients.Rest, "grpc": clients.Grpc}[options.protocol]
     # So that the command for a directory also works with a server.
-    name = os.path.basename(os.path.normpath(options.model))
+    name = pathlib.Path(options.model).name
     return client(options.server, name, options.timeout, options.retries)
 
 
 def solve(solver, jobs, first, options):
-    """Solves a batch and writes it: pairs of what to say, and whether it is an error.
+    """Solves a batch and writes it: yields a `Solution` or a `UserError` for each.
 
     Args:
         solver: One of `pipelines.clients`.
@@ -132,17 +193,20 @@ def solve(solver, jobs, first, options):
         first: The index of the first one, which keys the scrambling.
         options: As of `main`.
     """
-    found = []
+    batch = []
     for index, (source, target) in enumerate(jobs, first):
         try:
-            found.append(Puzzle(source, target, solver, index, options))
+            batch.append(Puzzle(source, target, solver, index, options))
         except UserError as error:
-            yield error, True
-    if not found:
+            yield error
+    if not batch:
         return
-    answer = solver.solve(np.stack([puzzle.seen for puzzle in found]))
-    for k, puzzle in enumerate(found):
-        yield puzzle.finish(answer["permutation"][k], answer["gap"][k])
+    answer = solver.solve(np.stack([puzzle.seen for puzzle in batch]))
+    for k, puzzle in enumerate(batch):
+        try:
+            yield puzzle.finish(answer["permutation"][k], answer["gap"][k])
+        except UserError as error:
+            yield error
 
 
 def planned(options):
@@ -153,47 +217,82 @@ def planned(options):
     """
     source, target = pathlib.Path(options.image), pathlib.Path(options.out)
     if source.is_dir():
-        jobs = planned_folder(source, target)
+        jobs = planned_folder(source, target, options.scramble)
     else:
         if not source.exists():
-            raise UserError(f"No such file. Received: --image={source}")
+            raise UserError(f"No such file. Received: --image={shown(source)}")
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-            raise UserError(f"--out ends with .png or .jpg. Received: --out={target}")
+            raise UserError(
+                f"--out ends with .png or .jpg. Received: --out={shown(target)}"
+            )
         jobs = [(source, target)]
-    taken = {path.resolve() for path, _ in jobs}
+    sources = {path.resolve() for path, _ in jobs}
     for _, path in jobs:
         for written in (path, *([beside(path)] if options.scramble else [])):
-            if written.resolve() in taken:
+            if written.resolve() in sources:
                 raise UserError(
-                    "--out would overwrite --image, or one result another: name another "
-                    f"one. Received: {written}"
+                    "--out would overwrite --image: name another one. "
+                    f"Received: {shown(written)}"
                 )
-            taken.add(written.resolve())
     return jobs
 
 
-def planned_folder(source, target):
+def planned_folder(source, target, scramble):
     """As `planned`, of a folder."""
     if target.exists() and not target.is_dir():
-        raise UserError(f"A folder is solved into a folder. Received: --out={target}")
-    # What is solved in there would be images to solve the next time.
-    if source.resolve() in (target.resolve(), *target.resolve().parents):
         raise UserError(
-            f"--out would be in --image: name another folder. Received: --out={target}"
+            f"--out must be a folder when --image is one. Received: --out={shown(target)}"
         )
-    names = sorted(
-        path.relative_to(source)
-        for path in source.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    if not names:
-        raise UserError(f"No image in this folder. Received: --image={source}")
-    return [(source / x, target / x.with_suffix(".png")) for x in names]
+    folder = find_images(source)
+    # What is solved in there would be images to solve the next time.
+    for parent in (target.resolve(), *target.resolve().parents):
+        if parent.exists() and folder_identity(parent) in folder.folders:
+            raise UserError(
+                "--out would be in --image: name another folder. "
+                f"Received: --out={shown(target)}"
+            )
+    for sentence in folder.passed_over:
+        print(f"passed over: {sentence}", file=sys.stderr)
+    if not folder.names:
+        raise UserError(
+            f"No image in this folder ({image_files.KINDS}). "
+            f"Received: --image={shown(source)}"
+        )
+    # By their parts, which keeps the scrambling of each.
+    names = sorted(map(pathlib.PurePath, folder.names))
+    return [
+        (source / name, target / result)
+        for name, result in zip(names, result_names(names, scramble), strict=True)
+    ]
 
 
-def beside(path):
-    """Where the scrambled image goes that was solved into `path`."""
-    return path.with_name(f"{path.stem}_scrambled{path.suffix}")
+class Solution(NamedTuple):
+    """One image that was solved.
+
+    Attributes:
+        target: Path of the image that was written.
+        gap: How far the matching may be from the best, in the network's scores.
+        pieces: Of the image.
+        right: How many of the pieces are in their places, or None where nobody knows.
+    """
+
+    target: pathlib.Path
+    gap: float
+    pieces: int
+    right: int | None
+
+    def sentence(self):
+        """What was done, in one line."""
+        said = f"wrote {shown(self.target)}"
+        if self.right is not None:
+            said += f" and, scrambled, {shown(beside(self.target))}"
+        said += ": the matching is " + (
+            "optimal" if self.gap == 0 else f"within {self.gap:.2g} of the best"
+        )
+        said += f" for the network's scores ({_NOT_RIGHT})"
+        if self.right is not None:
+            said += f", {self.right} of {self.pieces} pieces right"
+        return said
 
 
 class Puzzle:
@@ -210,10 +309,13 @@ class Puzzle:
     """
 
     def __init__(self, source, target, solver, index, options):
-        self._target = target
+        self._source, self._target = source, target
         self._grid = grid = math.isqrt(solver.n)
         height, width, channels = solver.shape
-        image = match_channels(read(source), channels)
+        try:
+            image = match_channels(image_files.read(source), channels)
+        except UserError as error:
+            raise UserError(f"{shown(source)}: {error}") from error
         self._true = None
         if options.scramble:
             image = fit(image, grid, source)
@@ -222,7 +324,7 @@ class Puzzle:
         elif image.shape[0] % grid or image.shape[1] % grid:
             raise UserError(
                 f"The sides of an image of {grid} x {grid} pieces are multiples of "
-                f"{grid}. Received: {source} of {image.shape[0]} x {image.shape[1]}"
+                f"{grid}. Received: {shown(source)} of {image.shape[0]} x {image.shape[1]}"
             )
         self._pieces = puzzles.cut(image[None], grid)[0]
         if options.scramble:
@@ -236,42 +338,20 @@ class Puzzle:
         self.seen = puzzles.join(small[None] / 255, grid)[0].numpy()
 
     def finish(self, perm, gap):
-        """Writes the solution; what to say, and whether it is an error."""
+        """Writes the image that `perm` restores, and returns its `Solution`."""
         if (perm < 0).any():
-            return f"{self._target}: no permutation was found", True
+            raise UserError(
+                f"{shown(self._source)}: no permutation can be told from the network's "
+                "scores."
+            )
         self._pieces = st.permutations.apply(tf.constant(perm), self._pieces)
         self._write(self._target)
-        said = f"{self._target}: " + (
-            "proven to be the best by the network's scores"
-            if gap == 0
-            else f"within {gap:.2g} of the best by the network's scores"
-        )
-        if self._true is not None:
-            said += f", {(perm == self._true).sum()} of {len(perm)} pieces right"
-        return said, False
+        right = None if self._true is None else int((perm == self._true).sum())
+        return Solution(self._target, float(gap), len(perm), right)
 
     def _write(self, path):
         image = tf.cast(puzzles.join(self._pieces[None], self._grid)[0], tf.uint8)
-        is_png = path.suffix.lower() == ".png"
-        data = (tf.io.encode_png if is_png else tf.io.encode_jpeg)(image)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_whole(str(path), lambda name: tf.io.write_file(name, data))
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def read(path):
-    """The image in a file, uint8 `[height, width, channels]`, or raises UserError."""
-    try:
-        data = path.read_bytes()
-        image = tf.io.decode_image(data, expand_animations=False)
-        # Of a gray image with alpha.
-        return image[..., :1] if image.shape[-1] == 2 else image
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: {what_failed(error)}") from error
+        image_files.write(path, image.numpy())
 
 
 def fit(image, grid, source):
@@ -281,7 +361,7 @@ def fit(image, grid, source):
     if not side:
         raise UserError(
             f"An image of {grid} x {grid} pieces cannot be smaller. "
-            f"Received: {source} of {height} x {width}"
+            f"Received: {shown(source)} of {height} x {width}"
         )
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]

@@ -1,8 +1,11 @@
 """What stock TensorFlow Serving makes of a SavedModel: what it computes and refuses."""
 
 import functools
+import gc
 import itertools
 import os
+import typing
+from collections.abc import Iterable
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -11,6 +14,62 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 _STATEFUL_CALL = "StatefulPartitionedCall"
+
+
+class Resources(typing.NamedTuple):
+    """Objects that functions hold, and that have to be saved with them.
+
+    Attributes:
+        variables: tf.Variables.
+        tables: Lookup tables, and other objects that are set up when a model is loaded.
+    """
+
+    variables: list
+    tables: list
+
+
+def resources(functions: Iterable[tf.types.experimental.GenericFunction]) -> Resources:
+    """Everything that the functions hold, whoever made it: Keras, a layer, a closure.
+
+    Raises:
+        ValueError: If they hold what no SavedModel can.
+    """
+    variables, handles = {}, {}
+    for function in functions:
+        concrete = function.get_concrete_function()
+        variables |= {id(x): x for x in concrete.variables}
+        # Others are constants, which are saved with their function.
+        handles |= {
+            id(x): x
+            for x in concrete.captured_inputs
+            if x.dtype in (tf.resource, tf.variant)
+        }
+    for variable in variables.values():
+        handles.pop(id(variable.handle), None)
+    tables = _owners(handles)
+    if handles:
+        raise ValueError(
+            "The model holds what no SavedModel can, neither a variable nor a lookup "
+            f"table. Received: {next(iter(handles.values()))}"
+        )
+    return Resources(list(variables.values()), tables)
+
+
+def _owners(handles):
+    """The tables whose handles these are; they are taken out of the dict.
+
+    A function knows only the handle of a table, and a table may be anywhere, in an
+    attribute of a layer that Keras does not track or in a closure.
+    """
+    tables = []
+    for candidate in gc.get_objects() if handles else ():
+        # Not isinstance, which would run the code of proxies.
+        if issubclass(type(candidate), tf.saved_model.experimental.TrackableResource):
+            # Not `resource_handle`, which would make a resource for one without.
+            handle = getattr(candidate, "_resource_handle", None)
+            if handles.pop(id(handle), None) is not None:
+                tables.append(candidate)
+    return tables
 
 
 def refuse_what_serving_refuses(directory: str, *, allow_jit: bool = False) -> None:

@@ -36,7 +36,7 @@ def checked(
                 f"Received: {', '.join(given)}"
             )
         requests[name] = {
-            key: _tensor(value, wanted[key], name) for key, value in given.items()
+            key: to_tensor(value, wanted[key], name) for key, value in given.items()
         }
         functions[name](*(requests[name][spec.name] for spec in specs[name]))
     return requests
@@ -62,10 +62,24 @@ def write(path: str, requests: dict[str, dict[str, tf.Tensor]], model: str) -> N
             file.write(record.SerializeToString())
 
 
-def _tensor(value, spec, signature):
+def to_tensor(value: object, spec: tf.TensorSpec, signature: str) -> tf.Tensor:
+    """The value of an input, which may be nested lists.
+
+    Raises:
+        ValueError: If it does not fit `spec`, the input of the signature.
+    """
     # Through NumPy, so that Python floats do not become float64 tensors by chance.
-    value = np.asarray(value)
-    if not np.can_cast(value.dtype, spec.dtype.as_numpy_dtype, "same_kind"):
+    try:
+        value = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"Input {spec.name} of {signature} takes the shape {spec.shape}. "
+            "Received: lists of different lengths"
+        ) from None
+    is_text = value.dtype.kind in "SUO"
+    if is_text != (spec.dtype == tf.string) or not np.can_cast(
+        value.dtype, spec.dtype.as_numpy_dtype, "same_kind"
+    ):
         raise ValueError(
             f"Input {spec.name} of {signature} takes {spec.dtype.name}. "
             f"Received: {value.dtype}"

@@ -62,8 +62,29 @@ def random_inputs(version, rng):
     }
 
 
+class Words(keras.layers.Layer):
+    """Words of numbers: the runner sends no strings."""
+
+    def call(self, x):
+        return tf.strings.as_string(x)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, "string")
+
+
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory, network, digits):
+def lookup():
+    """A network with a lookup table, in half precision, and its inputs."""
+    keras.utils.set_random_seed(0)
+    items = keras.Input((3,), dtype="int64", name="items")
+    index = keras.layers.StringLookup(vocabulary=["3", "14", "-15"])(Words()(items))
+    x = keras.layers.Embedding(4, 3, dtype="mixed_bfloat16")(index)
+    model = keras.Model(items, keras.layers.Dense(3, dtype="mixed_bfloat16")(x))
+    return model, np.array([[14, -15, 3], [9, 3, 14]])
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory, network, digits, lookup):
     """Of every model and signature, and of two that must fail, by name."""
     folder = tmp_path_factory.mktemp("c_api")
     rng = np.random.default_rng(0)
@@ -86,6 +107,9 @@ def answers(tmp_path_factory, network, digits):
     )
     jobs["fresh"] = (fresh, "serving_default", {"pieces": digits})
     jobs["odd"] = (fresh, "a & b", {"pieces": digits})
+    model, items = lookup
+    words = st.export_solver(model, folder / "words", n_iters=5)
+    jobs["words"] = (words, "serving_default", {"items": items})
     for path in SAVED.iterdir():
         version = max(path.iterdir(), key=lambda p: int(p.name))
         for name, inputs in random_inputs(version, rng).items():
@@ -135,6 +159,19 @@ def test_the_permutations_are_those_of_the_keras_model(answers, network, digits)
     assert (found["gap"] >= 0).all() and (found["gap"] <= 1e-12).all()
     # Signatures and outputs may have any names.
     np.testing.assert_array_equal(answers["odd"][1]["die Größe"], found["value"])
+
+
+def test_lookup_tables_travel_and_half_precision_stays_inside(answers, lookup):
+    model, items = lookup
+    found = answers["words"][1]
+    logits = tf.cast(model(items), tf.float64).numpy()
+    np.testing.assert_array_equal(found["permutation"], best(logits))
+    value = np.take_along_axis(logits, best(logits)[..., None], 2).sum((1, 2))
+    np.testing.assert_allclose(found["value"], value, atol=0.02)
+    assert found["plan"].dtype == np.float32
+    np.testing.assert_allclose(found["plan"].sum(1), 1, atol=1e-6)
+    for k, places in enumerate(found["permutation"]):
+        np.testing.assert_array_equal(found["restored"][k, places], items[k])
 
 
 def test_gaps_of_a_trained_model_on_1000_puzzles(tmp_path):

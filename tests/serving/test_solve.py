@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from PIL import Image
 from runner import SAVED
 
-from pipelines import clients, datasets, solve
+from pipelines import clients, datasets, image_files, solve
 from pipelines.errors import UserError
 
 MODEL = str(SAVED / "jigsaw_digits")
@@ -54,9 +55,10 @@ def pixels(path):
 def test_scrambled_and_put_back_in_full_size(folder, tmp_path, capsys):
     out = tmp_path / "new" / "solved.png"
     run(image=str(folder / "a.png"), out=str(out), scramble=True)
-    assert (
-        "the best by the network's scores, 4 of 4 pieces right"
-        in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        f"wrote {out} and, scrambled, {out.with_name('solved_scrambled.png')}: the "
+        "matching is optimal for the network's scores (which does not say that the "
+        "picture is right), 4 of 4 pieces right\n"
     )
     np.testing.assert_array_equal(pixels(out), pixels(folder / "a.png"))
     scrambled = tmp_path / "new" / "solved_scrambled.png"
@@ -82,7 +84,12 @@ def test_a_server_gives_what_the_model_gives_here(
     for name in names:
         here, there = ((tmp_path / x / name).read_bytes() for x in ("here", "there"))
         assert here == there
-    assert capsys.readouterr().out.count("pieces right") == 6
+    assert capsys.readouterr().out.splitlines() == [
+        "solved 3 of 3 images; 12 of 12 pieces right; for 3 of 3 the matching is optimal "
+        "for the network's scores (which does not say that the picture is right); "
+        f"wrote 3 images, each with its _scrambled one, to {tmp_path / out}"
+        for out in ("here", "there")
+    ]
     images = np.random.default_rng(0).uniform(size=[5, 8, 8, 1]).astype(np.float32)
     offline = clients.Offline(MODEL)
     client = solve.clients.Grpc if protocol == "grpc" else clients.Rest
@@ -163,9 +170,8 @@ def test_asks_again_only_while_the_server_is_unavailable(
             },
             "--out would overwrite --image",
         ),
-        ({"image": "digits", "scramble": True}, "or one result another"),
         ({"out": "digits/a.png/x.png"}, "x.png cannot be written: "),
-        ({"image": "digits", "out": "digits/a.png"}, "solved into a folder"),
+        ({"image": "digits", "out": "digits/a.png"}, "--out must be a folder"),
         (
             {"server": "localhost"},
             "A server is HOST:PORT. Received: --server=localhost",
@@ -184,13 +190,135 @@ def test_errors_of_the_command(folder, monkeypatch, given, message):
 
 
 def test_what_cannot_be_solved_is_named_and_the_rest_is_solved(folder, capsys):
-    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "broken\udce9.png").write_bytes(b"no image")
     odd = tf.io.encode_png(np.zeros([9, 8, 1], np.uint8)).numpy()
     (folder / "odd.png").write_bytes(odd)
+    (folder / "nowhere.png").symlink_to("nothing")
+    (folder / "photo.heic").write_bytes(b"")
     out = folder.parent / "out"
-    with pytest.raises(UserError, match="2 of 5 images were not solved"):
+    # A result that cannot be written.
+    (out / "b.png").mkdir(parents=True)
+    with pytest.raises(UserError, match="4 of 6 images were not solved"):
         run(image=str(folder), out=str(out))
-    said = capsys.readouterr().err
-    assert "broken.png: " in said
-    assert "multiples of 2. Received" in said and "odd.png of 9 x 8" in said
-    assert sorted(x.name for x in out.rglob("*.png")) == ["a.png", "b.png", "c.png"]
+    said, errors = capsys.readouterr()
+    assert f"{folder}/broken\\xe9.png: It is not an image" in errors
+    assert "multiples of 2. Received" in errors and "odd.png of 9 x 8" in errors
+    assert f"{folder}/nowhere.png: No such file" in errors
+    assert f"{out}/b.png cannot be written: Is a directory." in errors
+    assert "passed over: 1 file of kinds that are not read (1 .heic)" in errors
+    assert said == (
+        "solved 2 of 6 images; for 2 of 2 the matching is optimal for the network's "
+        "scores (which does not say that the picture is right); wrote 2 images to "
+        f"{out}\n"
+    )
+    written = sorted(x.name for x in out.rglob("*.png") if x.is_file())
+    assert written == ["a.png", "c.png"]
+
+
+def test_nothing_is_solved(folder, capsys):
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(UserError, match="3 of 3 images were not solved"):
+        run(image=str(folder), out=str(folder.parent / "out"))
+    assert capsys.readouterr().out == "solved none of 3 images; wrote nothing\n"
+    with pytest.raises(UserError, match="a.png: It is not an image of a kind"):
+        run(image=str(folder / "a.png"), out=str(folder.parent / "a.png"))
+
+
+def test_every_image_of_a_folder_has_its_result(folder, tmp_path):
+    image = Image.open(folder / "a.png")
+    names = ["a.bmp", "a.webp", "a_scrambled.png", "caf\udce9.tif", "two\nlines.gif"]
+    for name in names:
+        image.save(folder / name, lossless=True)
+    (tmp_path / "other").mkdir()
+    shutil.copy(folder / "b.png", tmp_path / "other")
+    (folder / "link").symlink_to(tmp_path / "other")
+    (folder / "loop").symlink_to(".")
+    out = tmp_path / "out"
+    run(image=str(folder), out=str(out), scramble=True)
+    results = {
+        "a.png": "a.png",
+        "a.bmp": "a_bmp.png",
+        "a.webp": "a_webp.png",
+        "a_scrambled.png": "a_scrambled_png.png",
+        "caf\udce9.tif": "caf\udce9.png",
+        "two\nlines.gif": "two\nlines.png",
+        "b.png": "b.png",
+        "sub/c.png": "sub/c.png",
+        "link/b.png": "link/b.png",
+    }
+    for name, result in results.items():
+        solved = image_files.read(out / result)
+        stored = image_files.read(folder / name)[..., :1]
+        np.testing.assert_array_equal(solved, stored)
+    assert sum(path.is_file() for path in out.rglob("*")) == 2 * len(results)
+
+
+def test_linked_folders_are_not_solved_into(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (folder / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(UserError, match="--out would be in --image"):
+        run(image=str(folder), out=str(tmp_path / "out" / "new"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_turned_photograph_is_put_back(folder, tmp_path, kind):
+    upright = Image.open(folder / "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = upright.transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "stored", kind, exif=exif, lossless=True, quality=100)
+    out = tmp_path / "out.png"
+    run(image=str(tmp_path / "stored"), out=str(out), scramble=True)
+    np.testing.assert_allclose(
+        image_files.read(out)[..., 0].astype(int), np.asarray(upright), atol=6
+    )
+
+
+def test_names_that_the_terminal_cannot_show(folder, tmp_path, run_python):
+    (folder / "a.png").rename(folder / "a\udce9\u00e9.png")
+    (folder / "sub" / "c.png").write_bytes(b"no image")
+    (folder / "sub").rename(folder / "s\udce9b")
+    done = run_python(
+        f"""
+        import sys
+        sys.path.insert(0, {os.getcwd()!r})
+        from absl import flags
+        from pipelines import runs, solve
+        solve.define_flags()
+        sys.stdout.reconfigure(encoding="ascii", errors="strict")
+        runs.main(lambda: solve.main(flags.FLAGS))
+        """,
+        f"--model={MODEL}",
+        f"--image={folder}",
+        f"--out={tmp_path}/\udce9\u00e9",
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"{folder}/s\\xe9b/c.png: It is not an image" in done.stderr
+    assert done.stderr.endswith("error: 1 of 3 images were not solved, see above.\n")
+    assert done.stdout.endswith(f"wrote 2 images to {tmp_path}/\\xe9\\xe9\n")
+    assert sorted(x.name for x in (tmp_path / "\udce9\u00e9").iterdir()) == [
+        "a\udce9\u00e9.png",
+        "b.png",
+    ]
+
+
+def test_the_model_that_was_meant_is_named(folder, tmp_path):
+    workdir = tmp_path / "run"
+    (workdir / "checkpoints").mkdir(parents=True)
+    for name in ("flags.json", "checkpoints/checkpoint", "network.keras"):
+        (workdir / name).write_text("{}")
+
+    def refused(model):
+        with pytest.raises(UserError) as error:
+            run(model=str(model), image=str(folder / "a.png"), out="out.png")
+        return str(error.value)
+
+    assert "there (this run has not exported a solver). Rec" in refused(workdir)
+    shutil.copytree(MODEL, workdir / "solver")
+    meant = f"(did you mean {workdir}/solver?). Received: --model="
+    for model in ("", "/", "/checkpoints", "/network.keras", "/sovler"):
+        assert meant in refused(f"{workdir}{model}")
+    assert f"(did you mean {SAVED}/assembly_mnist or {MODEL} or " in refused(SAVED)
+    (workdir / "solver").rename(workdir / "solver\udce9")
+    assert "paths that are UTF-8" in refused(workdir / "solver\udce9")

@@ -1,3 +1,4 @@
+import functools
 import os
 import re
 import stat
@@ -229,7 +230,8 @@ def test_refuses_what_serving_refuses_and_leaves_nothing_behind(
 def test_layers_of_the_package_inside_the_network_and_the_next_version(rng, tmp_path):
     (tmp_path / "solver" / "9").mkdir(parents=True)
     (tmp_path / "solver" / "notes").mkdir()
-    model = network(st.GumbelSinkhorn(n_iters=1, dtype="mixed_bfloat16"))
+    soft = st.GumbelSinkhorn(n_iters=1, dtype="mixed_bfloat16")
+    model = network(lambda x: keras.layers.Dense(N)(soft(x)))
     written = st.export_solver(model, tmp_path / "solver", n_iters=1)
     assert written == str(tmp_path / "solver" / "10")
     # TensorFlow Serving may run as another user.
@@ -413,3 +415,426 @@ def test_what_a_request_does_not_ask_for_is_not_computed(tmp_path):
         proven = ops(session, {key: names[key] for key in ("permutation", "gap")})
         alone = ops(session, names["permutation"])
         assert alone < 0.75 * proven < 0.75**2 * whole
+
+
+def ends(make, n=N):
+    """A model from pieces to the outputs `make(pieces, logits)`."""
+    pieces = keras.Input((n, 3), name="pieces")
+    return keras.Model(pieces, make(pieces, keras.layers.Dense(N)(pieces)))
+
+
+def soft(logits, **options):
+    return st.SinkhornLayer(0.1, name="soft", **options)(logits)
+
+
+def draws(logits):
+    return st.GumbelSinkhorn(n_samples=2, name="soft")(logits)
+
+
+def square(pieces):
+    """Items of N numbers each, which could be taken for logits."""
+    return keras.layers.Dense(N)(pieces)
+
+
+def nested(make):
+    inner, outer = ends(make), keras.Input((N, 3), name="pieces")
+    return keras.Model(outer, inner(outer))
+
+
+def handed_on(plan):
+    """Through an identity, and through a nested model of nothing but identities."""
+    entry = keras.Input((N, N))
+    through = keras.Model(entry, keras.layers.Activation("linear")(entry))
+    return keras.ops.transpose(
+        through(through(keras.layers.Identity()(plan))), (0, 2, 1)
+    )
+
+
+WAY = "keras.Model(model.inputs, model.get_layer('soft').input)"
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda: ends(lambda _, x: soft(x)), WAY),
+        (lambda: ends(lambda _, x: soft(x, hard=True)), WAY),
+        (lambda: ends(lambda _, x: {"scores": soft(x)}), WAY),
+        (lambda: ends(lambda _, x: [soft(x), x]), WAY),
+        (lambda: ends(lambda _, x: {"logits": soft(x), "plan": x}), WAY),
+        (lambda: ends(lambda _, x: draws(x)[:, 0]), WAY),
+        (lambda: ends(lambda _, x: keras.ops.mean(draws(x), axis=1)), WAY),
+        (lambda: ends(lambda _, x: handed_on(soft(x))), WAY),
+        (lambda: ends(lambda a, x: st.Restore()([soft(x), a])), WAY),
+        (lambda: ends(lambda a, x: st.Restore()([soft(x), square(a)])), WAY),
+        (lambda: ends(lambda _, x: st.Matching(name="soft")(x)), WAY),
+        (
+            lambda: keras.Sequential(
+                [*ends(lambda _, x: x).layers, st.SinkhornLayer(name="soft")]
+            ),
+            WAY,
+        ),
+        (lambda: nested(lambda _, x: soft(x)), "the output of SinkhornLayer 'soft'"),
+        (
+            lambda: ends(lambda a, x: [x, st.Restore()([soft(x), square(a)])]),
+            "The second output of the model has to be a plan",
+        ),
+    ],
+)
+def test_a_permutation_is_not_taken_for_logits(make, sentence, tmp_path):
+    model = make()
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        st.export_solver(model, tmp_path / "solver")
+    assert "\n" not in str(caught.value)
+    if sentence == WAY:
+        (tensor,) = model.get_layer("soft")._inbound_nodes[0].input_tensors
+        advised = eval(WAY, {"keras": keras, "model": model})
+        assert advised.outputs == [tensor]
+        assert export._interface(advised).n == N
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda _, x: {"a": x, "b": soft(x)}, "\"plan\". Received: 'a', 'b'"),
+        (lambda _, x: {"logits": x, "soft": soft(x)}, "Received: 'logits', 'soft'"),
+        (lambda _, x: {"plan": soft(x)}, "Received: 'plan'"),
+        (lambda _, x: {"logits": x, "plan": soft(x), "z": x}, "'z': (None, 4, 4)"),
+        (lambda _, x: {"a": {"b": x}}, "{'a': {'b': (None, 4, 4)}}"),
+        (lambda _, x: [[x], x], "[(None, 4, 4)], (None, 4, 4)"),
+    ],
+)
+def test_outputs_need_names(make, sentence, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        st.export_solver(ends(make), tmp_path / "solver")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        lambda x, plan: {"scores": x, "plan": plan},
+        lambda x, plan: {"plan": plan, "logits": x},
+        lambda x, plan: {"zeros": x},
+        lambda x, plan: [x],
+        lambda x, plan: (x, plan),
+    ],
+)
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        lambda pieces, digit: {"pieces": pieces, "digit": digit},
+        lambda pieces, digit: {"digit": digit, "pieces": pieces},
+        lambda pieces, digit: [digit, pieces],
+        lambda pieces, digit: {"pair": {"pieces": pieces}, "more": (digit,)},
+    ],
+)
+def test_inputs_and_outputs_in_any_structure(rng, inputs, outputs):
+    pieces, digit = keras.Input((N, 3), name="pieces"), keras.Input((2,), name="digit")
+    logits = square(pieces) * keras.layers.Dense(N)(digit)[:, None]
+    plan = soft(logits)
+    structure = inputs(pieces, digit)
+    model = keras.Model(structure, outputs(logits, plan))
+    interface = export._interface(model)
+    names = [spec.name for spec in interface.specs]
+    assert names[interface.items] == "pieces" and sorted(names) == ["digit", "pieces"]
+    if isinstance(structure, dict) and "digit" in structure:
+        assert names == list(structure)
+    values = {"pieces": draw_items(rng, 2), "digit": tf.ones([2, 2])}
+    found = interface.logits_and_plan(model, [values[name] for name in names])
+    alone = keras.Model([pieces, digit], [logits, plan])
+    expected = alone([values["pieces"], values["digit"]])
+    np.testing.assert_array_equal(found[0], expected[0])
+    if len(model.outputs) == 2:
+        np.testing.assert_array_equal(found[1], expected[1])
+    else:
+        assert found[1] is None
+
+
+def test_names_decide_what_is_matched_and_what_is_restored(rng, tmp_path):
+    pieces, digit = keras.Input((N, 3), name="pieces"), keras.Input((N,), name="digit")
+    scores = square(pieces) + digit[:, None]
+    # Both fit [B, N, ...], and Keras sorts the keys.
+    model = keras.Model(
+        {"pieces": pieces, "digit": digit}, {"scores": scores, "plan": soft(scores)}
+    )
+    path = st.export_solver(model, tmp_path / "solver", n_iters=1)
+    solver = tf.saved_model.load(path).signatures["serving_default"]
+    inputs = {"pieces": draw_items(rng), "digit": tf.range(5 * N, delta=1.0)}
+    inputs["digit"] = tf.reshape(inputs["digit"], [5, N])
+    found, expected = solver(**inputs), model(inputs)
+    logits = expected["scores"].numpy().astype(np.float64)
+    perm = np.array([linear_sum_assignment(-x)[1] for x in logits])
+    np.testing.assert_array_equal(found["permutation"], perm)
+    value = np.take_along_axis(logits, perm[..., None], -1).sum((1, 2))
+    np.testing.assert_allclose(found["value"], value, rtol=1e-6)
+    np.testing.assert_allclose(found["plan"], expected["plan"], atol=1e-6)
+    np.testing.assert_array_equal(
+        found["restored"], st.permutations.apply(perm, inputs["pieces"])
+    )
+
+
+class Table(keras.layers.Layer):
+    """Looks words up in a table that it does not tell Keras of."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.lookup = lambda x: table.lookup(x)
+
+    def call(self, x):
+        return tf.cast(self.lookup(x), tf.float32)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, "float32")
+
+
+class Scaled(keras.layers.Layer):
+    """Has a tf.Variable, and one more in a tf.Module."""
+
+    def build(self, shape):
+        self.factor = tf.Variable([1.0, -2.0, 0.5, 3.0])
+        self.module = tf.Module()
+        self.module.offsets = [tf.Variable([0.0, 0.1, 0.2, 0.7])]
+
+    def call(self, x):
+        return self.factor * x + self.module.offsets[0]
+
+
+def test_tables_and_variables_that_keras_does_not_know_of_are_saved(tmp_path):
+    keras.utils.set_random_seed(0)
+    file = tmp_path / "lengths.txt"
+    file.write_text("ein\t3\nzwei\t4\nvier\t-4\n")
+    numbers = tf.lookup.TextFileInitializer(
+        str(file), tf.string, 0, tf.int64, 1, delimiter="\t"
+    )
+    lengths = tf.lookup.StaticHashTable(numbers, 7)
+    words = keras.Input((N,), dtype="string", name="words")
+    index = keras.layers.StringLookup(vocabulary=["ein", "zwei", "drei"])(words)
+    x = keras.layers.Embedding(4, N)(index) + Table(lengths)(words)[..., None]
+    model = keras.Model(words, Scaled()(keras.layers.Dense(N)(x)))
+    extra = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(["ein"], [1.5]), -1.0
+    )
+    factor = tf.Variable(2.0)
+    path = st.export_solver(
+        model,
+        tmp_path / "solver",
+        n_iters=1,
+        version=np.int64(3),
+        temperature=tf.Variable(0.5),
+        signatures={
+            "extra": (
+                lambda solve, words: {
+                    "number": factor * extra.lookup(words),
+                    "value": solve(words)["value"],
+                },
+                tf.TensorSpec([None, N], tf.string),
+            )
+        },
+    )
+    assert os.path.basename(path) == "3"
+    given = tf.constant([["ein", "zwei", "drei", "vier"], ["vier", "ein", "-", "zwei"]])
+    logits = model(given).numpy()
+    file.unlink()
+    solver = tf.saved_model.load(path).signatures
+    found = solver["serving_default"](words=given)
+    perm = np.array([linear_sum_assignment(-x)[1] for x in logits])
+    np.testing.assert_array_equal(found["permutation"], perm)
+    value = np.take_along_axis(logits, perm[..., None], -1).sum((1, 2))
+    np.testing.assert_allclose(found["value"], value, rtol=1e-6)
+    plan = st.sinkhorn(logits, 0.5, 1, jit_compile=False)
+    np.testing.assert_allclose(found["plan"], plan, atol=1e-6)
+    restored = np.empty(given.shape, object)
+    np.put_along_axis(restored, perm, given.numpy(), 1)
+    np.testing.assert_array_equal(found["restored"].numpy(), restored)
+    answer = solver["extra"](words=given)
+    np.testing.assert_array_equal(answer["number"][0], [3.0, -2.0, -2.0, -2.0])
+    np.testing.assert_array_equal(answer["value"], found["value"])
+    with pytest.raises(ValueError, match="Received: input words of strings"):
+        st.export_solver(model, tmp_path / "other", n_iters=1, jit_variant=True)
+
+
+def test_what_no_saved_model_holds_is_one_sentence(tmp_path):
+    iterator = iter(tf.data.Dataset.range(9))
+    table = type("Iterated", (), {"lookup": lambda self, x: x + next(iterator)})()
+    items = keras.Input((N, N), dtype="int64", name="items")
+    model = keras.Model(items, Table(table)(items))
+    with pytest.raises(ValueError, match="holds what no SavedModel can") as caught:
+        st.export_solver(model, tmp_path / "solver", n_iters=1)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "solver").exists()
+
+
+def halves(dtype, policy, plan):
+    pieces = keras.Input((N, 3), name="pieces", dtype=dtype)
+    logits = keras.layers.Dense(N, dtype=policy)(pieces)
+    own = [st.SinkhornLayer(0.1, dtype=policy)(logits)] if plan else []
+    return keras.Model(pieces, [logits, *own])
+
+
+@pytest.mark.parametrize(
+    "dtype, policy, plan",
+    [
+        ("float32", "mixed_float16", True),
+        ("float32", "mixed_bfloat16", False),
+        ("float16", "float64", True),
+        ("float64", "float64", False),
+    ],
+)
+def test_floats_are_served_as_float32(rng, dtype, policy, plan):
+    model = halves(dtype, policy, plan)
+    answers = export._own_signatures(model, export._interface(model), 0.1, 3)
+    served = export._compiled({"serving_default": answers["serving_default"]}, None)
+    solver = served["serving_default"].get_concrete_function()
+    (spec,) = served["serving_default"].input_signature
+    assert spec.dtype == (dtype if dtype == "float64" else "float32")
+    dtypes = {"permutation": "int32", "value": "float64", "gap": "float64"}
+    for name, output in solver.structured_outputs.items():
+        assert output.dtype == dtypes.get(name, "float32")
+    items = tf.cast(draw_items(rng), spec.dtype)
+    found = solver(items)
+    logits, *own = keras.tree.flatten(model(tf.cast(items, dtype)))
+    exact = tf.cast(logits, tf.float64).numpy()
+    perm = np.array([linear_sum_assignment(-x)[1] for x in exact])
+    np.testing.assert_array_equal(found["permutation"], perm)
+    value = np.take_along_axis(exact, perm[..., None], -1).sum((1, 2))
+    np.testing.assert_allclose(found["value"], value, rtol=1e-14)
+    if own:
+        np.testing.assert_array_equal(found["plan"], tf.cast(own[0], tf.float32))
+    else:
+        plan = st.sinkhorn(exact, 0.1, 3, jit_compile=False)
+        np.testing.assert_allclose(found["plan"], plan, atol=1e-5)
+    # Not rounded to half precision on the way.
+    np.testing.assert_array_equal(
+        found["restored"], st.permutations.apply(perm, tf.cast(items, tf.float32))
+    )
+
+
+def test_half_precision_in_further_signatures(model):
+    spec = tf.TensorSpec([None], tf.bfloat16, name="x")
+    received = []
+
+    def function(solve, x):
+        received.append(x.dtype)
+        return {"half": tf.cast(x, tf.float16), "double": tf.cast(x, tf.float64)}
+
+    ((function, specs),) = export._to_signatures(
+        {"more": (function, spec)}, {}
+    ).values()
+    function = export._with_input_dtypes(functools.partial(function, None), specs)
+    (served,) = export._compiled({"more": (function, specs)}, None).values()
+    answer = served(tf.constant([1 / 3]))
+    assert received == [tf.bfloat16]
+    assert {name: x.dtype.name for name, x in answer.items()} == {
+        "half": "float32",
+        "double": "float64",
+    }
+    assert answer["double"].numpy() == float(tf.cast(1 / 3, tf.bfloat16))
+
+
+def signature(function=lambda solve, x: {"y": x}, spec=None, name="more"):
+    return {"signatures": {name: (function, spec or tf.TensorSpec([None], name="x"))}}
+
+
+TWICE = [tf.TensorSpec([None], name="a.b"), tf.TensorSpec([None], name="a/b")]
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"version": True}, "version must be an int >= 0. Received: True"),
+        ({"version": "1"}, "Received: '1'"),
+        ({"version": np.int64(-1)}, "Received: np.int64(-1)"),
+        ({"temperature": "a"}, "Received: temperature='a'"),
+        ({"temperature": 2 + 1j}, "Received: temperature=(2+1j)"),
+        ({"temperature": True}, "Received: temperature=True"),
+        ({"temperature": float("nan")}, "Received: temperature=nan"),
+        ({"temperature": [0.1, 0.2]}, "Received: temperature=[0.1, 0.2]"),
+        ({"temperature": np.zeros(())}, "Received: temperature=array(0.)"),
+        ({"n_iters": 1.5}, "Received: n_iters=1.5"),
+        ({"n_iters": -1}, "Received: n_iters=-1"),
+        ({"jit_variant": "no"}, "Received: 'no'"),
+        ({"assets_extra": ["x"]}, "Received: ['x']"),
+        ({"assets_extra": {"a": 1}}, "Received: 'a': int"),
+        ({"assets_extra": {"../a": "x"}}, "Received: '../a'"),
+        ({"signatures": [1]}, "Received: [1]"),
+        ({"signatures": {"more": 1}}, "Received: 1"),
+        (signature(name="variables"), "Received: 'variables'"),
+        (signature(name="weights"), "Received: 'weights'"),
+        (signature(spec=3), "Received: (<function"),
+        (signature(function=3), "Received: (3, TensorSpec"),
+        (signature(spec=TWICE), "Received: a_b, a_b"),
+        (signature(spec=tf.TensorSpec([None], name="größe")), "Received: 'größe'"),
+        (
+            {"warmup_examples": [[[1, 2, 3], [1]]]},
+            "Received: lists of different lengths",
+        ),
+        ({"warmup_examples": [[["a"]]]}, "Received: <U1"),
+        ({"path": 3}, "Received: 3"),
+        ({"path": ""}, "Received: ''"),
+    ],
+)
+def test_a_bad_argument_is_one_sentence(
+    model, options, sentence, tmp_path, monkeypatch
+):
+    # Nothing of this needs what a signature computes.
+    nothing = lambda functions: _servable.Resources([], [])
+    monkeypatch.setattr(_servable, "resources", nothing)
+    options = {"path": tmp_path / "solver", **options}
+    with pytest.raises((TypeError, ValueError), match=re.escape(sentence)) as caught:
+        st.export_solver(model, **options)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "solver").exists()
+
+
+@pytest.mark.parametrize(
+    "function, sentence",
+    [
+        (lambda solve, x: {"a": {"b": x}}, "Received: 'a': dict"),
+        (lambda solve, x: {1: x}, "Received: 1: SymbolicTensor"),
+    ],
+)
+def test_signatures_return_dicts_of_tensors(function, sentence):
+    spec = tf.TensorSpec([None], name="x")
+    function = functools.partial(function, None)
+    (served,) = export._compiled({"more": (function, [spec])}, None).values()
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        served.get_concrete_function()
+
+
+def outer_products(x):
+    return keras.ops.matmul(x, keras.ops.transpose(x, (0, 2, 1)))
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (
+            lambda: ends(lambda a, _: outer_products(a), n=None),
+            "N, the number of items, has to be fixed",
+        ),
+        (
+            lambda: keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(N)]),
+            "Received: outputs of the shapes (None, None, 4)",
+        ),
+        (
+            lambda: keras.Sequential(
+                [
+                    keras.Input((3,)),
+                    keras.layers.Dense(N * N),
+                    keras.layers.Reshape((N, N)),
+                ]
+            ),
+            "Received: inputs of the shapes (None, 3)",
+        ),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((N, 3), name="die Größe"), keras.layers.Dense(N)]
+            ),
+            "Received: 'die Größe'",
+        ),
+    ],
+)
+def test_inputs_have_names_and_a_known_number_of_items(make, sentence, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        st.export_solver(make(), tmp_path / "solver")
+    assert "\n" not in str(caught.value)

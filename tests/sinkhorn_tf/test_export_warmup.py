@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
+from sinkhorn_tf import export
 
 N = 3
 
@@ -48,6 +49,19 @@ def test_items_become_a_request_for_each_signature(model, tmp_path, rng):
         assert answer["permutation"].shape == (5, N)
     assert set(found) == {"serving_default", "match", "match_at_temperature"}
     np.testing.assert_array_equal(found["serving_default"]["pieces"], items)
+
+
+def test_nested_lists_are_items_too(model, rng):
+    items = rng.normal(size=(2, N, 2)).astype(np.float32)
+    interface = export._interface(model)
+    found, expected = (
+        export._warmup_requests(model, interface, x) for x in (items.tolist(), items)
+    )
+    np.testing.assert_array_equal(found["serving_default"]["pieces"], items)
+    np.testing.assert_array_equal(found["match"]["logits"], model(items))
+    np.testing.assert_array_equal(
+        expected["match_at_temperature"]["logits"], model(items)
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,13 +30,15 @@ def square(image, size):
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     image = image[..., top : top + side, left : left + side, :]
-    image = tf.image.resize(tf.cast(image, tf.float32), [size, size], antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+    # It computes in float32 whatever the dtype; a cast would cost more than the rest.
+    image = tf.image.resize(image, [size, size], antialias=True)
+    image = tf.round(tf.cast(image, tf.float32))
+    return tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8)
 
 
 def match_channels(image, channels):
     """Brings uint8 images of 1, 3 or 4 (alpha, dropped) channels to 1 or 3."""
-    image = image[..., :3]
+    image = tf.convert_to_tensor(image)[..., :3]
     if image.shape[-1] == channels:
         return image
     if channels == 3:

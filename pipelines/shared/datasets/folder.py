@@ -1,6 +1,7 @@
 """Any directory tree of images as a source."""
 
 import concurrent.futures
+import functools
 import hashlib
 import os
 import pathlib
@@ -9,19 +10,24 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from pipelines.shared.datasets.decoding import match_channels, square, what_failed
+from pipelines.shared import image_files
+from pipelines.shared.datasets.decoding import match_channels, square
 from pipelines.shared.datasets.sources import DataError, Images, seeded_part
+from pipelines.shared.errors import UserError
+from pipelines.shared.image_files import shown
+from pipelines.shared.image_folders import find_images
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 _FEWEST = 10
+_READING = b"\nas a viewer shows them"
 _THREADS = 8
 
 
 class Folder:
     """The images of a directory tree, in the order of their sorted relative paths.
 
-    A file that cannot be decoded is named in the log and skipped. Of an animation the
-    first frame counts.
+    A file that cannot be decoded is named in the log and skipped; files of other kinds
+    and folders that are passed over are counted there. Links to folders are followed.
+    `shared.image_files` says how an image is read.
     """
 
     def __init__(self, source, data_dir):
@@ -34,23 +40,30 @@ class Folder:
         self.root = pathlib.Path(data_dir).expanduser().absolute()
         if not self.root.is_dir():
             raise DataError(
-                f"No such folder of images: {self.root}. Give an existing folder as "
+                f"No such folder of images: {shown(self.root)}. Give an existing folder as "
                 "data_dir."
             )
-        self.names = sorted(
-            path.relative_to(self.root).as_posix()
-            for path in self.root.rglob("*")
-            if path.suffix.lower() in _SUFFIXES and path.is_file()
-        )
+        try:
+            self.names, passed_over, _ = find_images(self.root)
+        except UserError as error:
+            raise DataError(str(error)) from error
+        for sentence in passed_over:
+            _warn_once(f"Passed over in {shown(self.root)}: {sentence}")
         if len(self.names) < _FEWEST:
             raise self._too_few(len(self.names), "images")
 
     @property
     def identity(self):
         digest = hashlib.sha256(os.fsencode(self.root))
+        # Arrays that were kept by another way of reading must not answer for these.
+        digest.update(_READING)
         for name in self.names:
-            status = (self.root / name).stat()
-            facts = f"\n{name} {status.st_size} {status.st_mtime_ns}"
+            try:
+                status = (self.root / name).stat()
+                facts = f"\n{name} {status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                # A link that leads nowhere.
+                facts = f"\n{name} - -"
             digest.update(os.fsencode(facts))
         return digest.hexdigest()
 
@@ -61,13 +74,16 @@ class Folder:
         shape = (len(chosen), size, size, self.source.channels)
         images = np.empty(shape, np.uint8)
         read = np.zeros(len(chosen), bool)
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        with (
+            image_files.without_warnings(),
+            concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
+        ):
             decoded = pool.map(lambda index: self._decode(index, size), chosen)
             bar = tqdm(decoded, total=len(chosen), desc="folder", disable=None)
             for i, (image, error) in enumerate(bar):
                 if image is None:
                     path = self.root / self.names[chosen[i]]
-                    logging.warning("Skipped %s: %s", path, error)
+                    logging.warning("Skipped %s: %s", shown(path), error)
                 else:
                     images[i], read[i] = image, True
         self._check_readable(chosen, read)
@@ -76,18 +92,13 @@ class Folder:
     def _decode(self, index, size):
         """Returns the square image and None, or None and what is wrong with it."""
         try:
-            data = (self.root / self.names[index]).read_bytes()
-            # On the CPU, so that no GPU is taken for this.
-            with tf.device("CPU"):
-                # The decoder of bitmaps refuses to change their number of channels.
-                channels = 0 if data.startswith(b"BM") else self.source.channels
-                image = tf.io.decode_image(data, channels, expand_animations=False)
-                image = match_channels(image, self.source.channels)
-                return square(image, size).numpy(), None
-        except OSError as error:
-            return None, error.strerror or error
-        except tf.errors.OpError as error:
-            return None, what_failed(error)
+            image = image_files.read(self.root / self.names[index])
+        except UserError as error:
+            return None, error
+        # On the CPU, so that no GPU is taken for this.
+        with tf.device("CPU"):
+            image = match_channels(image, self.source.channels)
+            return square(image, size).numpy(), None
 
     def _check_readable(self, chosen, read):
         """Raises `DataError` if the split is empty or the folder has too few images."""
@@ -101,12 +112,18 @@ class Folder:
         if not read.any():
             raise DataError(
                 f"None of the {len(chosen)} images of this split can be read in "
-                f"{self.root}: replace or remove the broken files."
+                f"{shown(self.root)}: replace or remove the broken files."
             )
 
     def _too_few(self, count, what):
         return DataError(
             f"A folder of images needs at least {_FEWEST} "
-            f"({', '.join(suffix[1:] for suffix in _SUFFIXES)}); found {count} {what} "
-            f"in {self.root} and below."
+            f"({image_files.KINDS}); found {count} {what} "
+            f"in {shown(self.root)} and below."
         )
+
+
+@functools.cache
+def _warn_once(text):
+    """Says it for the first of the splits that a program reads."""
+    logging.warning("%s", text)

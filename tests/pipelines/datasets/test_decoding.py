@@ -4,6 +4,7 @@ import tensorflow as tf
 from tiny_datasets import resized
 
 from pipelines import datasets
+from pipelines.datasets import decoding
 
 
 class TestSquare:
@@ -32,3 +33,11 @@ class TestSquare:
         batch = datasets.square(images, 6)
         for image, expected in zip(images, batch, strict=True):
             np.testing.assert_array_equal(function(image), expected)
+
+
+def test_greys_that_are_stored_as_colours_stay_as_they_are():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    colours = decoding.match_channels(grey, 3)
+    np.testing.assert_array_equal(decoding.match_channels(colours, 1), grey)
+    red = np.full([1, 1, 3], [255, 0, 0], np.uint8)
+    assert decoding.match_channels(red, 1).numpy().tolist() == [[[76]]]

@@ -41,6 +41,49 @@ class TestFolder:
         loaded = datasets.load("folder", "all", size=4, data_dir=tmp_path)
         assert loaded.images[-3:, 0, 0].tolist() == [[40] * 3, [60, 70, 80], [50] * 3]
 
+    def test_images_are_upright_and_in_their_colours(self, tmp_path):
+        from PIL import Image
+
+        write_folder(tmp_path, 8)
+        halves = np.zeros([8, 8, 3], np.uint8)
+        halves[:4] = 200, 30, 10
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        turned = Image.fromarray(np.ascontiguousarray(np.rot90(halves)))
+        turned.save(tmp_path / "x.webp", lossless=True, exif=exif)
+        palette = Image.new("P", (8, 8))
+        palette.putpalette([200, 30, 10])
+        palette.save(tmp_path / "y.bmp")
+        grey = Image.fromarray(np.full([8, 8], 90 * 257, np.uint16))
+        grey.save(tmp_path / "z.png")
+        loaded = datasets.load("folder", "all", size=8, data_dir=tmp_path)
+        np.testing.assert_array_equal(loaded.images[-3], halves)
+        assert loaded.images[-2:, 0, 0].tolist() == [[200, 30, 10], [90] * 3]
+
+    def test_linked_folders_and_names_that_are_not_utf8(
+        self, tmp_path, warnings_logged
+    ):
+        root, other = tmp_path / "caf\udce9", tmp_path / "other"
+        write_folder(root, 10)
+        write_folder(other, 10)
+        (other / "a00.png").rename(other / "a\udce9\n.png")
+        (root / "link").symlink_to(other)
+        (root / "broken.png").symlink_to("nowhere")
+        (root / "x.heic").write_bytes(b"")
+        for _ in range(2):
+            loaded = datasets.load(
+                "folder", "all", size=4, data_dir=root, cache_dir=tmp_path / "cache"
+            )
+            assert len(loaded.images) == 20 and loaded.skipped == 1
+        shown = f"{tmp_path}/caf\\xe9"
+        assert warnings_logged == [
+            (
+                f"Passed over in {shown}: 1 file of kinds that are not read (1 .heic); "
+                "read are JPEG, PNG, BMP, GIF, WebP, TIFF."
+            ),
+            f"Skipped {shown}/broken.png: No such file or directory",
+        ]
+
     def test_broken_files_are_named_skipped_and_counted(
         self, tmp_path, warnings_logged
     ):

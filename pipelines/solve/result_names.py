@@ -1,0 +1,51 @@
+"""Names of the results of a folder of images: no two of them have one name."""
+
+import itertools
+import unicodedata
+
+
+def beside(path):
+    """Where the scrambled image goes that was solved into `path`."""
+    return path.with_name(f"{path.stem}_scrambled{path.suffix}")
+
+
+def result_names(names, scrambled):
+    """Names the results of images, `a/one.bmp` to `a/one.png`.
+
+    Names that a file system might take for one another (upper and lower case) count as
+    one. It belongs to a PNG, or else to the first image in the order of `names`; the
+    results of the others keep the suffix: `one_bmp.png`, and if there is one already
+    `one_bmp_2.png`.
+
+    Args:
+        names: Distinct relative paths, `pathlib.PurePath`.
+        scrambled: Whether each result has another beside it, `beside(result)`.
+
+    Returns:
+        A list of relative paths in the order of `names`.
+    """
+    # A folder has its name too.
+    taken = {_key(parent) for name in names for parent in name.parents}
+    results = {}
+
+    def take(name, result):
+        keys = {_key(result)} | ({_key(beside(result))} if scrambled else set())
+        if keys & taken:
+            return False
+        taken.update(keys)
+        results[name] = result
+        return True
+
+    first_pngs = sorted(names, key=lambda name: name.suffix.lower() != ".png")
+    rest = [name for name in first_pngs if not take(name, name.with_suffix(".png"))]
+    for name in rest:
+        stem = f"{name.stem}_{name.suffix[1:]}"
+        for count in itertools.count(1):
+            ending = "" if count == 1 else f"_{count}"
+            if take(name, name.with_name(f"{stem}{ending}.png")):
+                break
+    return [results[name] for name in names]
+
+
+def _key(path):
+    return unicodedata.normalize("NFC", str(path)).casefold()

@@ -1,0 +1,138 @@
+import os
+import pathlib
+
+import pytest
+
+from pipelines import image_folders
+from pipelines.errors import UserError
+from pipelines.image_folders import find_images
+from pipelines.result_names import beside, result_names
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def test_names_are_sorted_strings_of_every_kind(tmp_path):
+    names = ["a.bmp", "a-b/x.gif", "a/x.webp", "B.JPG", "c.TIFF", "d.jpeg", ".e.png"]
+    odd = ["new\nline.png", "[1] *?.tif", "caf\udce9.png"]
+    touch(tmp_path, *names, *odd, "notes.txt", "png", "deep/er/f.PNG")
+    os.mkdir(tmp_path / "folder.png")
+    os.mkfifo(tmp_path / "pipe.txt")
+    found = find_images(tmp_path)
+    assert found.names == sorted([*names, *odd, "deep/er/f.PNG"])
+    assert found.passed_over == []
+
+
+def test_what_is_passed_over_is_counted(tmp_path):
+    touch(tmp_path, "a.png", "b.heic", "c/d.HEIC", "e.svg", "f.txt")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert find_images(tmp_path).passed_over == [
+        (
+            "4 files of kinds that are not read (2 .heic, 1 .png, 1 .svg); read are "
+            "JPEG, PNG, BMP, GIF, WebP, TIFF."
+        )
+    ]
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "other"
+    touch(root, "x.png", "z/y.png")
+    touch(other, "o.png", "deep/p.png")
+    os.symlink(other, root / "link")
+    os.symlink(other / "deep", root / "more")
+    # Links in a circle, up, and to what is there already.
+    os.symlink(".", root / "loop")
+    os.symlink(tmp_path, root / "up")
+    os.symlink("z", root / "again")
+    os.symlink(root, other / "deep" / "back")
+    os.symlink("x.png", root / "file.png")
+    found = find_images(root)
+    expected = ["file.png", "link/deep/p.png", "link/o.png", "x.png", "z/y.png"]
+    assert found.names == expected
+    assert found.passed_over == [
+        (
+            "5 linked folders that are in the tree already: again, link/deep/back, loop, "
+            "more, up."
+        )
+    ]
+    ids = {image_folders.folder_identity(x) for x in (root, root / "z", other)}
+    assert found.folders == ids | {image_folders.folder_identity(other / "deep")}
+
+
+def test_a_linked_folder_that_holds_the_tree(tmp_path):
+    root, around = tmp_path / "around" / "root", tmp_path / "around"
+    touch(root, "x.png")
+    touch(around, "y.png")
+    touch(tmp_path, "else/z.png")
+    os.symlink(around, tmp_path / "else" / "around")
+    os.symlink(tmp_path / "else", root / "link")
+    found = find_images(root)
+    assert found.names == ["link/around/y.png", "link/z.png", "x.png"]
+    assert found.passed_over == [
+        "1 linked folder that is in the tree already: link/around/root."
+    ]
+
+
+def test_links_that_lead_nowhere_are_images_that_cannot_be_read(tmp_path):
+    touch(tmp_path, "x.png")
+    os.symlink("nowhere", tmp_path / "broken.png")
+    os.symlink("circle.png", tmp_path / "circle.png")
+    os.symlink("nowhere", tmp_path / "broken")
+    assert find_images(tmp_path).names == ["broken.png", "circle.png", "x.png"]
+
+
+def test_folders_that_cannot_be_entered_are_named(tmp_path, monkeypatch):
+    touch(tmp_path, "a/x.png", "b/y.png", "z.png")
+    scandir = os.scandir
+
+    def refuse(path):
+        if path.endswith("b"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_images(tmp_path)
+    assert found.names == ["a/x.png", "z.png"]
+    expected = "1 folder that cannot be entered: b (Permission denied)."
+    assert found.passed_over == [expected]
+    with pytest.raises(UserError, match="nowhere cannot be read: No such file"):
+        find_images(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["a.png", "b/c.jpg"], ["a.png", "b/c.png"]),
+        (["one.bmp", "one.png"], ["one_bmp.png", "one.png"]),
+        (["one.bmp", "one.gif", "one.jpg"], ["one.png", "one_gif.png", "one_jpg.png"]),
+        # A name of its own goes before one that gives way.
+        (
+            ["one.bmp", "one.png", "one_bmp.gif"],
+            ["one_bmp_2.png", "one.png", "one_bmp.png"],
+        ),
+        (["A.png", "a.PNG"], ["A.png", "a_PNG.png"]),
+        (["A/x.png", "a/x.png"], ["A/x.png", "a/x_png.png"]),
+        (["one.bmp", "one.png/x.png"], ["one_bmp.png", "one.png/x.png"]),
+        (["caf\udce9.bmp", "caf\udce9.png"], ["caf\udce9_bmp.png", "caf\udce9.png"]),
+    ],
+)
+def test_results_have_names_of_their_own(names, expected):
+    results = result_names([pathlib.PurePath(name) for name in names], False)
+    assert [str(name) for name in results] == expected
+
+
+def test_scrambled_images_have_names_of_their_own():
+    names = ["x.bmp", "x.png", "x_bmp_scrambled.png", "x_scrambled.jpg"]
+    results = result_names([pathlib.PurePath(name) for name in names], True)
+    assert list(map(str, results)) == [
+        "x_bmp_2.png",
+        "x.png",
+        "x_bmp_scrambled.png",
+        "x_scrambled_jpg.png",
+    ]
+    written = [str(path) for each in results for path in (each, beside(each))]
+    assert len(set(written)) == 8
