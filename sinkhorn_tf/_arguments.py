@@ -226,7 +226,7 @@ def is_square(shape):
 def fit(a, b):
     """Whether two static shapes broadcast."""
     try:
-        tf.broadcast_static_shape(a, b)
+        tf.broadcast_static_shape(tf.TensorShape(a), tf.TensorShape(b))
     except ValueError:
         return False
     return True
