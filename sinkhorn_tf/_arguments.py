@@ -10,6 +10,7 @@ import functools
 import inspect
 import numbers
 import reprlib
+import sys
 
 import keras
 import numpy as np
@@ -39,8 +40,10 @@ class WrongKindError(TypeError, ValueError):
 
 def shown(value):
     """A value for the end of a message: one line of at most 80 characters."""
-    if isinstance(value, tf.RaggedTensor):
-        return f"a RaggedTensor of shape {value.shape}"
+    if isinstance(value, _UNFIT):
+        kind = _unfit_kind(value)
+        shape = getattr(value, "shape", None)
+        return f"a {kind}" if shape is None else f"a {kind} of shape {tuple(shape)}"
     if isinstance(value, (list, tuple, dict, set)):
         text = reprlib.repr(value)
     elif isinstance(value, numbers.Integral) and abs(value) >= 10**_LONGEST_VALUE:
@@ -86,20 +89,27 @@ def _refuse_unfit(function, layer, args, kwargs):
         item for item in arguments.items() if isinstance(item[1], _UNFIT)
     )
     if isinstance(value, keras.KerasTensor):
-        cure = f"use the layer {layer}" if layer else "call it inside a layer of yours"
-        reason = f"a KerasTensor has no values for {function_name}: {cure}"
+        cure = f"use the layer {layer} for it" if layer else "call it inside a layer"
+        reason = (
+            f"{function_name} needs values, which a model's input has later: {cure}"
+        )
     elif isinstance(value, tf.RaggedTensor):
         reason = (
-            f"call {function_name} for each example of a RaggedTensor, or pad it to "
-            "one size with .to_tensor(default_value), which makes items of the padding"
+            f"call {function_name} for each example, or pad them to one size with "
+            ".to_tensor(), where the padding counts as further items"
         )
     elif isinstance(value, tf.SparseTensor):
-        reason = "make a SparseTensor dense with tf.sparse.to_dense"
+        reason = "make it dense with tf.sparse.to_dense"
     else:
-        reason = f"call {function_name} inside the dataset's map"
+        reason = f"call {function_name} in its map"
     raise WrongKindError(
-        f"{name} must be a dense tensor; {reason}. Received: {name}={shown(value)}"
+        f"{name} must be no {_unfit_kind(value)}; {reason}. "
+        f"Received: {name}={shown(value)}"
     )
+
+
+def _unfit_kind(value):
+    return "Dataset" if isinstance(value, tf.data.Dataset) else type(value).__name__
 
 
 def is_tensor(value):
@@ -120,6 +130,10 @@ def to_array(value, name):
             # Fractions, or integers of more than 64 bits.
             array = array.astype(np.float64)
         dtype = tf.as_dtype(array.dtype) if array.dtype != np.longdouble else tf.float64
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} must fit into float64. Received: {name}={shown(value)}"
+        ) from error
     except CONVERSION_ERRORS as error:
         raise _not_numbers(value, name) from error
     if not (dtype.is_floating or dtype.is_integer):
@@ -150,7 +164,7 @@ def to_numbers(value, name, dtype=None, *, keeps_integers=False):
         dtype: Dtype of the tensor. Numbers known in Python are converted straight to
             it: TensorFlow would round them to float32 first. None: that of the value,
             and float32 for Python numbers.
-        keeps_integers: Whether Python integers become int64 instead, without `dtype`.
+        keeps_integers: Whether Python integers stay integers, without `dtype`.
     """
     if is_tensor(value):
         tensor = tf.convert_to_tensor(value)
@@ -167,8 +181,9 @@ def to_numbers(value, name, dtype=None, *, keeps_integers=False):
     if dtype is None:
         if not _is_python(value, leaves):
             dtype = array.dtype
-        elif keeps_integers and array.dtype.kind in "iu":
-            dtype = np.int64 if array.dtype.kind == "i" else array.dtype
+        elif keeps_integers and _are_integers(value, leaves):
+            # float64 for those beyond 64 bits.
+            dtype = array.dtype
         else:
             dtype = tf.float32
     dtype = tf.as_dtype(dtype)
@@ -181,6 +196,11 @@ def _is_python(value, leaves):
     if isinstance(value, (list, tuple)):
         return not leaves or not all(hasattr(leaf, "dtype") for leaf in leaves)
     return isinstance(value, (int, float)) and not isinstance(value, np.generic)
+
+
+def _are_integers(value, leaves):
+    leaves = leaves if isinstance(value, (list, tuple)) else [value]
+    return bool(leaves) and all(isinstance(x, numbers.Integral) for x in leaves)
 
 
 def _stack(value, name, dtype):
@@ -295,7 +315,9 @@ def to_count(value, name, minimum):
             f"{name} must be a Python int. Received: {name}={shown(value)}"
         )
     if value < minimum:
-        raise ValueError(f"{name} must be >= {minimum}. Received: {name}={value}")
+        raise ValueError(
+            f"{name} must be >= {minimum}. Received: {name}={shown(value)}"
+        )
     if value > _LARGEST_COUNT:
         raise ValueError(
             f"{name} must be at most {_LARGEST_COUNT}. Received: {name}={shown(value)}"
@@ -330,7 +352,7 @@ def to_tolerance(value, name):
         raise WrongKindError(
             f"{name} must be a number > 0. Received: {name}={shown(value)}"
         )
-    if not 0 < value <= np.finfo(np.float64).max:
+    if not 0 < value <= sys.float_info.max:
         raise ValueError(
             f"{name} must be a finite number > 0. Received: {name}={shown(value)}"
         )
@@ -430,7 +452,9 @@ def to_python_seed(seed):
     if seed is None:
         return None
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
-        raise WrongKindError(f"seed must be None or an int. Received: {shown(seed)}")
+        raise WrongKindError(
+            f"seed must be None or an int. Received: seed={shown(seed)}"
+        )
     seed = int(seed)
     if 0 <= seed < 2**32:
         return seed
@@ -441,20 +465,23 @@ def to_python_seed(seed):
 def to_permutation_lists(perm, name):
     """Converts permutation lists `[..., N]` to int32.
 
-    Integers beyond 32 bits become the largest or smallest of 32 bits, which no list of
-    a permutation has either.
+    Integers beyond 32 bits become the largest or smallest of 32 bits, which are no
+    positions either.
     """
     perm = to_numbers(perm, name, keeps_integers=True)
     if not perm.dtype.is_integer:
         raise WrongKindError(
-            f"{name} must be permutation lists, of integers. "
+            f"{name} must be permutation lists, of integers of at most 64 bits. "
             f"Received: {name}.dtype={perm.dtype.name}"
         )
     if perm.shape.rank is None or perm.shape.rank < 1:
         raise ValueError(
             f"{name} must have shape [..., N]. Received: {name}.shape={perm.shape}"
         )
-    return tf.saturate_cast(perm, tf.int32)
+    if perm.dtype.size < 4 or perm.dtype == tf.int32:
+        return tf.cast(perm, tf.int32)
+    # Those beyond int64 become negative: no positions either.
+    return tf.saturate_cast(tf.cast(perm, tf.int64), tf.int32)
 
 
 def compute_dtype(dtype):
