@@ -39,7 +39,7 @@ from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf._sinkhorn.solve import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.callbacks import AnnealTemperature
 from sinkhorn_tf.distributions import gumbel_sinkhorn
-from sinkhorn_tf.export import export_solver
+from sinkhorn_tf.export.solver import export_solver
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
 from sinkhorn_tf.sorting import soft_rank, soft_sort
 from sinkhorn_tf.version import __version__

@@ -1,16 +1,22 @@
 """How wrong permutations are, as functions and as Keras metrics.
 
-All take permutation lists, integers `[..., N]`, or matrices, floating point
-`[..., N, N]`, which are matched first, for each of the two arguments.
+All take permutation lists or matrices for each of the two arguments. Integers `[..., N]`
+are lists, floating point `[..., N, N]` are matrices, which are matched first. Integers of
+zeros and ones `[..., N, N]` are matrices if the other argument is a list `[..., N]` or a
+floating point `[..., N, N]`, or if both are such integers, N >= 3 and called eagerly;
+inside a trace, where it is unknown which of the two those are, they give NaN. Both
+arguments have the same number of batch dimensions, which are equal or 1. Other
+combinations raise ValueError.
 """
 
 import keras
 import tensorflow as tf
 
 from sinkhorn_tf._core.arguments import TensorLike
-from sinkhorn_tf._matching.matching import matching
+from sinkhorn_tf._matching.permutation_pairs import on_lists
 
 
+@on_lists
 def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     """The share of items in a wrong position (P.W. of SN table 1).
 
@@ -20,10 +26,11 @@ def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     Returns:
         float32 `[...]`.
     """
-    wrong = _to_list(y_true) != _to_list(y_pred)
+    wrong = y_true != y_pred
     return tf.reduce_mean(tf.cast(wrong, tf.float32), axis=-1)
 
 
+@on_lists
 def proportion_any_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     """1 where any item is in a wrong position, else 0 (P.A.W. of SN table 1).
 
@@ -33,10 +40,11 @@ def proportion_any_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     Returns:
         float32 `[...]`.
     """
-    wrong = _to_list(y_true) != _to_list(y_pred)
+    wrong = y_true != y_pred
     return tf.cast(tf.reduce_any(wrong, axis=-1), tf.float32)
 
 
+@on_lists
 def kendall_tau(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     """Kendall's rank correlation of two permutation lists.
 
@@ -47,7 +55,6 @@ def kendall_tau(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
         float32 `[...]` from -1 to 1: the share of concordant pairs of items less that
         of discordant ones; 1 for N = 1, 0 for a list of -1.
     """
-    y_true, y_pred = _to_list(y_true), _to_list(y_pred)
     n = tf.shape(y_true)[-1]
     agreement = tf.reduce_sum(_signs(y_true) * _signs(y_pred), axis=[-2, -1])
     tau = tf.cast(agreement, tf.float32) / tf.cast(
@@ -91,13 +98,6 @@ class KendallTau(_PermutationMetric):
 
     def __init__(self, name="kendall_tau", dtype=None):
         super().__init__(name=name, dtype=dtype)
-
-
-def _to_list(permutation):
-    permutation = tf.convert_to_tensor(permutation)
-    if permutation.dtype.is_integer:
-        return tf.cast(permutation, tf.int32)
-    return matching(permutation)
 
 
 def _signs(perm):

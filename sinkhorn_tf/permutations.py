@@ -1,15 +1,18 @@
 """Permutations as lists and as matrices.
 
 In list form, int32 `perm[..., i] = j`: item i goes to position j. In matrix form
-`P[..., i, j] = 1`. A list of -1 stands for "no permutation".
+`P[..., i, j] = 1`. A list of -1 stands for "no permutation". Lists may be of any integer
+dtype; what is not among 0 ... N - 1 is no position, however large.
 """
 
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import batching as _batching
 from sinkhorn_tf._core.arguments import TensorLike
 
 
+@_arguments.takes_tensors()
 def to_matrix(perm: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Permutation matrices of permutation lists.
 
@@ -18,12 +21,14 @@ def to_matrix(perm: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
         dtype: Dtype of the result.
 
     Returns:
-        `[..., N, N]`; an entry of -1 gives a row of zeros.
+        `[..., N, N]`; an entry that is no position, such as -1, gives a row of zeros.
     """
-    perm = _to_list(perm)
+    perm = _arguments.to_permutation_lists(perm, "perm")
+    dtype = _arguments.to_dtype(dtype, "dtype")
     return tf.one_hot(perm, _arguments.static_or_dynamic(perm, -1), dtype=dtype)
 
 
+@_arguments.takes_tensors()
 def from_matrix(matrix: TensorLike) -> tf.Tensor:
     """Permutation lists of permutation matrices.
 
@@ -34,7 +39,12 @@ def from_matrix(matrix: TensorLike) -> tf.Tensor:
         int32 `[..., N]`; -1 throughout where a matrix is not a permutation. For soft
         matrices use `matching`.
     """
-    matrix = tf.convert_to_tensor(matrix)
+    matrix = _arguments.to_numbers(matrix, "matrix")
+    if matrix.shape.rank is None or not _arguments.is_square(matrix.shape):
+        raise ValueError(
+            "matrix must have shape [..., N, N] with N >= 1. "
+            f"Received: matrix.shape={matrix.shape}"
+        )
     ones, zeros = tf.equal(matrix, 1), tf.equal(matrix, 0)
     perm = tf.argmax(tf.cast(ones, tf.int32), axis=-1, output_type=tf.int32)
     counts = tf.cast(ones, tf.int32)
@@ -46,6 +56,7 @@ def from_matrix(matrix: TensorLike) -> tf.Tensor:
     return tf.where(valid[..., None], perm, -1)
 
 
+@_arguments.takes_tensors()
 def is_permutation(perm: TensorLike) -> tf.Tensor:
     """Whether each list holds 0 ... N - 1 once.
 
@@ -55,11 +66,12 @@ def is_permutation(perm: TensorLike) -> tf.Tensor:
     Returns:
         bool `[...]`.
     """
-    perm = _to_list(perm)
+    perm = _arguments.to_permutation_lists(perm, "perm")
     n = _arguments.static_or_dynamic(perm, -1)
     return tf.reduce_all(tf.sort(perm, axis=-1) == tf.range(n), axis=-1)
 
 
+@_arguments.takes_tensors()
 def inverse(perm: TensorLike) -> tf.Tensor:
     """The inverse: `inverse(perm)[perm[i]] = i`.
 
@@ -69,11 +81,12 @@ def inverse(perm: TensorLike) -> tf.Tensor:
     Returns:
         int32 `[..., N]`; -1 throughout where `perm` is no permutation.
     """
-    perm = _to_list(perm)
+    perm = _arguments.to_permutation_lists(perm, "perm")
     result = tf.argsort(perm, axis=-1, stable=True)
     return tf.where(is_permutation(perm)[..., None], result, -1)
 
 
+@_arguments.takes_tensors()
 def compose(p: TensorLike, q: TensorLike) -> tf.Tensor:
     """First `p`, then `q`: `compose(p, q)[i] = q[p[i]]`.
 
@@ -85,37 +98,39 @@ def compose(p: TensorLike, q: TensorLike) -> tf.Tensor:
     Returns:
         int32 `[..., N]`; -1 throughout where either is no permutation.
     """
-    p, q = _to_list(p), _to_list(q)
-    if not p.shape[-1:].is_compatible_with(q.shape[-1:]):
+    p = _arguments.to_permutation_lists(p, "p")
+    q = _arguments.to_permutation_lists(q, "q")
+    if not _arguments.fit(p.shape[:-1], q.shape[:-1]) or not (
+        p.shape[-1:].is_compatible_with(q.shape[-1:])
+    ):
         raise ValueError(
-            "p and q must permute the same number of items. "
-            f"Received: p.shape={tuple(p.shape)}, q.shape={tuple(q.shape)}"
+            "p and q must permute the same number of items, and their batch dimensions "
+            f"must broadcast. Received: p.shape={p.shape}, q.shape={q.shape}"
         )
     valid = is_permutation(p) & is_permutation(q)
-    shape = tf.broadcast_dynamic_shape(tf.shape(p), tf.shape(q))
+    shape = _batching.broadcast_shape(_batching.sizes(p), _batching.sizes(q))
     p, q = tf.broadcast_to(p, shape), tf.broadcast_to(q, shape)
     safe = tf.where(valid[..., None], p, 0)
     result = tf.gather(q, safe, batch_dims=max(safe.shape.rank - 1, 0))
     return tf.where(valid[..., None], result, -1)
 
 
+@_arguments.takes_tensors()
 def sample(
-    batch_shape: TensorLike, n: int, seed: int | tf.Tensor | None = None
+    batch_shape: TensorLike, n: int, seed: int | TensorLike | None = None
 ) -> tf.Tensor:
     """Uniformly random permutations, the same for a seed in eager, graph and XLA.
 
     Args:
         batch_shape: Tuple of ints or int tensor: the batch dimensions, `()` for one.
         n: Number of items, >= 1.
-        seed: An int, a `[2]` int tensor, or None for a fresh draw (eager only).
+        seed: An int, two integers of 32 bits, or None for a fresh draw (eager only).
 
     Returns:
         int32 `[*batch_shape, n]`.
     """
     n = _arguments.to_count(n, "n", 1)
-    batch_shape = tf.convert_to_tensor(batch_shape, tf.int32)
-    if batch_shape.shape.rank == 0:
-        batch_shape = batch_shape[None]
+    batch_shape = _to_shape(batch_shape)
     # 64 bits: ties, which a stable sort would resolve with a bias, do not occur.
     keys = tf.random.stateless_uniform(
         tf.concat([batch_shape, [n]], 0),
@@ -128,6 +143,7 @@ def sample(
     return tf.argsort(keys, axis=-1, stable=True)
 
 
+@_arguments.takes_tensors("st.Restore")
 def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
     """Moves item i to position `perm[i]`: `restored[..., perm[i], :] = items[..., i, :]`.
 
@@ -140,20 +156,24 @@ def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
         Items in their places, shape and dtype of `items` (with batch dimensions
         broadcast); 0 throughout where `perm` is no permutation.
     """
-    perm, items = _to_list(perm), tf.convert_to_tensor(items)
+    perm, items = _arguments.to_permutation_lists(perm, "perm"), _to_items(items)
     batch_rank = perm.shape.rank - 1
-    if items.shape.rank < batch_rank + 1 or not (
-        items.shape[batch_rank : batch_rank + 1].is_compatible_with(perm.shape[-1:])
+    if (
+        items.shape.rank is None
+        or items.shape.rank < batch_rank + 1
+        or not _arguments.fit(perm.shape[:-1], items.shape[:batch_rank])
+        or not perm.shape[-1:].is_compatible_with(
+            items.shape[batch_rank : batch_rank + 1]
+        )
     ):
         raise ValueError(
             "items must have the batch dimensions of perm, then N items. "
-            f"Received: perm.shape={tuple(perm.shape)}, "
-            f"items.shape={tuple(items.shape)}"
+            f"Received: perm.shape={perm.shape}, items.shape={items.shape}"
         )
     source = inverse(perm)
     if batch_rank:
-        batch = tf.broadcast_dynamic_shape(
-            tf.shape(perm)[:-1], tf.shape(items)[:batch_rank]
+        batch = _batching.broadcast_shape(
+            _batching.sizes(perm, 0, -1), _batching.sizes(items, 0, batch_rank)
         )
         source = tf.broadcast_to(source, tf.concat([batch, tf.shape(perm)[-1:]], 0))
         items = tf.broadcast_to(
@@ -170,14 +190,34 @@ def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
     return tf.where(valid, moved, tf.zeros_like(moved))
 
 
-def _to_list(perm):
-    perm = tf.convert_to_tensor(perm)
-    if not perm.dtype.is_integer:
-        raise TypeError(
-            f"A permutation list must be of integers. Received: dtype={perm.dtype.name}"
+def _to_items(items):
+    """Converts items of any dtype."""
+    try:
+        return tf.convert_to_tensor(items)
+    except _arguments.CONVERSION_ERRORS as error:
+        raise _arguments.WrongKindError(
+            "items must be an array of numbers, booleans or strings. "
+            f"Received: items={_arguments.shown(items)}"
+        ) from error
+
+
+def _to_shape(batch_shape):
+    """Converts batch dimensions, or a single one, to an int32 tensor of rank 1."""
+    shape = batch_shape
+    if isinstance(shape, tf.TensorShape):
+        shape = tuple(shape)
+    if isinstance(shape, (list, tuple)) and not shape:
+        return tf.constant([], tf.int32)
+    shape = _arguments.to_numbers(shape, "batch_shape", keeps_integers=True)
+    known = tf.get_static_value(shape)
+    if not shape.dtype.is_integer or (shape.shape.rank or 0) > 1:
+        raise _arguments.WrongKindError(
+            "batch_shape must be a tuple of ints. "
+            f"Received: batch_shape={_arguments.shown(batch_shape)}"
         )
-    if perm.shape.rank is None or perm.shape.rank < 1:
+    if known is not None and not ((known >= 0) & (known < 2**31)).all():
         raise ValueError(
-            f"A permutation list must have shape [..., N]. Received: shape={perm.shape}"
+            "batch_shape must be ints >= 0 that fit into 32 bits. "
+            f"Received: batch_shape={_arguments.shown(batch_shape)}"
         )
-    return tf.cast(perm, tf.int32)
+    return tf.reshape(tf.cast(shape, tf.int32), [-1])

@@ -7,6 +7,8 @@ import tensorflow as tf
 # What a trace is for is told nowhere else.
 from tensorflow.python.ops import control_flow_util
 
+from sinkhorn_tf._core.arguments import to_jit_compile
+
 _SECOND_DERIVATIVE = (
     "XLA did not compile this call by itself; under two gradient tapes it cannot. Call "
     "it inside a tf.function, or with jit_compile=None or False. Received: "
@@ -42,11 +44,7 @@ def compiled_when_eager(function):
 
     @functools.wraps(function)
     def call(*tensors, jit_compile=None, **static):
-        if jit_compile not in (None, True, False):
-            raise ValueError(
-                "jit_compile must be None, True or False. "
-                f"Received: jit_compile={jit_compile!r}"
-            )
+        jit_compile = to_jit_compile(jit_compile)
         if not jit_compile and not tf.executing_eagerly():
             return function(*tensors, **static)
         if jit_compile is False:

@@ -31,6 +31,7 @@ class CertifiedMatching(typing.NamedTuple):
     gap: tf.Tensor
 
 
+@_arguments.takes_tensors("st.Matching")
 def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tensor:
     """The permutation with the largest sum of logits, `M(X) = argmax_P <P, X>`.
 
@@ -55,6 +56,7 @@ def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tenso
     return _matching(logits, jit_compile=jit_compile)
 
 
+@_arguments.takes_tensors()
 def certified_matching(
     logits: TensorLike,
     temperature: TensorLike | None = None,
@@ -89,7 +91,8 @@ def certified_matching(
     """
     logits = _arguments.to_logits(logits, integers=True)
     if temperature is not None:
-        _arguments.to_positive(temperature, "temperature", tf.float32)
+        dtype = _arguments.compute_dtype(logits.dtype)
+        _arguments.to_positive(temperature, "temperature", dtype, logits.shape[:-2])
     return _certified_matching(logits, jit_compile=jit_compile)
 
 

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import batching as _batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._sinkhorn import iterations as scaling
@@ -12,6 +13,7 @@ from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
 
+@_arguments.takes_tensors("st.SinkhornLayer")
 def sinkhorn(
     logits: TensorLike,
     temperature: TensorLike = 1.0,
@@ -52,7 +54,8 @@ def sinkhorn(
         The plan, same shape and dtype as `logits`, broadcast with `temperature`.
 
     Raises:
-        TypeError: If `logits` are integers or `n_iters` is not a Python int.
+        TypeError: If an argument is of the wrong kind, such as integer logits or a float
+            for `n_iters`.
         ValueError: If a shape or value is out of range. A bad temperature that is
             known only inside a graph gives NaN instead.
 
@@ -62,7 +65,8 @@ def sinkhorn(
     """
     logits = _arguments.to_logits(logits)
     dtype = _arguments.compute_dtype(logits.dtype)
-    temperature = _arguments.to_positive(temperature, "temperature", dtype)
+    batch = logits.shape[:-2]
+    temperature = _arguments.to_positive(temperature, "temperature", dtype, batch)
     n_iters = _arguments.to_count(n_iters, "n_iters", 0)
     tolerance, gradient = _arguments.to_stopping(tolerance, gradient)
     return _sinkhorn(
@@ -79,13 +83,7 @@ def sinkhorn(
 def _sinkhorn(logits, temperature, *, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
     n = _arguments.static_or_dynamic(x, -1)
-    batch_shape = tf.broadcast_dynamic_shape(tf.shape(x)[:-2], tf.shape(temperature))
-    static_shape = tf.broadcast_static_shape(x.shape[:-2], temperature.shape)
-    if x.shape[:-2] != static_shape or not static_shape.is_fully_defined():
-        x = tf.broadcast_to(x, tf.concat([batch_shape, [n, n]], 0))
-    x = tf.reshape(x, [-1, n, n])
-    t = tf.reshape(tf.broadcast_to(temperature, batch_shape), [-1])
-
+    x, t, batch_shape, static_shape = _batching.flatten(x, temperature)
     if n_iters == 0:
         plan = _exponential(x, t)
     else:

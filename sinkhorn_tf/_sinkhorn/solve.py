@@ -6,6 +6,7 @@ import typing
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import batching as _batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._sinkhorn import newton
@@ -32,6 +33,7 @@ class SinkhornSolution(typing.NamedTuple):
     """bool `[...]`, whether the residual is within the tolerance."""
 
 
+@_arguments.takes_tensors()
 def sinkhorn_solve(
     logits: TensorLike,
     temperature: TensorLike = 1.0,
@@ -69,7 +71,8 @@ def sinkhorn_solve(
         `temperature`. Every number is finite but for examples with NaN or +inf.
 
     Raises:
-        TypeError: If `logits` are integers or `max_iters` is not a Python int.
+        TypeError: If an argument is of the wrong kind, such as integer logits or a float
+            for `max_iters`.
         ValueError: If a shape or value is out of range. A bad temperature that is
             known only inside a graph gives NaN instead.
 
@@ -80,27 +83,22 @@ def sinkhorn_solve(
         Sinkhorn's iterations.
     """
     logits = _arguments.to_logits(logits)
-    dtype = _arguments.compute_dtype(logits.dtype)
-    temperature = _arguments.to_positive(temperature, "temperature", dtype)
+    temperature = _arguments.to_positive(
+        temperature, "temperature", tf.float64, logits.shape[:-2]
+    )
     return _sinkhorn_solve(
         logits,
         temperature,
         tolerance=_arguments.to_tolerance(tolerance, "tolerance"),
         max_iters=_arguments.to_count(max_iters, "max_iters", 1),
-        jit_compile=False if jit_compile is None else jit_compile,
+        jit_compile=_arguments.to_jit_compile(jit_compile) or False,
     )
 
 
 @compiled_when_eager
 def _sinkhorn_solve(logits, temperature, *, tolerance, max_iters):
-    n = _arguments.static_or_dynamic(logits, -1)
-    batch_shape = tf.broadcast_dynamic_shape(
-        tf.shape(logits)[:-2], tf.shape(temperature)
-    )
-    x = tf.broadcast_to(logits, tf.concat([batch_shape, [n, n]], 0))
-    x = tf.cast(tf.reshape(x, [-1, n, n]), tf.float64)
-    t = tf.reshape(tf.broadcast_to(temperature, batch_shape), [-1])
-    t = tf.cast(t, tf.float64)
+    x, t, batch_shape, static_batch = _batching.flatten(logits, temperature)
+    x = tf.cast(x, tf.float64)
 
     poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
     poisoned |= tf.math.is_nan(t)
@@ -110,7 +108,6 @@ def _sinkhorn_solve(logits, temperature, *, tolerance, max_iters):
     t = tf.where(poisoned, tf.ones_like(t), t)
     solution = _solution(x, t, tolerance, max_iters)
 
-    static_batch = tf.broadcast_static_shape(logits.shape[:-2], temperature.shape)
     static_shape = static_batch.concatenate(logits.shape[-2:])
 
     def with_batch_shape(tensor):

@@ -8,6 +8,7 @@ from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf.distributions.noise import gumbel_noise
 
 
+@_arguments.takes_tensors("st.GumbelSinkhorn")
 def gumbel_sinkhorn(
     logits: TensorLike,
     temperature: TensorLike = 1.0,
@@ -15,7 +16,7 @@ def gumbel_sinkhorn(
     noise_scale: TensorLike = 1.0,
     n_iters: int = 20,
     *,
-    seed: int | tf.Tensor | None = None,
+    seed: int | TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -29,8 +30,8 @@ def gumbel_sinkhorn(
         n_samples: Python int >= 1.
         noise_scale: Number or tensor >= 0 that broadcasts like `temperature`.
         n_iters, tolerance, gradient, jit_compile: As in `sinkhorn`.
-        seed: An int or a `[2]` int tensor: the same seed gives the same noise. None
-            draws fresh noise at each eager call and raises inside a trace.
+        seed: An int, or two integers of 32 bits: the same seed gives the same noise.
+            None draws fresh noise at each eager call and raises inside a trace.
 
     Returns:
         `(soft, noisy_logits)`, both `[..., n_samples, N, N]` of the dtype of `logits`;
@@ -75,8 +76,9 @@ def perturbed_sinkhorn(logits, noise, temperature, noise_scale, n_iters, **optio
     """
     logits = _arguments.to_logits(logits)
     dtype = _arguments.compute_dtype(logits.dtype)
-    temperature = _arguments.to_positive(temperature, "temperature", dtype)
-    noise_scale = _arguments.to_non_negative(noise_scale, "noise_scale", dtype)
+    batch = logits.shape[:-2]
+    temperature = _arguments.to_positive(temperature, "temperature", dtype, batch)
+    noise_scale = _arguments.to_non_negative(noise_scale, "noise_scale", dtype, batch)
     per_sample = lambda x: x[..., None] if x.shape.rank else x
     scale = per_sample(noise_scale)
     scale = scale[..., None, None] if scale.shape.rank else scale

@@ -2,27 +2,29 @@
 
 import math
 
+import keras
 import numpy as np
+import tensorflow as tf
+
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.arguments import shown
 
 
 def to_array(value, name, ndim=None):
     """Converts to float64, without NaN, with `ndim` axes if that is given."""
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf" and np.iscomplexobj(array):
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be an array of real numbers. Received: {name}={value!r:.80}"
-        ) from error
+    if tf.is_symbolic_tensor(value) or isinstance(value, keras.KerasTensor):
+        raise _arguments.WrongKindError(
+            f"{name} must have values, since st.entropic computes on the host: call it "
+            f"outside of traced functions and models. Received: {name}={shown(value)}"
+        )
+    array = _arguments.to_array(value, name).astype(np.float64)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(
             f"{name} must have {ndim} {'axis' if ndim == 1 else 'axes'}. "
             f"Received: {name}.shape={array.shape}"
         )
     if np.isnan(array).any():
-        raise ValueError(f"{name} must not hold NaN. Received: {name}={value!r:.80}")
+        raise ValueError(f"{name} must not hold NaN. Received: {name}={shown(value)}")
     return array
 
 
@@ -30,7 +32,7 @@ def to_finite(value, name, ndim=None):
     """Converts to a finite float64 array."""
     array = to_array(value, name, ndim)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite. Received: {name}={value!r:.80}")
+        raise ValueError(f"{name} must be finite. Received: {name}={shown(value)}")
     return array
 
 
@@ -38,7 +40,7 @@ def to_positive(value, name, *, infinite=False):
     """Converts to a float64 array of numbers > 0, finite unless `infinite` is set."""
     array = to_array(value, name) if infinite else to_finite(value, name)
     if not (array > 0).all():
-        raise ValueError(f"{name} must be > 0. Received: {name}={value!r:.80}")
+        raise ValueError(f"{name} must be > 0. Received: {name}={shown(value)}")
     return array
 
 
@@ -46,7 +48,7 @@ def to_non_negative(value, name):
     """Converts to a finite float64 array of numbers >= 0."""
     array = to_finite(value, name)
     if not (array >= 0).all():
-        raise ValueError(f"{name} must be >= 0. Received: {name}={value!r:.80}")
+        raise ValueError(f"{name} must be >= 0. Received: {name}={shown(value)}")
     return array
 
 
@@ -54,7 +56,7 @@ def to_number(value, name, *, infinite=False):
     """Converts one number > 0 to a Python float."""
     array = to_positive(value, name, infinite=infinite)
     if array.ndim:
-        raise ValueError(f"{name} must be one number. Received: {name}={value!r:.80}")
+        raise ValueError(f"{name} must be one number. Received: {name}={shown(value)}")
     return float(array)
 
 
@@ -65,7 +67,7 @@ def to_tie_tolerance(value, default):
     array = to_non_negative(value, "tolerance")
     if array.ndim:
         raise ValueError(
-            f"tolerance must be one number. Received: tolerance={value!r:.80}"
+            f"tolerance must be one number. Received: tolerance={shown(value)}"
         )
     return float(array)
 
@@ -94,3 +96,15 @@ def are_exact(array, n_terms):
     finite = array[np.isfinite(array)]
     size = np.abs(finite).max(initial=0.0)
     return bool(size <= 2.0**53 / n_terms and (finite == np.rint(finite)).all())
+
+
+def broadcast(**arrays):
+    """Broadcasts arrays against each other; a list in their order."""
+    try:
+        return np.broadcast_arrays(*arrays.values())
+    except ValueError as error:
+        shapes = ", ".join(f"{name}.shape={x.shape}" for name, x in arrays.items())
+        *names, last = arrays
+        raise ValueError(
+            f"{', '.join(names)} and {last} must broadcast. Received: {shapes}"
+        ) from error

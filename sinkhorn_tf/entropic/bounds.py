@@ -35,7 +35,7 @@ def slow_rate(eta, RH):
     """
     eta = _checks.to_array(eta, "eta")
     RH = _checks.to_non_negative(RH, "RH")
-    eta, RH = np.broadcast_arrays(eta, RH)
+    eta, RH = _checks.broadcast(eta=eta, RH=RH)
     bound = np.full(eta.shape, math.inf)
     with np.errstate(over="ignore"):
         np.divide(RH, eta, out=bound, where=eta > 0)
@@ -78,7 +78,10 @@ def relaxed_rate(eta, gap_tau, tau, R1, RH):
         R1, RH: As in `fast_rate`.
     """
     tau = _checks.to_non_negative(tau, "tau")
-    return (fast_rate(eta, gap_tau, R1, RH) + tau)[()]
+    gap_tau = _checks.to_positive(gap_tau, "gap_tau", infinite=True)
+    rate = fast_rate(eta, gap_tau, R1, RH)
+    rate, tau = _checks.broadcast(rate=np.asarray(rate), tau=tau)
+    return (rate + tau)[()]
 
 
 def integral_rate(eta, R1, RH):
@@ -105,6 +108,7 @@ def sufficient_eta(epsilon, gap, R1, RH):
     """
     epsilon = _checks.to_positive(epsilon, "epsilon")
     gap, R1, RH = _constants(gap, R1, RH)
+    epsilon, gap, R1, RH = _checks.broadcast(epsilon=epsilon, gap=gap, R1=R1, RH=RH)
     # log(gap) / gap is 0 in the limit.
     finite = np.where(np.isinf(gap), 1.0, gap)
     logs = np.maximum(np.log(finite) - np.log(epsilon), 0)
@@ -115,7 +119,7 @@ def _decay(eta, gap, R1, RH):
     """The exponential, the gap, and where the bounds with this gap hold."""
     eta = _checks.to_array(eta, "eta")
     gap, R1, RH = _constants(gap, R1, RH)
-    eta, gap, R1, RH = np.broadcast_arrays(eta, gap, R1, RH)
+    eta, gap, R1, RH = _checks.broadcast(eta=eta, gap=gap, R1=R1, RH=RH)
     with np.errstate(over="ignore"):
         valid = (eta > 0) & (eta >= (R1 + RH) / gap)
         exponent = np.where(valid, eta, math.inf) * gap / R1 - (R1 + RH) / R1

@@ -5,7 +5,7 @@ import typing
 
 import numpy as np
 
-from sinkhorn_tf._core.arguments import to_count
+from sinkhorn_tf._core.arguments import fit, shown, to_bool, to_count
 from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
 from sinkhorn_tf.entropic import _checks, bounds
 from sinkhorn_tf.entropic._assignment_gap import assignment_gap, optimal_duals
@@ -49,9 +49,11 @@ def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=Fa
         TypeError, ValueError: If a number is out of range.
     """
     eta = 1 / _checks.to_positive(temperature, "temperature")
+    integer = to_bool(integer, "integer")
     if (gap_tau is None) != (tau is None):
         raise ValueError(
-            f"gap_tau and tau go together. Received: gap_tau={gap_tau!r}, tau={tau!r}"
+            f"gap_tau and tau go together. "
+            f"Received: gap_tau={shown(gap_tau)}, tau={shown(tau)}"
         )
     R1, RH = bounds.birkhoff_radii(n)
     unknown = np.full(np.shape(eta), math.inf)[()]
@@ -89,6 +91,11 @@ def assignment_suboptimality(logits, temperature):
     """
     cost = _checks.to_costs(logits, "logits", sign=-1)
     temperature = _checks.to_positive(temperature, "temperature")
+    if not fit(temperature.shape, cost.shape[:-2]):
+        raise ValueError(
+            f"temperature must broadcast against the batch dimensions {cost.shape[:-2]}. "
+            f"Received: temperature.shape={temperature.shape}"
+        )
     n = cost.shape[-1]
     reduced = np.stack([optimal_duals(each)[1] for each in cost.reshape(-1, n, n)])
     reduced = reduced.reshape(cost.shape)
@@ -135,10 +142,11 @@ def temperature_for_accuracy(
     if (cost is None) == (n is None):
         raise ValueError(
             "Pass either cost or n. Received: "
-            f"cost={'None' if cost is None else 'an array'}, n={n!r}"
+            f"cost={'None' if cost is None else 'an array'}, n={shown(n)}"
         )
     if epsilon is None:
         raise ValueError("epsilon must be a number > 0. Received: epsilon=None")
+    integer = to_bool(integer, "integer")
     epsilon = _checks.to_number(epsilon, "epsilon")
     if cost is not None:
         cost = _checks.to_costs(cost)

@@ -65,8 +65,8 @@ class GumbelSinkhorn(TemperedLayer):
             n_samples = _arguments.to_count(n_samples, "n_samples", 1)
         self.noise_scale = float(noise_scale)
         self.n_samples = n_samples
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed = _arguments.to_python_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     def call(self, logits, temperature=None, training=False):
         logits = self.to_logits(logits)

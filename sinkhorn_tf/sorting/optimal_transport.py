@@ -1,5 +1,6 @@
 """Soft sorting and ranking: the Sinkhorn operator without a network."""
 
+import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments as _arguments
@@ -7,6 +8,7 @@ from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
 
 
+@_arguments.takes_tensors()
 def soft_sort(
     values: TensorLike,
     temperature: TensorLike = 0.01,
@@ -44,6 +46,7 @@ def soft_sort(
     return tf.cast(moved[..., n - top_k :], values.dtype)
 
 
+@_arguments.takes_tensors()
 def soft_rank(
     values: TensorLike,
     temperature: TensorLike = 0.01,
@@ -77,15 +80,16 @@ def soft_rank(
 
 
 def _checked(values, top_k):
-    values = _arguments.to_tensor(values, "values")
+    values = _arguments.to_numbers(values, "values")
     if not values.dtype.is_floating:
-        raise TypeError(
-            f"values must be floating point. Received: dtype={values.dtype.name}"
+        raise _arguments.WrongKindError(
+            "values must be floating point; cast them first. "
+            f"Received: values.dtype={values.dtype.name}"
         )
     if values.shape.rank is None or values.shape.rank < 1 or not values.shape[-1]:
         raise ValueError(
             "values must have shape [..., N] with a known N >= 1. "
-            f"Received: shape={values.shape}"
+            f"Received: values.shape={values.shape}"
         )
     n = values.shape[-1]
     top_k = n if top_k is None else _arguments.to_count(top_k, "top_k", 1)
@@ -104,7 +108,7 @@ def _plan(values, n, temperature, jit_compile):
     low = tf.reduce_min(x, axis=-1, keepdims=True)
     span = tf.reduce_max(x, axis=-1, keepdims=True) - low
     x = (x - low) / tf.where(span > 0, span, tf.ones_like(span))
-    anchors = tf.cast(tf.linspace(0.0, 1.0, n), dtype)
+    anchors = tf.constant(np.linspace(0, 1, n), dtype)
     # Of the square only the product matters: the rest is the same for a whole row or
     # a whole column. Times N, so that neighbours stay apart at the same temperature.
     logits = 2 * n * x[..., :, None] * anchors

@@ -85,6 +85,10 @@ def test_settings_are_read(text, expected):
         (["n_iters=1..2..3"], "Received: n_iters=1..2..3"),
         (["n_iters=0..5"], "--n_iters does not take .* Received: n_iters=0..5"),
         (["learning_rate=a..1"], "does not take .* Received: learning_rate=a..1"),
+        (["learning_rate=nan..1"], "finite .* Received: learning_rate=nan..1"),
+        (["learning_rate=0.1..nan"], "finite .* Received: learning_rate=0.1..nan"),
+        (["temperature=1..inf"], "does not take .* Received: temperature=1..inf"),
+        (["temperature=1|nan|2"], r"finite .* Received: temperature=1\|nan\|2"),
         (["learning_rate=-1..1"], "does not take .* Received: learning_rate=-1..1"),
     ],
 )

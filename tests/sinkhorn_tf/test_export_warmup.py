@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf import export
+from sinkhorn_tf.export import solver as export
 
 N = 3
 

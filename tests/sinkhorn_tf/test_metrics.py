@@ -114,3 +114,94 @@ def test_metrics_in_fit(rng, tmp_path, form, jit_compile):
     for metric in FUNCTIONS:
         expected = np.mean(reference(metric, perm, found))
         np.testing.assert_allclose(history[metric().name], [expected], rtol=1e-5)
+
+
+@every_metric
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_an_integer_matrix_means_its_list(rng, metric, dtype):
+    measure = FUNCTIONS[metric]
+    for shape in [(5,), (5, 5)]:
+        p, q = draw(rng, *shape), draw(rng, *shape)
+        expected = measure(p, q)
+        matrix = lambda x: np.eye(5, dtype=dtype)[x]
+        pairs = [(matrix(p), q), (p, matrix(q)), (matrix(p), np.eye(5)[q])]
+        for pair in [*pairs, (np.eye(5)[p], matrix(q)), (matrix(p), matrix(q))]:
+            measured = measure(*pair)
+            assert measured.shape == shape[:-1]
+            np.testing.assert_array_equal(measured, expected)
+        traced = tf.function(measure, autograph=False)
+        for pair in pairs:
+            np.testing.assert_array_equal(
+                traced(*map(tf.constant, pair)), expected, err_msg=str(shape)
+            )
+
+
+@every_metric
+def test_a_matrix_of_no_permutation_means_a_list_of_minus_one(metric):
+    p, none = np.array([[2, 0, 1]]), np.zeros((1, 3, 3), int)
+    expected = FUNCTIONS[metric](p, [[-1, -1, -1]])
+    np.testing.assert_array_equal(FUNCTIONS[metric](p, none), expected)
+    assert np.isfinite(FUNCTIONS[metric](p, none)).all()
+
+
+@every_metric
+def test_as_many_lists_as_items_are_lists(rng, metric):
+    p, q = draw(rng, 5, 5), draw(rng, 5, 5)
+    traced = tf.function(FUNCTIONS[metric], autograph=False)
+    for measure in (FUNCTIONS[metric], traced):
+        measured = measure(tf.constant(p), tf.constant(q))
+        np.testing.assert_allclose(measured, reference(metric, p, q), atol=1e-6)
+        one = measure(tf.constant(p), tf.constant(q[:1]))
+        every = np.broadcast_to(q[:1], (5, 5))
+        np.testing.assert_allclose(one, reference(metric, p, every), atol=1e-6)
+
+
+@every_metric
+def test_integers_that_may_be_either_give_nan_in_a_trace(rng, metric):
+    measure = FUNCTIONS[metric]
+    traced = tf.function(measure, autograph=False)
+    lists = draw(rng, 4, 4)
+    matrices = np.eye(4, dtype=int)[lists]
+    # Neither matrices among lists, nor lists where the ranks say matrices.
+    for pair in [(matrices, draw(rng, 4, 4, 4)), (lists, np.arange(4))]:
+        for ordered in (pair, pair[::-1]):
+            with pytest.raises(ValueError, match="must be .* Received: y_(true|pred)="):
+                measure(*ordered)
+            assert np.isnan(traced(*map(tf.constant, ordered))).all()
+    assert np.isnan(traced(*map(tf.constant, (matrices, matrices)))).all()
+
+
+@every_metric
+@pytest.mark.parametrize(
+    "y_true, y_pred",
+    [
+        ((3, 5), (5,)),
+        ((2, 5), (3, 5)),
+        ((3, 5), (3, 4)),
+        ((3, 5), (3, 1)),
+        ((2, 3, 5), (3, 5)),
+        ((3, 5), (2, 5, 5)),
+        ((3, 5), (5, 5)),
+        ((3, 5), (2, 3, 5, 5)),
+        ((5,), (4, 4)),
+        ((3, 5, 4), (3, 5)),
+    ],
+)
+def test_shapes_that_cannot_be_compared_are_one_sentence(metric, y_true, y_pred):
+    for pair in [(y_true, y_pred), (y_pred, y_true)]:
+        with pytest.raises(ValueError, match="Received: y_true.shape=.*y_pred.shape="):
+            FUNCTIONS[metric](*(np.zeros(shape, int) for shape in pair))
+
+
+@every_metric
+def test_large_integers_are_no_positions(metric):
+    p = np.array([[0, 1, 2]])
+    for large in (2**32, -(2**32), 2**63 - 1, -(2**63)):
+        measured = FUNCTIONS[metric](p, np.array([[large, 1, 2]]))
+        beyond = -7 if large < 0 else 7
+        np.testing.assert_array_equal(measured, FUNCTIONS[metric](p, [[beyond, 1, 2]]))
+        assert (
+            measured != FUNCTIONS[metric](p, p)
+            or large < 0
+            and metric is (metrics.KendallTau)
+        )

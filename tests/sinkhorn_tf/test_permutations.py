@@ -216,3 +216,80 @@ def test_graph_and_xla_agree_with_eager(rng, jit_compile):
     traced = tf.function(everything, signature, jit_compile=jit_compile)(*inputs)
     for name, expected in everything(*inputs).items():
         np.testing.assert_array_equal(traced[name], expected, err_msg=name)
+
+
+# Each is 0, 1, 2, ... in its lowest 32 bits, or beyond what an int32 holds.
+ALIASES = [
+    np.array([0, 1, 2**32 + 2]),
+    np.array([0, 1, -(2**32) + 2]),
+    np.array([0, 1, 2**63 - 1]),
+    np.array([0, 1, -(2**63)]),
+    np.array([0, 1, 2**32 + 2], np.uint64),
+    np.array([0, 1, 2**64 - 1], np.uint64),
+    np.array([0, 1, 2**32 - 1], np.uint32),
+    [0, 1, 2**32 + 2],
+]
+
+
+@pytest.mark.parametrize("perm", ALIASES, ids=str)
+def test_large_integers_are_no_positions(perm):
+    def everything(perm):
+        return (
+            permutations.is_permutation(perm),
+            permutations.inverse(perm),
+            permutations.compose(perm, [0, 1, 2]),
+            permutations.compose([0, 1, 2], perm),
+            permutations.apply(perm, [3.0, 4.0, 5.0]),
+            permutations.to_matrix(perm),
+        )
+
+    typed = tf.constant(np.asarray(perm))
+    for run in (everything, tf.function(everything, autograph=False)):
+        for value in (perm, typed):
+            valid, inverse, first, second, applied, matrix = run(value)
+            assert not valid
+            for each in (inverse, first, second):
+                np.testing.assert_array_equal(each, [-1, -1, -1])
+            np.testing.assert_array_equal(applied, [0, 0, 0])
+            np.testing.assert_array_equal(matrix, [[1, 0, 0], [0, 1, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+)
+def test_lists_of_every_integer_dtype(dtype):
+    perm = np.array([2, 0, 1], dtype)
+    matrix = np.eye(3, dtype=dtype)[perm]
+    np.testing.assert_array_equal(permutations.from_matrix(matrix), perm)
+    assert permutations.is_permutation(perm)
+    np.testing.assert_array_equal(permutations.inverse(perm), [1, 2, 0])
+    np.testing.assert_array_equal(permutations.compose(perm, perm), [1, 2, 0])
+    np.testing.assert_array_equal(permutations.to_matrix(perm), np.eye(3)[perm])
+    np.testing.assert_array_equal(permutations.apply(perm, [3, 4, 5]), [4, 5, 3])
+
+
+def test_integers_beyond_64_bits_are_refused():
+    with pytest.raises(TypeError, match="at most 64 bits. Received: perm.dtype"):
+        permutations.is_permutation([0, 1, 2**64 + 2])
+
+
+def test_more_items_than_a_dtype_has_numbers(rng):
+    # 200 items: as int8 the numbers wrap, as uint8 they do not.
+    perm = rng.permutation(200)
+    assert permutations.is_permutation(perm.astype(np.uint8))
+    np.testing.assert_array_equal(
+        permutations.inverse(perm.astype(np.uint8)), np.argsort(perm)
+    )
+    assert not permutations.is_permutation(perm.astype(np.int8))
+    assert (permutations.inverse(perm.astype(np.int8)).numpy() == -1).all()
+
+
+@pytest.mark.parametrize(
+    "seed", [-1, 2**32 - 1, 2**63, 2**64 + 3, 10**30, -(10**30), [1, 2], [-1, 2**31]]
+)
+def test_seeds_of_any_size(seed):
+    sample = lambda seed: permutations.sample((2,), 30, seed).numpy().tolist()
+    assert sample(seed) == sample(seed)
+    assert sample(seed) not in (sample(3), sample(0))
+    assert sample(np.int64(3)) == sample(np.uint8(3)) == sample(3) == sample([3, 0])
+    assert sample(tf.constant([3, 0], tf.int64)) == sample(np.uint32([3, 0]))

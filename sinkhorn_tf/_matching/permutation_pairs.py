@@ -1,0 +1,169 @@
+"""Two permutations to compare, each as lists or as matrices.
+
+Floating point numbers are matrices `[..., N, N]`, which are matched. Integers are lists
+`[..., N]`, or matrices of zeros and ones: both arguments have the same number of batch
+dimensions, so that their ranks tell which. Where both are integers of the same rank the
+values tell: no list of a permutation of three items or more has only zeros and ones.
+"""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from sinkhorn_tf import permutations
+from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._matching.matching import matching
+
+# Numbers up to here have differences of 32 bits.
+_LARGEST = 2**30
+
+
+def on_lists(measure):
+    """Decorates a measure of two lists, so that it takes lists or matrices for each.
+
+    Args:
+        measure: Function of two int32 `[..., N]` that returns a float `[...]`.
+
+    Returns:
+        The measure as a function of `y_true` and `y_pred`. It raises TypeError or
+        ValueError for what cannot be compared, and gives NaN for integers that are
+        neither and are known only inside a trace.
+    """
+
+    @_arguments.takes_tensors()
+    @functools.wraps(measure)
+    def call(y_true, y_pred):
+        pair = {
+            "y_true": _convert(y_true, "y_true"),
+            "y_pred": _convert(y_pred, "y_pred"),
+        }
+        are_matrices = _are_matrices(*pair.values())
+        _check_shapes(*pair.values(), are_matrices)
+        lists, readable = [], []
+        for (name, value), is_matrix in zip(pair.items(), are_matrices, strict=True):
+            readable.append(_is_readable(value, is_matrix))
+            _check_values(readable[-1], value, name, is_matrix)
+            lists.append(_to_lists(value, is_matrix))
+        result = measure(*lists)
+        for each in readable:
+            if each is not None:
+                result = tf.where(each, result, tf.constant(np.nan, result.dtype))
+        return result
+
+    return call
+
+
+def _convert(value, name):
+    tensor = _arguments.to_numbers(value, name, keeps_integers=True)
+    shape = tensor.shape
+    if shape.rank is None or shape.rank < 1:
+        raise ValueError(
+            f"{name} must have shape [..., N] or [..., N, N], of a known rank. "
+            f"Received: {name}.shape={shape}"
+        )
+    if tensor.dtype.is_floating and not _arguments.is_square(shape):
+        raise ValueError(
+            f"{name} must be integers [..., N] or floating point [..., N, N]. "
+            f"Received: {name}.shape={shape}, {name}.dtype={tensor.dtype.name}"
+        )
+    return tensor
+
+
+def _are_matrices(y_true, y_pred):
+    """Which of the two are matrices rather than lists, a pair of bools."""
+    pair = (y_true, y_pred)
+    if any(x.dtype.is_floating for x in pair) or y_true.shape.rank != y_pred.shape.rank:
+        largest = max(x.shape.rank for x in pair)
+        return tuple(x.dtype.is_floating or x.shape.rank == largest for x in pair)
+    # Zeros alone are what `to_matrix` makes of no permutation.
+    at_most, exactly = [], []
+    for x in pair:
+        values = tf.get_static_value(x)
+        if values is None or not _may_be_square(x.shape):
+            return False, False
+        at_most.append(_are_permutation_matrices(values, np.less_equal).numpy().all())
+        exactly.append(_are_permutation_matrices(values, np.equal).numpy().any())
+    return (True, True) if all(at_most) and any(exactly) else (False, False)
+
+
+def _may_be_square(shape):
+    """Whether integers may be matrices although they could be lists as well."""
+    return _arguments.is_square(shape) and (shape[-1] is None or shape[-1] >= 3)
+
+
+def _check_shapes(y_true, y_pred, are_matrices):
+    shapes = [
+        x.shape[:-1] if is_matrix else x.shape
+        for x, is_matrix in zip((y_true, y_pred), are_matrices, strict=True)
+    ]
+    squares = all(
+        _arguments.is_square(x.shape)
+        for x, is_matrix in zip((y_true, y_pred), are_matrices, strict=True)
+        if is_matrix
+    )
+    same_rank = shapes[0].rank == shapes[1].rank
+    if (
+        not (squares and same_rank)
+        or not shapes[0][-1:].is_compatible_with(shapes[1][-1:])
+        or not _arguments.fit(shapes[0][:-1], shapes[1][:-1])
+    ):
+        raise ValueError(
+            "y_true and y_pred must be lists [..., N] or matrices [..., N, N] of as "
+            "many items, with the same batch dimensions (or 1). "
+            f"Received: y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
+        )
+
+
+def _is_readable(value, is_matrix):
+    """bool that broadcasts against the batch: whether values are as the form demands.
+
+    None where they cannot be otherwise.
+    """
+    if value.dtype.is_floating:
+        return None
+    if is_matrix:
+        return _are_permutation_matrices(value, tf.less_equal)
+    if value.shape.rank < 2 or not _may_be_square(value.shape):
+        return None
+    at_least_three = _arguments.static_or_dynamic(value, -1) >= 3
+    return ~(_are_permutation_matrices(value, tf.equal) & at_least_three)[..., None]
+
+
+def _are_permutation_matrices(values, compare):
+    """Whether these are zeros and ones with sums of rows and columns `compare`d to 1."""
+    ones = tf.cast(tf.equal(values, 1), tf.int32)
+    return (
+        tf.reduce_all(tf.equal(values, 1) | tf.equal(values, 0), [-2, -1])
+        & tf.reduce_all(compare(tf.reduce_sum(ones, -1), 1), -1)
+        & tf.reduce_all(compare(tf.reduce_sum(ones, -2), 1), -1)
+    )
+
+
+def _check_values(readable, value, name, is_matrix):
+    known = None if readable is None else tf.get_static_value(readable)
+    if known is None or known.all():
+        return
+    if is_matrix:
+        expected = (
+            "of zeros and ones, at most one 1 in each row and column, where its rank "
+            "makes it matrices [..., N, N]"
+        )
+    else:
+        expected = (
+            "lists [..., N] where its rank makes it lists; turn a matrix into one with "
+            "st.permutations.from_matrix"
+        )
+    raise ValueError(
+        f"{name} must be {expected}. Received: {name}="
+        f"{_arguments.shown(tf.get_static_value(value))}"
+    )
+
+
+def _to_lists(value, is_matrix):
+    if value.dtype.is_floating:
+        return matching(value)
+    if is_matrix:
+        return permutations.from_matrix(value)
+    lists = _arguments.to_permutation_lists(value, "lists")
+    return tf.clip_by_value(lists, -_LARGEST, _LARGEST)
