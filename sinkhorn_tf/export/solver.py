@@ -18,7 +18,7 @@ from sinkhorn_tf import permutations
 from sinkhorn_tf._core import arguments as _arguments
 from sinkhorn_tf._matching.matching import certified_matching
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
-from sinkhorn_tf.export.solver import _servable, _warmup
+from sinkhorn_tf.export import _servable, _warmup
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
 
 # What has numbers of its own to give, but is no number to Python.
