@@ -218,13 +218,20 @@ def start(values, default_workdir):
         "checkpoints/*_temp",
         "best/*_temp",
     ):
-        for stale in glob.glob(os.path.join(workdir, pattern)):
+        for stale in glob.glob(os.path.join(glob.escape(workdir), pattern)):
             shutil.rmtree(stale, ignore_errors=True)
     return workdir
 
 
 def make_directory(workdir):
     """Makes the run directory, or raises UserError."""
+    try:
+        workdir.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "TensorFlow writes only where the path is valid UTF-8: give another "
+            f"--workdir. Received: {os.fsencode(workdir)!r}"
+        ) from error
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:

@@ -233,7 +233,7 @@ def keep_soft_permutation(network, held_out, step, workdir, n_iters=200):
 
 def draw(network, scores, workdir, path):
     """Draws the soft permutation over training, the errors, and the slopes."""
-    paths = sorted(glob.glob(os.path.join(workdir, "soft", "*.npy")))
+    paths = sorted(glob.glob(os.path.join(glob.escape(workdir), "soft", "*.npy")))
     names = [os.path.splitext(os.path.basename(file))[0] for file in paths]
     # The last four; early on all look the same.
     soft = {

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shlex
 import socket
 import sys
 import threading
@@ -78,7 +79,8 @@ def tfds_directory(data_dir):
 
 def build_command(official, data_dir):
     """Returns the shell command that prepares a dataset."""
-    return f"`tfds build {official.name} --data_dir={data_dir}`"
+    directory = shlex.quote(f"--data_dir={data_dir}")
+    return f"`tfds build {official.name} {directory}`"
 
 
 def newest_version(official, data_dir):

@@ -135,7 +135,7 @@ def _evaluations(workdir):
     split but the one that weights are chosen on.
     """
     found = {}
-    for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
+    for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "metrics_*.json"))):
         metrics = runs.read_json(path)
         flags = metrics.get("flags", {})
         if flags.get("split") in ("test", "validation"):

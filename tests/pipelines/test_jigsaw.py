@@ -18,6 +18,7 @@ from absl.testing import flagsaver
 
 import sinkhorn_tf as st
 from pipelines import datasets, jigsaw, profiling, puzzles
+from pipelines.checkpoints import Checkpoints
 from pipelines.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -394,14 +395,14 @@ def test_interrupted_saves_and_a_spoiled_checkpoint_are_the_same_run(
 
     with monkeypatch.context() as patch:
         # Between the best weights of step 20 and the state of that step.
-        save = tf.train.CheckpointManager.save
+        save = Checkpoints.save
 
-        def save_all_but_step_20(manager, checkpoint_number):
-            if manager.directory.endswith("checkpoints") and checkpoint_number == 20:
+        def save_all_but_step_20(checkpoints, step):
+            if checkpoints._folder.endswith("checkpoints") and step == 20:
                 raise Killed
-            return save(manager, checkpoint_number)
+            return save(checkpoints, step)
 
-        patch.setattr(tf.train.CheckpointManager, "save", save_all_but_step_20)
+        patch.setattr(Checkpoints, "save", save_all_but_step_20)
         with pytest.raises(Killed):
             run(cut)
     with monkeypatch.context() as patch:

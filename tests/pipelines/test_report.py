@@ -241,11 +241,12 @@ def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
 
 def test_an_evaluation_is_gathered_with_its_run(configs, tmp_path):
     (configs / "jigsaw_a_2x2.cfg").write_text("--seed=0\n")
-    workdir = run(tmp_path, "run", puzzle_metrics(0.1))
+    # Taken for a pattern it would be another directory.
+    workdir = run(tmp_path, "run[1]", puzzle_metrics(0.1))
     splits = (("b", "test", True), ("c", "validation", False), ("d", "train", False))
     for name, split, mirrored in splits:
         flags = {"dataset": name, "split": split, "mirrored": mirrored}
-        path = tmp_path / "run" / f"metrics_{name}_{split}.json"
+        path = tmp_path / "run[1]" / f"metrics_{name}_{split}.json"
         path.write_text(json.dumps({"l1": 0.5, "flags": flags}))
     (found,) = records.gathered(str(configs), "jigsaw_a_2x2", [workdir])
     scores = {"l1": 0.5}

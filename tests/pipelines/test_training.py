@@ -97,6 +97,21 @@ def test_dropout_goes_on_where_it_was(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name, neighbour", [("run[1]", "run1"), ("run*", "runx")])
+def test_the_name_of_a_run_is_not_a_pattern(name, neighbour, tmp_path):
+    expected = with_dropout(tmp_path / neighbour).run().get_weights()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    with pytest.raises(Stopped):
+        with_dropout(tmp_path / name, stop_at=10).run()
+    resumed = with_dropout(tmp_path / name)
+    for a, b in zip(resumed.run().get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    found = training.checkpoints(str(tmp_path / name))
+    assert found == [str(tmp_path / name / f"checkpoints/ckpt-{k}") for k in (8, 12)]
+    assert len(list((tmp_path / name / "best").glob("*.index"))) == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize("score", [0.5, 0.7, 0.019])
 def test_of_equal_scores_the_later_weights_are_kept(tmp_path, score):
     trainer = with_dropout(tmp_path, lambda network: score)
