@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import sinkhorn_tf
-from pipelines import distribution, service, training
+from pipelines import distribution, machine, service, training
 from pipelines.errors import UserError
 from pipelines.files import read_json, write_json
 
@@ -265,7 +265,7 @@ def versions():
 
 
 def write_metrics(path, scores, values, evaluation, training=None):
-    """Writes scores with the seconds they took, the flags of the run and versions.
+    """Writes scores with the seconds they took, the flags, the versions, the processor.
 
     Args:
         path: File name.
@@ -276,7 +276,12 @@ def write_metrics(path, scores, values, evaluation, training=None):
     seconds = {"evaluation": evaluation}
     if training is not None:
         seconds["training"] = training
-    more = {"seconds": seconds, "flags": settings(values), "versions": versions()}
+    more = {
+        "seconds": seconds,
+        "flags": settings(values),
+        "versions": versions(),
+        "processor": machine.processor(),
+    }
     write_json(path, scores | more)
 
 

@@ -1,4 +1,4 @@
-"""Sorting numbers (SN section 4.1, table 1).
+"""Sorting numbers (Mena et al. 2018, section 4.1, table 1).
 
     python -m pipelines.sorting                              # 50 numbers
     python -m pipelines.sorting --flagfile=configs/sorting_n120.cfg

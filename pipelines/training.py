@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import distribution, progress
-from pipelines.checkpoints import Checkpoints, paths
+from pipelines.checkpoints import Checkpoints, paths, steps
 from pipelines.errors import UserError
 
 
@@ -85,6 +85,7 @@ class Training:
         self._averaging = averaging
         self._validate_every = validate_every
         self._checkpoint_every = checkpoint_every
+        self._best_step = None
         self._is_chief = strategy.extended.should_checkpoint
         self._workdir = workdir
         own = workdir
@@ -162,7 +163,14 @@ class Training:
             print(f"resumed at step {first}", file=sys.stderr)
         if first < self._steps:
             self._train(first)
+        if self._is_chief and math.isfinite(self.best_score):
+            print(self._kept(), file=sys.stderr)
         return self.best
+
+    def _kept(self):
+        """A sentence about the weights that `run` returns."""
+        of = "" if self._best_step is None else f" of step {self._best_step}"
+        return f"kept the weights{of}, which validated best: {self.best_score:.4f}"
 
     def parts(self, inputs="pieces"):
         """What a step consists of, as functions without arguments to be timed.
@@ -267,6 +275,7 @@ class Training:
         if np.float32(score) <= self.best_score:
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
+            self._best_step = step
             self._best_weights.save(step)
         return score
 
@@ -276,6 +285,7 @@ class Training:
         for path in reversed(found):
             try:
                 self._last_states.restore(path)
+                self._best_step = self._step_of_best()
                 break
             # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
             except Exception as error:  # noqa: BLE001
@@ -293,6 +303,15 @@ class Training:
             "The workers do not see the same checkpoints: --workdir has to be on a file "
             f"system that all of them share. Received: --workdir={self._workdir}",
         )
+
+    def _step_of_best(self):
+        """The step of the best weights of a restored state, or None.
+
+        A later one is of a training that ended before it could save its state.
+        """
+        known = steps(os.path.join(self._workdir, "best"))
+        last = int(self._step.numpy())
+        return max((step for step in known if step <= last), default=None)
 
 
 def checkpoints(workdir):

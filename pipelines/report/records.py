@@ -141,6 +141,6 @@ def _evaluations(workdir):
         if flags.get("split") in ("test", "validation"):
             name = flags["dataset"] + " mirrored" * flags.get("mirrored", False)
             name += " validation" * (flags["split"] == "validation")
-            dropped = ("flags", "versions", "seconds")
+            dropped = ("flags", "versions", "processor", "seconds")
             found[name] = {k: v for k, v in metrics.items() if k not in dropped}
     return found

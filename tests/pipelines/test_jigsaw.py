@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from absl.testing import flagsaver
 
 import sinkhorn_tf as st
-from pipelines import datasets, jigsaw, profiling, puzzles
+from pipelines import datasets, jigsaw, machine, profiling, puzzles
 from pipelines.checkpoints import Checkpoints
 from pipelines.errors import UserError
 
@@ -163,7 +163,10 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
         "seconds",
         "flags",
         "versions",
+        "processor",
     }
+    assert found["processor"] == machine.processor()
+    assert found["processor"]["cpu"]
     assert found["n_examples"] == 179
     assert found["proportion_wrong"] < 0.35 < found["chance"]["proportion_wrong"]
     assert found["flags"]["filters"] == 32
