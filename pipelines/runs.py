@@ -216,7 +216,9 @@ def start(values, default_workdir):
         ".writing-*",
         "solver/.writing-*",
         "checkpoints/*_temp",
+        "checkpoints/.writing-*",
         "best/*_temp",
+        "best/.writing-*",
     ):
         for stale in glob.glob(os.path.join(glob.escape(workdir), pattern)):
             shutil.rmtree(stale, ignore_errors=True)

@@ -58,7 +58,7 @@ def save_solver(folder, scale):
 
 
 @pytest.mark.parametrize("name, neighbour", PATTERNS)
-def test_names_are_not_patterns(name, neighbour, tmp_path):
+def test_names_are_not_patterns(name, neighbour, tmp_path, caplog, capfd):
     saved(tmp_path / neighbour / "checkpoints", [-1.0, -2.0])
     before = files(tmp_path / neighbour)
     folder = tmp_path / name / "checkpoints"

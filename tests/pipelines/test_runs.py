@@ -78,11 +78,11 @@ def test_a_broken_record_says_so(tmp_path):
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path):
-    for name in (".writing-a", "solver/.writing-b"):
+    for name in (".writing-a", "solver/.writing-b", "best/.writing-c"):
         (tmp_path / name).mkdir(parents=True)
     runs.start(values(tmp_path), "unused")
-    assert sorted(os.listdir(tmp_path)) == ["flags.json", "solver"]
-    assert os.listdir(tmp_path / "solver") == []
+    assert sorted(os.listdir(tmp_path)) == ["best", "flags.json", "solver"]
+    assert os.listdir(tmp_path / "solver") == os.listdir(tmp_path / "best") == []
 
 
 @pytest.mark.parametrize("name", ["run[1]", "run*", "run?", "run"])
