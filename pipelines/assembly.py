@@ -1,4 +1,6 @@
-"""Assembly of digits from the loose pieces of any digit (SN section 4.3, figure 1b).
+"""Assembly of digits from the loose pieces of any digit.
+
+Mena et al. (2018), section 4.3 and figure 1b.
 
     python -m pipelines.assembly                             # embedded digits, 4x4
     python -m pipelines.assembly --flagfile=configs/assembly_mnist.cfg

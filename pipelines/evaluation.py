@@ -167,6 +167,11 @@ def table(scores):
         cells = (f"{part[key]:12.3f}" if key in part else f"{'':12}" for part in parts)
         lines.append(f"{name:12}" + "".join(cells))
     lines.append(f"{scores['n_examples']:,} examples")
+    lines += legend("piece", "puzzle")
+    lines.append(
+        "l1, l2: differences of the restored image's pixels, which are in [0, 1]."
+    )
+    lines.append("Oracle: a solver that only cannot tell equal pieces apart.")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -228,8 +233,12 @@ def _compiled_matching(logits):
 
 def lists_table(intervals):
     """The scores of `evaluate_lists` by interval, as lines of text."""
-    heads = ("P.W.", "P.A.W.", "by index", "by index", "Kendall tau", "with ties")
-    lines = [f"{'':12}" + "".join(f"{head:>12}" for head in heads)]
+    groups = ("by content", "", "by index", "", "", "")
+    heads = ("P.W.", "P.A.W.", "P.W.", "P.A.W.", "Kendall tau", "with ties")
+    lines = [
+        f"{'':12}" + "".join(f"{head:>12}" for head in heads).rstrip()
+        for heads in (groups, heads)
+    ]
     for name, found in intervals.items():
         content = found["by_content"]
         numbers = (
@@ -241,4 +250,15 @@ def lists_table(intervals):
         )
         cells = "".join(f"{number:12.4f}" for number in numbers)
         lines.append(f"{name:12}{cells}{found['n_examples_with_ties']:12}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *legend("number", "list")])
+
+
+def legend(item, example):
+    """The names of scores in a table explained, as lines of text."""
+    return [
+        f"P.W.: proportion of wrong {item}s.",
+        f"P.A.W.: proportion of {example}s with any wrong {item}.",
+        "Kendall tau: rank correlation with the true order, from -1 to 1, which is best.",
+        f"By index every {item} has one place; by content equal {item}s may change theirs.",
+        "On another kind of processor such numbers differ in the third digit.",
+    ]

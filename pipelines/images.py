@@ -19,7 +19,13 @@ flags.DEFINE_integer(
     "image_size", None, "Pixels along a side, a multiple of --grid.", lower_bound=1
 )
 flags.DEFINE_string("evaluate", None, "Only evaluate the run in this directory.")
-flags.DEFINE_string("split", "test", "Split to evaluate on: a role, or TFDS' syntax.")
+flags.DEFINE_string(
+    "split",
+    "test",
+    f"What to evaluate on: a role ({', '.join(datasets.ROLES)}); all, where there are no "
+    "TFDS splits; else any TFDS split, such as test[:500]. One that is called like a role "
+    "is given with a prefix: tfds:validation.",
+)
 flags.DEFINE_integer(
     "evaluation_batch_size", 200, "Puzzles of an evaluation batch.", lower_bound=1
 )
@@ -64,8 +70,8 @@ def check_split():
     """Raises UserError where `--split` is given to a training."""
     if FLAGS.evaluate is None and not FLAGS["split"].using_default_value:
         raise UserError(
-            "--split goes with --evaluate; a training is always reported on the test "
-            f"split. Received: --split={FLAGS.split}"
+            "--split goes with --evaluate; a training is always reported on the role "
+            f"test. Received: --split={FLAGS.split}"
         )
 
 

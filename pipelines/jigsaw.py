@@ -1,4 +1,4 @@
-"""Jigsaw puzzles of images (SN section 4.2, table 2).
+"""Jigsaw puzzles of images (Mena et al. 2018, section 4.2, table 2).
 
     python -m pipelines.jigsaw                               # embedded digits, 2x2
     python -m pipelines.jigsaw --dataset=mnist --grid=3
@@ -78,8 +78,8 @@ flags.DEFINE_enum(
     "loss",
     None,
     ["reconstruction", "cross_entropy"],
-    "Of the softly restored image (SN eq. 5), or of the soft permutation with the true "
-    "one.",
+    "Of the softly restored image (Mena et al. 2018, eq. 5), or of the soft permutation "
+    "with the true one.",
 )
 flags.DEFINE_bool(
     "mirrored",

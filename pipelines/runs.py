@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import sinkhorn_tf
-from pipelines import distribution, service, training
+from pipelines import distribution, machine, service, training
 from pipelines.errors import UserError
 from pipelines.files import read_json, write_json
 
@@ -216,15 +216,24 @@ def start(values, default_workdir):
         ".writing-*",
         "solver/.writing-*",
         "checkpoints/*_temp",
+        "checkpoints/.writing-*",
         "best/*_temp",
+        "best/.writing-*",
     ):
-        for stale in glob.glob(os.path.join(workdir, pattern)):
+        for stale in glob.glob(os.path.join(glob.escape(workdir), pattern)):
             shutil.rmtree(stale, ignore_errors=True)
     return workdir
 
 
 def make_directory(workdir):
     """Makes the run directory, or raises UserError."""
+    try:
+        workdir.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "TensorFlow writes only where the path is valid UTF-8: give another "
+            f"--workdir. Received: {os.fsencode(workdir)!r}"
+        ) from error
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
@@ -258,7 +267,7 @@ def versions():
 
 
 def write_metrics(path, scores, values, evaluation, training=None):
-    """Writes scores with the seconds they took, the flags of the run and versions.
+    """Writes scores with the seconds they took, the flags, the versions, the processor.
 
     Args:
         path: File name.
@@ -269,7 +278,12 @@ def write_metrics(path, scores, values, evaluation, training=None):
     seconds = {"evaluation": evaluation}
     if training is not None:
         seconds["training"] = training
-    more = {"seconds": seconds, "flags": settings(values), "versions": versions()}
+    more = {
+        "seconds": seconds,
+        "flags": settings(values),
+        "versions": versions(),
+        "processor": machine.processor(),
+    }
     write_json(path, scores | more)
 
 

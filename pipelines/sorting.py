@@ -1,4 +1,4 @@
-"""Sorting numbers (SN section 4.1, table 1).
+"""Sorting numbers (Mena et al. 2018, section 4.1, table 1).
 
     python -m pipelines.sorting                              # 50 numbers
     python -m pipelines.sorting --flagfile=configs/sorting_n120.cfg
@@ -233,7 +233,7 @@ def keep_soft_permutation(network, held_out, step, workdir, n_iters=200):
 
 def draw(network, scores, workdir, path):
     """Draws the soft permutation over training, the errors, and the slopes."""
-    paths = sorted(glob.glob(os.path.join(workdir, "soft", "*.npy")))
+    paths = sorted(glob.glob(os.path.join(glob.escape(workdir), "soft", "*.npy")))
     names = [os.path.splitext(os.path.basename(file))[0] for file in paths]
     # The last four; early on all look the same.
     soft = {

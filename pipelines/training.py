@@ -1,9 +1,7 @@
 """The training loop of every pipeline."""
 
-import glob
 import math
 import os
-import re
 import sys
 import tempfile
 import time
@@ -13,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import distribution, progress
+from pipelines.checkpoints import Checkpoints, paths, steps
 from pipelines.errors import UserError
 
 
@@ -86,6 +85,7 @@ class Training:
         self._averaging = averaging
         self._validate_every = validate_every
         self._checkpoint_every = checkpoint_every
+        self._best_step = None
         self._is_chief = strategy.extended.should_checkpoint
         self._workdir = workdir
         own = workdir
@@ -133,9 +133,8 @@ class Training:
             seconds=self._seconds,
         )
         best = tf.train.Checkpoint(network=self.best)
-        manager = lambda checkpoint, name: _manager(checkpoint, os.path.join(own, name))
-        self._last_states = manager(state, "checkpoints")
-        self._best_weights = manager(best, "best")
+        self._last_states = Checkpoints(state, os.path.join(own, "checkpoints"))
+        self._best_weights = Checkpoints(best, os.path.join(own, "best"))
         on_one_device = strategy.num_replicas_in_sync == 1
         self._jit_compile = jit_compile and on_one_device
         self._train_step = tf.function(
@@ -164,7 +163,14 @@ class Training:
             print(f"resumed at step {first}", file=sys.stderr)
         if first < self._steps:
             self._train(first)
+        if self._is_chief and math.isfinite(self.best_score):
+            print(self._kept(), file=sys.stderr)
         return self.best
+
+    def _kept(self):
+        """A sentence about the weights that `run` returns."""
+        of = "" if self._best_step is None else f" of step {self._best_step}"
+        return f"kept the weights{of}, which validated best: {self.best_score:.4f}"
 
     def parts(self, inputs="pieces"):
         """What a step consists of, as functions without arguments to be timed.
@@ -233,7 +239,7 @@ class Training:
                 if saves:
                     self._step.assign(step)
                     self._seconds.assign(before + time.monotonic() - started)
-                    _save(self._last_states, step)
+                    self._last_states.save(step)
                 for name, value in news.items():
                     tf.summary.scalar(name, value, step)
                 if news:
@@ -269,7 +275,8 @@ class Training:
         if np.float32(score) <= self.best_score:
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
-            _save(self._best_weights, step)
+            self._best_step = step
+            self._best_weights.save(step)
         return score
 
     def _restore(self):
@@ -277,8 +284,8 @@ class Training:
         found = checkpoints(self._workdir)
         for path in reversed(found):
             try:
-                status = self._last_states.checkpoint.restore(path)
-                status.assert_existing_objects_matched()
+                self._last_states.restore(path)
+                self._best_step = self._step_of_best()
                 break
             # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
             except Exception as error:  # noqa: BLE001
@@ -297,34 +304,16 @@ class Training:
             f"system that all of them share. Received: --workdir={self._workdir}",
         )
 
+    def _step_of_best(self):
+        """The step of the best weights of a restored state, or None.
+
+        A later one is of a training that ended before it could save its state.
+        """
+        known = steps(os.path.join(self._workdir, "best"))
+        last = int(self._step.numpy())
+        return max((step for step in known if step <= last), default=None)
+
 
 def checkpoints(workdir):
-    """The checkpoints of a training, oldest first: paths without an extension.
-
-    By the steps in their names: neither clocks nor the list that TensorFlow keeps in
-    a file beside them matter. The index is what is written last.
-    """
-    found = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "ckpt-*.index"))
-    paths = [path.removesuffix(".index") for path in found]
-    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
-
-
-def _manager(checkpoint, folder):
-    try:
-        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
-    except ValueError:
-        # Its list of checkpoints is spoiled; the names of the files say as much.
-        os.remove(os.path.join(folder, "checkpoint"))
-        return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
-
-
-def _save(manager, step):
-    try:
-        manager.save(checkpoint_number=step)
-    except tf.errors.OpError as error:
-        # Without the names of graph nodes around it.
-        reason = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", error.message.splitlines()[0])
-        raise UserError(
-            f"The checkpoint of step {step} cannot be written; the one before is kept, "
-            f"for --resume. {reason}"
-        ) from error
+    """The checkpoints of a training, oldest first: paths without an extension."""
+    return paths(os.path.join(workdir, "checkpoints"))

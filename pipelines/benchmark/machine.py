@@ -3,11 +3,13 @@
 import os
 import platform
 
+from pipelines.machine import cpu_model
+
 
 def description():
     """Model of the processor, usable cores, memory and load, a dict."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": _cores(),
         "memory_gib": _memory_gib(),
         "system": platform.system(),
@@ -27,17 +29,6 @@ def _cores():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _cpu_model():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _memory_gib():

@@ -37,7 +37,7 @@ _READERS = {"digits": Digits, "photos": Photos, "folder": Folder}
 
 
 def load(name, split, *, size, data_dir=None, cache_dir=None):
-    """Loads one split of a source as square images.
+    """Loads one part of a source as square images.
 
     The roles `"train"`, `"validation"` and `"test"` mean: fitted on, chosen on (best
     weights, tuning) and reported on. For `mnist` these are `train[:55000]`,

@@ -12,7 +12,7 @@ from absl import flags
 
 from pipelines import files, runs
 from pipelines.errors import UserError
-from pipelines.report import heads, records, tables
+from pipelines.report import formats, heads, records, tables
 
 FLAGS = flags.FLAGS
 
@@ -64,9 +64,12 @@ def with_tables(text, found, name="the text"):
             raise UserError(f"{name} has no <!-- end --> after the table {table}.")
         try:
             lines = tables.TABLES[table](found)
+            rows = tables.rows_in(lines, found)
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"A record of the table {table} lacks {error}.") from error
-        return "\n".join([f"<!-- table: {table} -->", *lines, "<!-- end -->"])
+        # Markdown ends a table at an empty line.
+        beside = ["", formats.processors(rows)] if rows else []
+        return "\n".join([f"<!-- table: {table} -->", *lines, *beside, "<!-- end -->"])
 
     return re.sub(
         r"<!-- table: (\w+) -->(.*?)(<!-- end -->|\Z)", renewed, text, flags=re.DOTALL
