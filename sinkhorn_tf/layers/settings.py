@@ -171,7 +171,7 @@ class VariableSetting(Setting):
         """A Python float of a scalar that is in the range, in `dtype` too."""
         number = to_float(value, self.name)
         with np.errstate(over="ignore"):
-            held = np.dtype(dtype).type(number)
+            held = _scalar_type(dtype)(number)
         if not self._is_in_range(held):
             raise ValueError(
                 f"{self.name} must be {self._description} and finite. "
@@ -218,7 +218,7 @@ def _shortest(value, number, dtype):
     """Python's own floats as they are, others with as few digits as `dtype` needs."""
     if isinstance(value, float):
         return number
-    return float(str(np.dtype(dtype).type(number)))
+    return float(str(_scalar_type(dtype)(number)))
 
 
 def to_flag(value, name):
@@ -250,3 +250,7 @@ def _not_a_number(name, value):
     return TypeError(
         f"{name} must be a number or a scalar tensor. Received: {name}={value!r}"
     )
+
+
+def _scalar_type(dtype):
+    return np.dtype(keras.backend.standardize_dtype(dtype)).type
