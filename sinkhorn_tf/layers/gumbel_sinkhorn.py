@@ -31,12 +31,6 @@ def _to_seed(value, name):
     return int(value)
 
 
-def _make_variable(name, initializer, dtype):
-    # None of the weights: there would be more of them than in older lists of weights.
-    with tf.init_scope():
-        return tf.Variable(initializer(), trainable=False, name=name, dtype=dtype)
-
-
 class _SeedSetting(settings.Setting):
     """A seed; assigning it starts the sequence of the layer's generator again."""
 
@@ -108,10 +102,27 @@ class GumbelSinkhorn(TemperedLayer):
             trainable_temperature=trainable_temperature,
             **kwargs,
         )
-        type(self).noise_scale.create(self, noise_scale, _make_variable)
+        type(self).noise_scale.create(self, noise_scale, self._make_noise_scale)
         self.n_samples = n_samples
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(self.seed)
+
+    def _make_noise_scale(self, name, initializer, dtype):
+        with keras.name_scope(self.name):
+            return keras.Variable(
+                initializer,
+                shape=(),
+                dtype=dtype,
+                trainable=False,
+                autocast=False,
+                name=name,
+            )
+
+    @property
+    def variables(self):
+        # State like that of the seed generator, but none of the weights: a list of
+        # weights from elsewhere has the temperature alone.
+        return [*super().variables, type(self).noise_scale.variable(self)]
 
     def call(self, logits, temperature=None, training=False):
         logits = self.to_logits(logits)

@@ -15,7 +15,7 @@ from sinkhorn_tf import _arguments
 
 
 class ConfiguredLayer(keras.layers.Layer):
-    """A layer whose settings are declared as class attributes."""
+    """A layer whose settings are declared as class attributes, each a `Setting`."""
 
     def __setattr__(self, name, value):
         setting = getattr(type(self), name, None)
@@ -106,7 +106,8 @@ class VariableSetting(Setting):
         Args:
             layer: The layer, in its constructor.
             value: The first value.
-            make_variable: Maps a name, an initializer and a dtype to a variable.
+            make_variable: Maps a name, an initializer and a dtype to a
+                `keras.Variable`, which is a weight if `add_weight` makes it.
         """
         dtype = "float64" if layer.variable_dtype == "float64" else "float32"
         number = self.to_number(value, dtype)
@@ -114,8 +115,12 @@ class VariableSetting(Setting):
             self.name, lambda shape=(), dtype=dtype: tf.constant(number, dtype), dtype
         )
         vars(layer)[self._last] = _shortest(value, number, dtype)
-        # By its name, so that TensorFlow's checkpoints know it under that.
-        keras.layers.Layer.__setattr__(layer, self.name, variable)
+        if any(variable is weight for weight in layer.weights):
+            # Checkpoints of TensorFlow know a weight by the attribute's name.
+            keras.layers.Layer.__setattr__(layer, self.name, variable)
+        else:
+            # Keras would make it a weight.
+            self.__set__(layer, variable)
 
     def __get__(self, layer, owner=None):
         if layer is None:
@@ -206,7 +211,10 @@ def to_float(value, name):
             return math.inf
     if isinstance(value, keras.KerasTensor) or not hasattr(value, "dtype"):
         raise _not_a_number(name, value)
-    tensor = tf.convert_to_tensor(value)
+    try:
+        tensor = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise _not_a_number(name, value) from error
     is_real = tensor.dtype.is_floating or tensor.dtype.is_integer
     if not is_real or tensor.shape.rank != 0:
         raise _not_a_number(name, value)

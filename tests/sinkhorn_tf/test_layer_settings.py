@@ -256,16 +256,20 @@ def test_an_assigned_noise_scale_counts_everywhere(tmp_path, logits):
     np.testing.assert_allclose(call(logits), noisy(1.0), atol=1e-6)
     layer.noise_scale = 0.4
     assert layer.noise_scale == layer.get_config()["noise_scale"] == 0.4
+    # State that an export takes along, but no weight.
     assert layer.weights == [layer.temperature]
+    assert "it/noise_scale" in [variable.path for variable in model.variables]
+    layer.seed = 5
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "model.weights.h5")
     clone = keras.models.clone_model(model)
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     weights_only = model_of(st.GumbelSinkhorn(0.3, n_iters=2, name="it"))
     weights_only.load_weights(tmp_path / "model.weights.h5")
-    for run in (call, *(lambda x, m=m: m(x, training=True) for m in (clone, loaded))):
-        (run.__defaults__[0] if run is not call else model).get_layer("it").seed = 5
-        np.testing.assert_allclose(run(logits), noisy(0.4), atol=1e-6)
+    layer.seed = 5
+    np.testing.assert_allclose(call(logits), noisy(0.4), atol=1e-6)
+    for copy in (clone, loaded):
+        np.testing.assert_allclose(copy(logits, training=True), noisy(0.4), atol=1e-6)
     assert weights_only.get_layer("it").noise_scale == 0.4
     layer.noise_scale = 0
     np.testing.assert_allclose(call(logits), plan(logits, 0.3), atol=1e-6)
