@@ -171,6 +171,42 @@ def test_integers_that_may_be_either_give_nan_in_a_trace(rng, metric):
     assert np.isnan(traced(*map(tf.constant, (matrices, matrices)))).all()
 
 
+@every_metric
+@pytest.mark.parametrize(
+    "y_true, y_pred",
+    [
+        ((3, 5), (5,)),
+        ((2, 5), (3, 5)),
+        ((3, 5), (3, 4)),
+        ((3, 5), (3, 1)),
+        ((2, 3, 5), (3, 5)),
+        ((3, 5), (2, 5, 5)),
+        ((3, 5), (5, 5)),
+        ((3, 5), (2, 3, 5, 5)),
+        ((5,), (4, 4)),
+        ((3, 5, 4), (3, 5)),
+    ],
+)
+def test_shapes_that_cannot_be_compared_are_one_sentence(metric, y_true, y_pred):
+    for pair in [(y_true, y_pred), (y_pred, y_true)]:
+        with pytest.raises(ValueError, match="Received: y_true.shape=.*y_pred.shape="):
+            FUNCTIONS[metric](*(np.zeros(shape, int) for shape in pair))
+
+
+@every_metric
+def test_large_integers_are_no_positions(metric):
+    p = np.array([[0, 1, 2]])
+    for large in (2**32, -(2**32), 2**63 - 1, -(2**63)):
+        measured = FUNCTIONS[metric](p, np.array([[large, 1, 2]]))
+        beyond = -7 if large < 0 else 7
+        np.testing.assert_array_equal(measured, FUNCTIONS[metric](p, [[beyond, 1, 2]]))
+        assert (
+            measured != FUNCTIONS[metric](p, p)
+            or large < 0
+            and metric is (metrics.KendallTau)
+        )
+
+
 def item_weighted(metric, p, q, weight):
     """The metric of lists `[B, N]` with weights of items, item by item."""
     if metric is metrics.ProportionWrong:
@@ -238,40 +274,6 @@ def test_one_weight_for_all_examples(rng, metric):
 
 @every_metric
 @pytest.mark.parametrize(
-    "y_true, y_pred",
-    [
-        ((3, 5), (5,)),
-        ((2, 5), (3, 5)),
-        ((3, 5), (3, 4)),
-        ((3, 5), (3, 1)),
-        ((2, 3, 5), (3, 5)),
-        ((3, 5), (2, 5, 5)),
-        ((3, 5), (5, 5)),
-        ((3, 5), (2, 3, 5, 5)),
-        ((5,), (4, 4)),
-        ((3, 5, 4), (3, 5)),
-    ],
-)
-def test_shapes_that_cannot_be_compared_are_one_sentence(metric, y_true, y_pred):
-    for pair in [(y_true, y_pred), (y_pred, y_true)]:
-        with pytest.raises(ValueError, match="Received: y_true.shape=.*y_pred.shape="):
-            FUNCTIONS[metric](*(np.zeros(shape, int) for shape in pair))
-
-
-@every_metric
-def test_large_integers_are_no_positions(metric):
-    p = np.array([[0, 1, 2]])
-    for large in (2**32, -(2**32), 2**63 - 1, -(2**63)):
-        measured = FUNCTIONS[metric](p, np.array([[large, 1, 2]]))
-        beyond = -7 if large < 0 else 7
-        np.testing.assert_array_equal(measured, FUNCTIONS[metric](p, [[beyond, 1, 2]]))
-        assert (
-            measured != FUNCTIONS[metric](p, p)
-            or large < 0
-            and metric is (metrics.KendallTau)
-        )
-
-
     "shape", [(3,), (1,), (3, 5), (4, 3), (1, 5), (4, 5, 5), (4, 5, 1), (5, 4)]
 )
 def test_weights_of_another_shape_are_one_sentence(rng, metric, shape):
