@@ -1,10 +1,8 @@
 """Changing the temperature during `fit`."""
 
-import math
-
 import keras
 
-from sinkhorn_tf.layers._tempered import TemperedLayer
+from sinkhorn_tf.layers._tempered import TemperedLayer, temperatures
 
 
 class AnnealTemperature(keras.callbacks.Callback):
@@ -19,12 +17,13 @@ class AnnealTemperature(keras.callbacks.Callback):
     Args:
         schedule: Maps the optimizer's step, an int from 0, to a temperature > 0: any
             callable, or a Keras `LearningRateSchedule`.
-        layer: The layer to anneal; by default every layer of the model that has a
-            temperature.
+        layer: The layer to anneal, or one that holds such layers; by default every
+            layer of the model that has a temperature, however deep inside.
 
     Raises:
-        ValueError: If the model has no such layer, or the schedule gives a value that
-            is not positive and finite.
+        TypeError: If the schedule is no function.
+        ValueError: If there is no such layer, or the schedule gives a value that is
+            not a positive and finite number.
 
     Example:
 
@@ -41,39 +40,37 @@ class AnnealTemperature(keras.callbacks.Callback):
             )
         self.schedule = schedule
         self.layer = layer
-        self._layers = []
+        self._temperatures = []
 
     def on_train_begin(self, logs=None):
-        if self.layer is not None:
-            if not isinstance(self.layer, TemperedLayer):
-                raise ValueError(
-                    "layer must be a layer with a temperature. "
-                    f"Received: layer={self.layer}"
-                )
-            self._layers = [self.layer]
-        else:
-            self._layers = [
-                layer
-                for layer in self.model._flatten_layers()
-                if isinstance(layer, TemperedLayer)
-            ]
-        if not self._layers:
+        layer = self.model if self.layer is None else self.layer
+        is_layer = isinstance(layer, keras.layers.Layer)
+        self._temperatures = temperatures(layer) if is_layer else []
+        if self._temperatures:
+            return
+        if self.layer is None:
             raise ValueError(
                 "AnnealTemperature found no layer with a temperature. "
                 f"Received: model={self.model.name!r}"
             )
+        raise ValueError(
+            "layer must be a layer with a temperature, as SinkhornLayer and "
+            f"GumbelSinkhorn are. Received: layer={self.layer!r}"
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
         step = int(self.model.optimizer.iterations.numpy())
-        temperature = float(self.schedule(step))
-        if not 0 < temperature < math.inf:
-            raise ValueError(
-                "The schedule of AnnealTemperature must give finite temperatures > 0. "
-                f"Received: {temperature} at step {step}"
-            )
-        for layer in self._layers:
-            layer.temperature.assign(temperature)
+        value = self.schedule(step)
+        for variable in self._temperatures:
+            try:
+                number = TemperedLayer.temperature.to_number(value, variable.dtype)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    "The schedule of AnnealTemperature must give finite temperatures "
+                    f"> 0. Received: {value} at step {step}"
+                ) from error
+            variable.assign(number)
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs["temperature"] = float(self._layers[0].temperature.numpy())
+            logs["temperature"] = float(self._temperatures[0].numpy())

@@ -18,8 +18,9 @@ import tensorflow as tf
 from absl import flags
 
 import sinkhorn_tf as st
-from pipelines import datasets, figures, lists, puzzles, runs
+from pipelines import datasets, figures, lists, machine, puzzles, runs
 from pipelines.errors import UserError
+from pipelines.plain_paths import plain_path
 
 FLAGS = flags.FLAGS
 
@@ -85,6 +86,7 @@ def main():
         "seconds": time.monotonic() - started,
         "flags": values,
         "versions": runs.versions(),
+        "processor": machine.processor(),
     }
     metrics = os.path.join(FLAGS.workdir, "metrics.json")
     picture = os.path.join(FLAGS.workdir, "entropic_gap.png")
@@ -248,7 +250,8 @@ def saved_weights(name):
             "No exported network here; --savedmodels= does without. "
             f"Received: --savedmodels={FLAGS.savedmodels}"
         )
-    return [np.asarray(w) for w in tf.saved_model.load(path).weights]
+    with plain_path(path) as plain:
+        return [np.asarray(w) for w in tf.saved_model.load(plain).weights]
 
 
 def print_tables(scores):

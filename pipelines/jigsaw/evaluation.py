@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import sinkhorn_tf as st
 from pipelines.shared import baselines
+from pipelines.shared.legend import legend
 
 
 class Evaluator:
@@ -133,4 +134,9 @@ def table(scores):
         cells = (f"{part[key]:12.3f}" if key in part else f"{'':12}" for part in parts)
         lines.append(f"{name:12}" + "".join(cells))
     lines.append(f"{scores['n_examples']:,} examples")
+    lines += legend("piece", "puzzle")
+    lines.append(
+        "l1, l2: differences of the restored image's pixels, which are in [0, 1]."
+    )
+    lines.append("Oracle: a solver that only cannot tell equal pieces apart.")
     return "\n".join(line.rstrip() for line in lines)

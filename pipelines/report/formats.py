@@ -2,6 +2,14 @@
 
 import math
 
+# What is beside every table.
+DIFFERENCE = (
+    "The same command on another kind of processor gives numbers that differ in the third "
+    "digit."
+)
+# The processor of records of before processors were recorded.
+_UNKNOWN = "not recorded"
+
 
 def share(x):
     """A proportion, as the papers write it: `.0167`; exact zeros as `0`."""
@@ -63,11 +71,39 @@ def mean_run(found):
         names = dict.fromkeys(name for run in found for name in run)
         of_runs = {name: [run[name] for run in found if name in run] for name in names}
         flags = of_runs.pop("flags", None)
+        of_runs.pop("processor", None)
         means = {name: mean_run(values) for name, values in of_runs.items()}
         return means | ({"flags": flags[0]} if flags else {})
     if isinstance(first, list):
         return [mean_run(list(of_runs)) for of_runs in zip(*found, strict=True)]
     return mean(found) if isinstance(first, float) else first
+
+
+def processors(records):
+    """A line about the processors that some records were made on.
+
+    Args:
+        records: Dict of rows to records.
+    """
+    rows_of = {}
+    for row, record in records.items():
+        for name in dict.fromkeys(_processor(run) for run in record):
+            rows_of.setdefault(name, []).append(f"`{row}`")
+    names = [name for name in rows_of if name != _UNKNOWN]
+    parts = [f"{name} ({', '.join(rows_of[name])})" for name in names]
+    if len(rows_of) == 1:
+        parts = list(rows_of)
+    elif _UNKNOWN in rows_of:
+        parts.append(f"{_UNKNOWN} (the other rows)")
+    return f"Processor: {'; '.join(parts)}. {DIFFERENCE}"
+
+
+def _processor(run):
+    """The processor of a run in words."""
+    found = run.get("processor")
+    if found is None:
+        return _UNKNOWN
+    return " with ".join([found["cpu"], *found["accelerators"]])
 
 
 def changes(base, metrics):

@@ -2,7 +2,7 @@
 
 import re
 
-from pipelines.report import heads, records, tables
+from pipelines.report import formats, heads, records, tables
 from pipelines.shared import files
 from pipelines.shared.errors import UserError
 
@@ -55,9 +55,12 @@ def with_tables(text, found, name="the text"):
             raise UserError(f"{name} has no <!-- end --> after the table {table}.")
         try:
             lines = tables.TABLES[table](found)
+            rows = tables.rows_in(lines, found)
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"A record of the table {table} lacks {error}.") from error
-        return "\n".join([f"<!-- table: {table} -->", *lines, "<!-- end -->"])
+        # Markdown ends a table at an empty line.
+        beside = ["", formats.processors(rows)] if rows else []
+        return "\n".join([f"<!-- table: {table} -->", *lines, *beside, "<!-- end -->"])
 
     return re.sub(
         r"<!-- table: (\w+) -->(.*?)(<!-- end -->|\Z)", renewed, text, flags=re.DOTALL

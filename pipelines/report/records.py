@@ -140,12 +140,12 @@ def _evaluations(workdir):
     split but the one that weights are chosen on.
     """
     found = {}
-    for path in sorted(glob.glob(os.path.join(workdir, "metrics_*.json"))):
+    for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "metrics_*.json"))):
         metrics = read_json(path)
         flags = metrics.get("flags", {})
         if flags.get("split") in ("test", "validation"):
             name = flags["dataset"] + " mirrored" * flags.get("mirrored", False)
             name += " validation" * (flags["split"] == "validation")
-            dropped = ("flags", "versions", "seconds")
+            dropped = ("flags", "versions", "processor", "seconds")
             found[name] = {k: v for k, v in metrics.items() if k not in dropped}
     return found

@@ -255,6 +255,21 @@ def assembly_pairs(records):
     return markdown(["pieces of", *map(str, range(len(lines)))], lines)
 
 
+def rows_in(lines, records):
+    """The records whose rows a table shows, a dict.
+
+    Args:
+        lines: The lines of the table.
+        records: Dict of all rows to records.
+    """
+    text = "\n".join(lines)
+    shown = {row: found for row, found in records.items() if f"`{row}`" in text}
+    if lines and lines == assembly_pairs(records):
+        # The one that has no names of rows.
+        shown = {"assembly_mnist": records["assembly_mnist"]}
+    return shown
+
+
 def _assembly_rows(records):
     return [r for r in sorted(records) if r.startswith("assembly_") and records[r]]
 

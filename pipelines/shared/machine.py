@@ -1,4 +1,4 @@
-"""The machine that a measurement was made on."""
+"""The machine and the processor that a result was made on."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import platform
 def description():
     """Model of the processor, usable cores, memory and load, a dict."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": _cores(),
         "memory_gib": _memory_gib(),
         "system": platform.system(),
@@ -29,7 +29,26 @@ def _cores():
     return os.cpu_count() or 1
 
 
-def _cpu_model():
+def _memory_gib():
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):
+        return None
+    return round(pages * size / 2**30, 1)
+
+
+def processor():
+    """The processor of this machine and its accelerators, for a record.
+
+    Returns:
+        Dict: `cpu`, the model's name, and `accelerators`, a list of the names of the GPUs
+        and TPUs that TensorFlow sees.
+    """
+    return {"cpu": cpu_model(), "accelerators": _accelerators()}
+
+
+def cpu_model():
+    """The name of the processor's model."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:
@@ -40,9 +59,12 @@ def _cpu_model():
     return platform.processor() or platform.machine()
 
 
-def _memory_gib():
-    try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):
-        return None
-    return round(pages * size / 2**30, 1)
+def _accelerators():
+    import tensorflow as tf
+
+    names = []
+    for device in tf.config.list_physical_devices():
+        if device.device_type != "CPU":
+            details = tf.config.experimental.get_device_details(device)
+            names.append(details.get("device_name", device.name))
+    return names

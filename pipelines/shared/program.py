@@ -8,7 +8,7 @@ import sys
 
 from absl import app, logging
 
-from pipelines.shared import options
+from pipelines.shared import options, startup
 from pipelines.shared.errors import UserError
 
 # Packages that one extra brings, for a sentence about those that are missing.
@@ -25,6 +25,8 @@ def run(main, defaults, flag_values):
         defaults: The `Options` with the default values, from which flags are derived.
         flag_values: The `absl.flags.FlagValues` of this process.
     """
+    # Before TensorFlow is imported: its start-up messages drown those of the programs.
+    startup.quieten()
     options.define_flags(defaults, flag_values, module_name=sys.argv[0])
 
     def guarded(arguments):

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipelines.shared.errors import UserError
 from pipelines.shared.image_files import shown
+from pipelines.shared.plain_paths import plain_path
 
 SIGNATURE = "solve_image"
 _WANTED = {"permutation": np.int32, "value": np.float64, "gap": np.float64}
@@ -57,7 +58,8 @@ class Offline:
             ) from error
         try:
             # Kept: its variables are freed with it.
-            self._model = tf.saved_model.load(path)
+            with plain_path(path) as plain:
+                self._model = tf.saved_model.load(plain)
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise UserError(
                 f"{path} cannot be read ({type(error).__name__})."

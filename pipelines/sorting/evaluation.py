@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
+from pipelines.shared.legend import legend
 
 
 class Evaluator:
@@ -74,8 +75,12 @@ def _scores(match, held_out, batch_size):
 
 def table(intervals):
     """The scores of `Evaluator.scores` by interval, as lines of text."""
-    heads = ("P.W.", "P.A.W.", "by index", "by index", "Kendall tau", "with ties")
-    lines = [f"{'':12}" + "".join(f"{head:>12}" for head in heads)]
+    groups = ("by content", "", "by index", "", "", "")
+    heads = ("P.W.", "P.A.W.", "P.W.", "P.A.W.", "Kendall tau", "with ties")
+    lines = [
+        f"{'':12}" + "".join(f"{head:>12}" for head in heads).rstrip()
+        for heads in (groups, heads)
+    ]
     for name, found in intervals.items():
         content = found["by_content"]
         numbers = (
@@ -87,4 +92,4 @@ def table(intervals):
         )
         cells = "".join(f"{number:12.4f}" for number in numbers)
         lines.append(f"{name:12}{cells}{found['n_examples_with_ties']:12}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *legend("number", "list")])

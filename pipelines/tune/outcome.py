@@ -1,6 +1,7 @@
 """What a search leaves: the best settings as a config, the trials, their picture."""
 
 import os
+import shlex
 
 import matplotlib
 
@@ -39,9 +40,8 @@ def write(trials, settings, workdir, flags, program, command):
             f"{reasons[-1] if reasons else 'there is none'}"
         )
     draw(path("trials.png"), trials, settings)
-    head = config_head(
-        trials, settings, f"{program} --flagfile={path('best.cfg')}", command
-    )
+    flagfile = shlex.quote(f"--flagfile={path('best.cfg')}")
+    head = config_head(trials, settings, f"{program} {flagfile}", command)
     best = [f"--{name}={value}" for name, value in order[0]["values"].items()]
     files.write_text(path("best.cfg"), "\n".join([*head, *flags, *best]) + "\n")
     print(table(order[:_SHOWN], trials))

@@ -97,7 +97,16 @@ class _Oracle:
         files.write_json(path, trial.get_state())
 
     def reload(self):
-        super().reload()
+        # Keras Tuner takes the path of the search for a pattern: in `s[3]` it finds no
+        # trial, in `s*` those of another search.
+        for name in sorted(os.listdir(self._project_dir)):
+            path = os.path.join(self._project_dir, name, "trial.json")
+            if name.startswith("trial_") and os.path.exists(path):
+                trial = keras_tuner.engine.trial.Trial.load(path)
+                self.trials[trial.trial_id] = trial
+        self.set_state(files.read_json(self._get_oracle_fname()))
+        self._retry_queue += [t.trial_id for t in self.ongoing_trials.values()]
+        self.ongoing_trials = {}
         # One that was begun without the oracle having been saved is begun again.
         self.trials = {name: self.trials[name] for name in self.start_order}
         # The trial's file is the first to say that it has ended.

@@ -34,24 +34,48 @@ def on_lists(measure):
     @_arguments.takes_tensors()
     @functools.wraps(measure)
     def call(y_true, y_pred):
-        pair = {
-            "y_true": _convert(y_true, "y_true"),
-            "y_pred": _convert(y_pred, "y_pred"),
-        }
-        are_matrices = _are_matrices(*pair.values())
-        _check_shapes(*pair.values(), are_matrices)
-        lists, readable = [], []
-        for (name, value), is_matrix in zip(pair.items(), are_matrices, strict=True):
-            readable.append(_is_readable(value, is_matrix))
-            _check_values(readable[-1], value, name, is_matrix)
-            lists.append(_to_lists(value, is_matrix))
-        result = measure(*lists)
-        for each in readable:
-            if each is not None:
-                result = tf.where(each, result, tf.constant(np.nan, result.dtype))
-        return result
+        lists, readable = to_lists(y_true, y_pred)
+        return with_nan(measure(*lists), readable)
 
     return call
+
+
+def to_lists(y_true, y_pred):
+    """Two permutations as lists.
+
+    Args:
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+
+    Returns:
+        The two lists int32 `[..., N]`, and what `with_nan` takes.
+
+    Raises:
+        TypeError, ValueError: If they cannot be compared.
+    """
+    pair = {
+        "y_true": _convert(y_true, "y_true"),
+        "y_pred": _convert(y_pred, "y_pred"),
+    }
+    are_matrices = _are_matrices(*pair.values())
+    _check_shapes(*pair.values(), are_matrices)
+    lists, readable = [], []
+    for (name, value), is_matrix in zip(pair.items(), are_matrices, strict=True):
+        readable.append(_is_readable(value, is_matrix))
+        _check_values(readable[-1], value, name, is_matrix)
+        lists.append(_to_lists(value, is_matrix))
+    return tuple(lists), [each for each in readable if each is not None]
+
+
+def with_nan(result, readable):
+    """NaN where integers turned out to be neither lists nor matrices.
+
+    Args:
+        result: float `[...]`.
+        readable: What `to_lists` returned: bools that broadcast against `[...]`.
+    """
+    for each in readable:
+        result = tf.where(each, result, tf.constant(np.nan, result.dtype))
+    return result
 
 
 def _convert(value, name):

@@ -1,21 +1,40 @@
 """What the layers with a temperature share."""
 
-import math
-
 import keras
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments as _arguments
 from sinkhorn_tf._matching.matching import matching
+from sinkhorn_tf.layers import _settings as settings
 from sinkhorn_tf.permutations import to_matrix
 
+# What training keeps a temperature above; at it a plan of usual logits is hard.
+_LEAST_TRAINED = 1e-6
 
-class TemperedLayer(keras.layers.Layer):
+
+def temperatures(layer):
+    """The variables of all temperatures in a layer or model, however deep inside."""
+    return [x for x in layer.variables if TemperedLayer.temperature.is_held_by(x)]
+
+
+def _to_tolerance(value, name):
+    return None if value is None else _arguments.to_tolerance(value, name)
+
+
+def _to_gradient(value, name):
+    return _arguments.to_stopping(None, value)[1]
+
+
+class TemperedLayer(settings.ConfiguredLayer):
     """A layer on logits with a temperature that can be changed while training.
 
-    The temperature is a non-trainable variable: assigning to it (as
+    The temperature is a variable: assigning it (`layer.temperature = 0.05`, or as
     `AnnealTemperature` does) neither retraces nor recompiles, and its value is saved
-    with the weights. It is never held below float32, whatever the dtype policy.
+    with the weights and in the config. It is never held below float32, whatever the
+    dtype policy.
+
+    The other settings can be assigned until a graph has been made with them;
+    afterwards that raises AttributeError.
 
     Args:
         temperature: Positive number.
@@ -24,7 +43,16 @@ class TemperedLayer(keras.layers.Layer):
         gradient: "unrolled" or "implicit".
         hard: Whether the forward pass gives the matching, with the gradient of the
             soft permutation (straight-through).
+        trainable_temperature: Whether `fit` learns the temperature. A constraint keeps
+            it positive.
     """
+
+    temperature = settings.VariableSetting(lambda x: x > 0, "positive")
+    n_iters = settings.Setting(lambda x, name: _arguments.to_count(x, name, 0))
+    tolerance = settings.Setting(_to_tolerance)
+    gradient = settings.Setting(_to_gradient)
+    hard = settings.Setting(settings.to_flag)
+    trainable_temperature = settings.ConstructorSetting(settings.to_flag)
 
     def __init__(
         self,
@@ -33,27 +61,29 @@ class TemperedLayer(keras.layers.Layer):
         tolerance=None,
         gradient="unrolled",
         hard=False,
+        trainable_temperature=False,
         **kwargs,
     ):
         # Inputs are cast in `call`: autocasting would also cast a temperature that is
         # given as a call argument.
         super().__init__(autocast=False, **kwargs)
-        if not 0 < temperature < math.inf:
-            raise ValueError(
-                "temperature must be positive and finite. "
-                f"Received: temperature={temperature}"
-            )
-        self.n_iters = _arguments.to_count(n_iters, "n_iters", 0)
-        self.tolerance, self.gradient = _arguments.to_stopping(tolerance, gradient)
-        self.hard = bool(hard)
-        self._initial_temperature = float(temperature)
-        self.temperature = self.add_weight(
-            name="temperature",
+        self.n_iters = n_iters
+        self.tolerance = tolerance
+        self.gradient = gradient
+        self.hard = hard
+        self.trainable_temperature = trainable_temperature
+        type(self).temperature.create(self, temperature, self._add_temperature)
+
+    def _add_temperature(self, name, initializer, dtype):
+        trained = self.trainable_temperature
+        return self.add_weight(
+            name=name,
             shape=(),
-            dtype="float64" if self.variable_dtype == "float64" else "float32",
-            initializer=keras.initializers.Constant(self._initial_temperature),
-            trainable=False,
+            dtype=dtype,
+            initializer=initializer,
+            trainable=trained,
             autocast=False,
+            constraint=PositiveTemperature(float(initializer())) if trained else None,
         )
 
     def to_logits(self, logits):
@@ -64,6 +94,7 @@ class TemperedLayer(keras.layers.Layer):
         """The call's temperature, or else the layer's own."""
         if temperature is None:
             return tf.convert_to_tensor(self.temperature)
+        settings.check_real(temperature, "temperature")
         return temperature
 
     def batch_shape(self, logits_shape, temperature_shape):
@@ -84,9 +115,34 @@ class TemperedLayer(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "temperature": self._initial_temperature,
+            "temperature": type(self).temperature.value(self),
             "n_iters": self.n_iters,
             "tolerance": self.tolerance,
             "gradient": self.gradient,
             "hard": self.hard,
+            "trainable_temperature": self.trainable_temperature,
         }
+
+
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class PositiveTemperature(keras.constraints.Constraint):
+    """Keeps a trained temperature at `minimum` or above.
+
+    One that a step of the optimizer made NaN or infinite starts again at `restart`.
+
+    Args:
+        restart: Number > 0.
+        minimum: Number > 0.
+    """
+
+    def __init__(self, restart=1.0, minimum=_LEAST_TRAINED):
+        self.restart = restart
+        self.minimum = minimum
+
+    def __call__(self, w):
+        w = tf.convert_to_tensor(w)
+        kept = tf.maximum(w, tf.cast(self.minimum, w.dtype))
+        return tf.where(tf.math.is_finite(w), kept, tf.cast(self.restart, w.dtype))
+
+    def get_config(self):
+        return {"restart": self.restart, "minimum": self.minimum}

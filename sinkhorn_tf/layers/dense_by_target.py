@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from sinkhorn_tf.layers import _settings as settings
+
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
-class DenseByTarget(keras.layers.Layer):
+class DenseByTarget(settings.ConfiguredLayer):
     """As many dense layers as there are targets, of which an example uses one.
 
     `y_b = x_b W_k + c_k` with k the target of example b. Only that layer gets a
@@ -26,11 +28,11 @@ class DenseByTarget(keras.layers.Layer):
         ValueError: If `units` or `targets` is below 1.
     """
 
+    units = settings.Setting(settings.to_positive_count, sets_shape=True)
+    targets = settings.Setting(settings.to_positive_count, sets_shape=True)
+
     def __init__(self, units, targets, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("units", units), ("targets", targets)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
         self.units = units
         self.targets = targets
 

@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from sinkhorn_tf.layers import _settings as settings
+
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
-class EdgeFeatures(keras.layers.Layer):
+class EdgeFeatures(settings.ConfiguredLayer):
     """Features of each pair of pieces: do the pixels go on from one to the other?
 
     For each direction (j to the right of i, to its left, below, above) the squared
@@ -34,10 +36,10 @@ class EdgeFeatures(keras.layers.Layer):
         ValueError: If `scales` is below 1.
     """
 
+    scales = settings.Setting(settings.to_positive_count, sets_shape=True)
+
     def __init__(self, scales=1, **kwargs):
         super().__init__(**{"autocast": False, **kwargs})
-        if scales < 1:
-            raise ValueError(f"scales must be at least 1. Received: scales={scales}")
         self.scales = scales
 
     def call(self, pieces):

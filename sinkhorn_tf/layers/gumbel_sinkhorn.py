@@ -1,11 +1,35 @@
 """The Gumbel-Sinkhorn distribution as a layer."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments as _arguments
 from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise, perturbed_sinkhorn
+from sinkhorn_tf.layers import _settings as settings
 from sinkhorn_tf.layers._tempered import TemperedLayer
+
+# The key beside the weights in a file.
+_NOISE_SCALE = "noise_scale"
+
+
+def _to_n_samples(value, name):
+    return None if value is None else settings.to_positive_count(value, name)
+
+
+def _to_seed(value, name):
+    return _arguments.to_python_seed(value)
+
+
+class _SeedSetting(settings.Setting):
+    """A seed; assigning it starts the sequence of the layer's generator again."""
+
+    def __set__(self, layer, value):
+        seed = vars(layer)[self.name] = self._check(value, self.name)
+        if hasattr(layer, "seed_generator"):
+            with tf.init_scope():
+                start = keras.random.SeedGenerator(seed).state.numpy()
+            layer.seed_generator.state.assign(start)
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
@@ -16,15 +40,21 @@ class GumbelSinkhorn(TemperedLayer):
     noise, and all samples are the same.
 
     Args:
-        temperature: Positive number. It can be annealed with `AnnealTemperature`.
-        noise_scale: Number >= 0.
+        temperature: Positive number. It can be assigned at any time
+            (`layer.temperature = 0.05`), and annealed with `AnnealTemperature`.
+        noise_scale: Number >= 0. It can be assigned at any time too; it is saved with
+            the layer, although it is none of its weights.
         n_samples: None for one sample without an axis of its own, or a Python int
             >= 1 for the axis `[..., n_samples, N, N]`.
         n_iters: Python int >= 0, the number of iterations.
-        seed: Int for a reproducible sequence of noise, or None.
+        seed: Int for a reproducible sequence of noise, or None. Assigning it starts the
+            sequence again.
         hard: Whether the forward pass gives the matching of the noisy logits, with
             the gradient of the soft permutation (straight-through).
-        tolerance, gradient: As in `SinkhornLayer`.
+        tolerance, gradient, trainable_temperature: As in `SinkhornLayer`.
+
+    `n_samples` can be assigned until the layer is built, the other settings until a
+    graph has been made with them; afterwards that raises AttributeError.
 
     Call arguments:
         logits: `[..., N, N]`, score of putting item i at position j.
@@ -36,6 +66,10 @@ class GumbelSinkhorn(TemperedLayer):
         `[..., N, N]` or `[..., n_samples, N, N]` of the layer's compute dtype.
     """
 
+    noise_scale = settings.NumberSetting(lambda x: x >= 0, "at least 0")
+    n_samples = settings.Setting(_to_n_samples, sets_shape=True)
+    seed = _SeedSetting(_to_seed)
+
     def __init__(
         self,
         temperature=1.0,
@@ -46,6 +80,7 @@ class GumbelSinkhorn(TemperedLayer):
         hard=False,
         tolerance=None,
         gradient="unrolled",
+        trainable_temperature=False,
         **kwargs,
     ):
         super().__init__(
@@ -54,19 +89,30 @@ class GumbelSinkhorn(TemperedLayer):
             tolerance=tolerance,
             gradient=gradient,
             hard=hard,
+            trainable_temperature=trainable_temperature,
             **kwargs,
         )
-        if not 0 <= noise_scale < float("inf"):
-            raise ValueError(
-                "noise_scale must be at least 0 and finite. "
-                f"Received: noise_scale={noise_scale}"
-            )
-        if n_samples is not None:
-            n_samples = _arguments.to_count(n_samples, "n_samples", 1)
-        self.noise_scale = float(noise_scale)
+        type(self).noise_scale.create(self, noise_scale, self._make_noise_scale)
         self.n_samples = n_samples
-        self.seed = _arguments.to_python_seed(seed)
+        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(self.seed)
+
+    def _make_noise_scale(self, name, initializer, dtype):
+        with keras.name_scope(self.name):
+            return keras.Variable(
+                initializer,
+                shape=(),
+                dtype=dtype,
+                trainable=False,
+                autocast=False,
+                name=name,
+            )
+
+    @property
+    def variables(self):
+        # State like that of the seed generator, but none of the weights: a list of
+        # weights from elsewhere has the temperature alone.
+        return [*super().variables, type(self).noise_scale.variable(self)]
 
     def call(self, logits, temperature=None, training=False):
         logits = self.to_logits(logits)
@@ -74,16 +120,18 @@ class GumbelSinkhorn(TemperedLayer):
         samples = self.n_samples or 1
         shape = tf.concat([shape[:-2], [samples], shape[-2:]], 0)
         dtype = _arguments.compute_dtype(logits.dtype)
-        if training and self.noise_scale:
+        if training:
+            noise_scale = tf.convert_to_tensor(type(self).noise_scale.variable(self))
             noise = gumbel_noise(shape, self._next_seed(), dtype)
             noise.set_shape([*logits.shape[:-2], samples, *logits.shape[-2:]])
         else:
+            noise_scale = 0.0
             noise = tf.zeros([samples, 1, 1], dtype)
         soft, noisy = perturbed_sinkhorn(
             logits,
             noise,
             self.to_temperature(temperature),
-            self.noise_scale,
+            noise_scale,
             self.n_iters,
             tolerance=self.tolerance,
             gradient=self.gradient,
@@ -99,6 +147,18 @@ class GumbelSinkhorn(TemperedLayer):
         batch = self.batch_shape(logits_shape, temperature_shape)
         samples = [] if self.n_samples is None else [self.n_samples]
         return (*batch, *samples, *logits_shape[-2:])
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store[_NOISE_SCALE] = np.asarray(self.noise_scale)
+
+    def load_own_variables(self, store):
+        values = {name: store[name] for name in list(store.keys())}
+        # Version 0.1 wrote the noise scale into the config alone.
+        noise_scale = values.pop(_NOISE_SCALE, None)
+        super().load_own_variables(values)
+        if noise_scale is not None:
+            self.noise_scale = np.asarray(noise_scale)[()]
 
     def get_config(self):
         return {

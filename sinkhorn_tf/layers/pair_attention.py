@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from sinkhorn_tf.layers import _settings as settings
+
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
-class PairAttention(keras.layers.Layer):
+class PairAttention(settings.ConfiguredLayer):
     """Self-attention whose scores have a bias from features of each pair.
 
     Item i looks at item j with the weight `softmax_j(q_i . k_j / sqrt(d) + b_ij)` in
@@ -25,10 +27,10 @@ class PairAttention(keras.layers.Layer):
         ValueError: If `heads` is below 1, or the width no multiple of it.
     """
 
+    heads = settings.Setting(settings.to_positive_count, sets_shape=True)
+
     def __init__(self, heads, **kwargs):
         super().__init__(**kwargs)
-        if heads < 1:
-            raise ValueError(f"heads must be at least 1. Received: heads={heads}")
         self.heads = heads
 
     def build(self, input_shape):

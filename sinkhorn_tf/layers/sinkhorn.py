@@ -11,13 +11,19 @@ class SinkhornLayer(TemperedLayer):
     """Turns logits into soft permutations, `S^L(X / t)` (SN eq. 1).
 
     Args:
-        temperature: Positive number. It can be annealed with `AnnealTemperature`.
+        temperature: Positive number. It can be assigned at any time
+            (`layer.temperature = 0.05`), and annealed with `AnnealTemperature`.
         n_iters: Python int >= 0, the number of iterations; the most if `tolerance`
             is given.
         tolerance: None, or a number > 0: stop once all row sums are this close to 1.
         gradient: "unrolled" or "implicit", as in `sinkhorn`.
         hard: Whether the forward pass gives the matching of the logits, with the
             gradient of the soft permutation (straight-through).
+        trainable_temperature: Whether `fit` learns the temperature, which a
+            constraint keeps positive; `temperature` is then what it starts from.
+
+    Settings other than the temperature can be assigned until a graph has been made
+    with them, as `predict` makes one; afterwards that raises AttributeError.
 
     Call arguments:
         logits: `[..., N, N]`, score of putting item i at position j.

@@ -122,3 +122,10 @@ def test_the_table_shows_every_score():
     text = evaluation.table(evaluate_shift(images, 1))
     for word in ("P.W.", "P.A.W.", "Kendall tau", "l1", "l2", "oracle", "4 examples"):
         assert word in text
+    # Each name is explained where it stands.
+    for sentence in (
+        "P.W.: proportion of wrong pieces",
+        "P.A.W.: proportion of puzzles",
+    ):
+        assert sentence in text
+    assert "another kind of processor" in text

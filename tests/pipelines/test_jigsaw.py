@@ -17,7 +17,8 @@ import tensorflow_datasets as tfds
 from absl.testing import flagsaver
 
 import sinkhorn_tf as st
-from pipelines import datasets, jigsaw, profiling, puzzles
+from pipelines import datasets, jigsaw, machine, profiling, puzzles
+from pipelines.checkpoints import Checkpoints
 from pipelines.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -162,7 +163,10 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
         "seconds",
         "flags",
         "versions",
+        "processor",
     }
+    assert found["processor"] == machine.processor()
+    assert found["processor"]["cpu"]
     assert found["n_examples"] == 179
     assert found["proportion_wrong"] < 0.35 < found["chance"]["proportion_wrong"]
     assert found["flags"]["filters"] == 32
@@ -394,14 +398,14 @@ def test_interrupted_saves_and_a_spoiled_checkpoint_are_the_same_run(
 
     with monkeypatch.context() as patch:
         # Between the best weights of step 20 and the state of that step.
-        save = tf.train.CheckpointManager.save
+        save = Checkpoints.save
 
-        def save_all_but_step_20(manager, checkpoint_number):
-            if manager.directory.endswith("checkpoints") and checkpoint_number == 20:
+        def save_all_but_step_20(checkpoints, step):
+            if checkpoints._folder.endswith("checkpoints") and step == 20:
                 raise Killed
-            return save(manager, checkpoint_number)
+            return save(checkpoints, step)
 
-        patch.setattr(tf.train.CheckpointManager, "save", save_all_but_step_20)
+        patch.setattr(Checkpoints, "save", save_all_but_step_20)
         with pytest.raises(Killed):
             run(cut)
     with monkeypatch.context() as patch:

@@ -86,4 +86,32 @@ def test_equal_numbers_may_come_in_any_order():
     assert found["by_content"]["proportion_any_wrong"] == 0
     assert found["proportion_any_wrong"] == 0.5
     assert found["n_examples_with_ties"] == 1
-    assert "U(0,1)" in evaluation.lists_table({"U(0,1)": found})
+
+
+def test_the_columns_of_the_table_tell_themselves_apart():
+    found = {
+        "by_content": {"proportion_wrong": 0.1, "proportion_any_wrong": 0.2},
+        "proportion_wrong": 0.3,
+        "proportion_any_wrong": 0.4,
+        "kendall_tau": 0.5,
+        "n_examples_with_ties": 6,
+    }
+    groups, heads, line, *legend = evaluation.lists_table(
+        {"U(0,1)": found}
+    ).splitlines()
+    assert heads.split() == ["P.W.", "P.A.W."] * 2 + ["Kendall", "tau", "with", "ties"]
+    assert line.split() == [
+        "U(0,1)",
+        "0.1000",
+        "0.2000",
+        "0.3000",
+        "0.4000",
+        "0.5000",
+        "6",
+    ]
+    # A group begins above the first of its columns.
+    assert groups.split("  ")[-1] == "by index" and groups.count("by content") == 1
+    for group, column in (("by content", "0.1000"), ("by index", "0.3000")):
+        assert groups.index(group) + len(group) == line.index(column) + len(column)
+    assert "P.W.: proportion of wrong numbers." in legend
+    assert "P.A.W.: proportion of lists with any wrong number." in legend

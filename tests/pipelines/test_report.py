@@ -127,6 +127,28 @@ def test_marks_that_do_not_match_are_refused(text, message):
         with_tables(text, {})
 
 
+def test_the_processors_of_records_stand_below_their_table():
+    records = {f"sorting_n{n}": [metrics(0), metrics(1)] for n in (5, 6, 7)}
+    text = "<!-- table: sorting -->\n<!-- end -->"
+    lines = with_tables(text, records).splitlines()
+    assert lines[-3] == "" and lines[-4].startswith("| ")
+    assert lines[-2] == f"Processor: not recorded. {formats.DIFFERENCE}"
+    for number, accelerators in enumerate(([], ["GPU A"])):
+        cpu = {"cpu": "CPU B", "accelerators": accelerators}
+        records["sorting_n6"][number]["processor"] = cpu
+    assert with_tables(text, records).splitlines()[-2] == (
+        "Processor: CPU B (`sorting_n6`); CPU B with GPU A (`sorting_n6`); not recorded "
+        f"(the other rows). {formats.DIFFERENCE}"
+    )
+    only = {"sorting_n6": records["sorting_n6"][:1]}
+    line = with_tables(text, only).splitlines()[-2]
+    assert line == f"Processor: CPU B. {formats.DIFFERENCE}"
+    # Nothing stands below a table without rows.
+    assert with_tables(text, {}).count("\n\n") == 0
+    # Runs on different machines have means all the same.
+    assert "processor" not in formats.mean_run(records["sorting_n6"])
+
+
 def test_a_head_keeps_what_it_did_not_make():
     text = "# One.\n#\n# Two.\n\n-n=5\n// said\n# in between\n  --steps=3\n"
     head = heads.renewed(text, "sorting_n5", [])
@@ -241,11 +263,12 @@ def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
 
 def test_an_evaluation_is_gathered_with_its_run(configs, tmp_path):
     (configs / "jigsaw_a_2x2.cfg").write_text("--seed=0\n")
-    workdir = run(tmp_path, "run", puzzle_metrics(0.1))
+    # Taken for a pattern it would be another directory.
+    workdir = run(tmp_path, "run[1]", puzzle_metrics(0.1))
     splits = (("b", "test", True), ("c", "validation", False), ("d", "train", False))
     for name, split, mirrored in splits:
         flags = {"dataset": name, "split": split, "mirrored": mirrored}
-        path = tmp_path / "run" / f"metrics_{name}_{split}.json"
+        path = tmp_path / "run[1]" / f"metrics_{name}_{split}.json"
         path.write_text(json.dumps({"l1": 0.5, "flags": flags}))
     (found,) = records.gathered(str(configs), "jigsaw_a_2x2", [workdir])
     scores = {"l1": 0.5}

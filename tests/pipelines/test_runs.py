@@ -60,6 +60,15 @@ def test_a_run_directory_that_cannot_be_made_says_so(tmp_path):
         runs.start(values(tmp_path / "file" / "run"), "unused")
 
 
+def test_a_path_that_is_no_utf_8_says_so(tmp_path):
+    with pytest.raises(
+        UserError, match=r"valid UTF-8.*Received: b'.*caf\\xe9'"
+    ) as caught:
+        runs.start(values(tmp_path / "caf\udce9"), "unused")
+    str(caught.value).encode()
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_broken_record_says_so(tmp_path):
     (tmp_path / "flags.json").write_text("{")
     (tmp_path / "checkpoints").mkdir()
@@ -69,8 +78,21 @@ def test_a_broken_record_says_so(tmp_path):
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path):
-    for name in (".writing-a", "solver/.writing-b"):
+    for name in (".writing-a", "solver/.writing-b", "best/.writing-c"):
         (tmp_path / name).mkdir(parents=True)
     runs.start(values(tmp_path), "unused")
-    assert sorted(os.listdir(tmp_path)) == ["flags.json", "solver"]
-    assert os.listdir(tmp_path / "solver") == []
+    assert sorted(os.listdir(tmp_path)) == ["best", "flags.json", "solver"]
+    assert os.listdir(tmp_path / "solver") == os.listdir(tmp_path / "best") == []
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "run?", "run"])
+def test_what_is_removed_is_that_of_the_run_alone(name, tmp_path):
+    for run in (name, "run1"):
+        for folder in (".writing-a", "checkpoints/ckpt-1_temp", "best/ckpt-1_temp"):
+            (tmp_path / run / folder).mkdir(parents=True)
+    runs.start(values(tmp_path / name), "unused")
+    left = {run: os.listdir(tmp_path / run) for run in (name, "run1")}
+    assert sorted(left[name]) == ["best", "checkpoints", "flags.json"]
+    assert os.listdir(tmp_path / name / "best") == []
+    assert sorted(left["run1"]) == [".writing-a", "best", "checkpoints"]
+    assert os.listdir(tmp_path / "run1" / "checkpoints") == ["ckpt-1_temp"]

@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -97,12 +99,51 @@ def test_dropout_goes_on_where_it_was(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name, neighbour", [("run[1]", "run1"), ("run*", "runx")])
+def test_the_name_of_a_run_is_not_a_pattern(name, neighbour, tmp_path):
+    expected = with_dropout(tmp_path / neighbour).run().get_weights()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    with pytest.raises(Stopped):
+        with_dropout(tmp_path / name, stop_at=10).run()
+    resumed = with_dropout(tmp_path / name)
+    for a, b in zip(resumed.run().get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    found = training.checkpoints(str(tmp_path / name))
+    assert found == [str(tmp_path / name / f"checkpoints/ckpt-{k}") for k in (8, 12)]
+    assert len(list((tmp_path / name / "best").glob("*.index"))) == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize("score", [0.5, 0.7, 0.019])
 def test_of_equal_scores_the_later_weights_are_kept(tmp_path, score):
     trainer = with_dropout(tmp_path, lambda network: score)
     best = trainer.run().get_weights()
     for a, b in zip(best, trainer.average.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def scoring(*scores):
+    """A validation that finds these scores, one after the other."""
+    scores = iter(scores)
+    return lambda network: next(scores)
+
+
+def test_the_step_of_the_weights_that_are_kept_is_said(tmp_path, capsys):
+    sentence = "kept the weights of step 8, which validated best: 0.2500\n"
+    with_dropout(tmp_path / "whole", scoring(0.5, 0.25, 0.75)).run()
+    assert capsys.readouterr().err.endswith(sentence)
+    cut = tmp_path / "cut"
+    with pytest.raises(Stopped):
+        with_dropout(cut, scoring(0.5, 0.25), stop_at=10).run()
+    assert "kept the weights" not in capsys.readouterr().err
+    # As if it had been killed between its two saves of step 12.
+    for kind in ("index", "data-00000-of-00001"):
+        shutil.copy(cut / f"best/ckpt-8.{kind}", cut / f"best/ckpt-12.{kind}")
+    # One that goes on after that step, and one that has ended.
+    for scores in ([0.75], []):
+        with_dropout(cut, scoring(*scores)).run()
+        assert capsys.readouterr().err.endswith(sentence)
+        (cut / "best/ckpt-12.index").unlink(missing_ok=True)
 
 
 def test_nan_replaces_no_checkpoint(tmp_path):

@@ -274,6 +274,23 @@ def test_a_search_that_was_interrupted_ends_as_if_it_had_not_been(kind, call, tm
     assert train.calls[-1:] + [t["trial"] for t in found[call:]] == again.calls
 
 
+@pytest.mark.parametrize("name, neighbour", [("s[3]", "s3"), ("s*", "sx")])
+def test_the_name_of_a_search_is_not_a_pattern(name, neighbour, tmp_path):
+    def interrupt(number):
+        if number == 4:
+            raise KeyboardInterrupt
+
+    other = searched(tmp_path / neighbour, Formula(), seed=1)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path / name, Formula(interrupt))
+    again = Formula()
+    found = searched(tmp_path / name, again)
+    assert found == searched(tmp_path / "whole", Formula()) != other
+    assert again.calls == [trial["trial"] for trial in found[3:]]
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize("status", ["RUNNING", "COMPLETED"])
 def test_between_the_files_of_the_trial_and_of_the_oracle(
     status, tmp_path, monkeypatch

@@ -118,3 +118,72 @@ def test_a_schedule_is_a_function_and_a_layer_has_a_temperature():
     callback = st.AnnealTemperature(lambda step: 1.0, keras.layers.Dense(2))
     with pytest.raises(ValueError, match="layer must be a layer with a temperature"):
         callback.on_train_begin()
+
+
+def test_a_temperature_may_be_assigned_before_and_after():
+    layer = st.SinkhornLayer(n_iters=2)
+    layer.temperature = 3.0
+    model, recorder = tempered_model(layer), Recorder(layer)
+    schedule = lambda step: 1 / (1 + step)
+    fit(model, st.AnnealTemperature(schedule), recorder, epochs=1)
+    layer.temperature = 0.3
+    fit(model, recorder, epochs=1)
+    fit(model, st.AnnealTemperature(schedule), recorder, epochs=1)
+    np.testing.assert_allclose(
+        recorder.temperatures, np.c_[[1, 1 / 2, 0.3, 0.3, 1 / 5, 1 / 6]]
+    )
+    assert layer.get_config()["temperature"] == pytest.approx(1 / 6)
+
+
+class Holder(keras.layers.Layer):
+    """A layer that holds others where Keras finds them."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = st.SinkhornLayer(n_iters=1)
+        self.several = [st.GumbelSinkhorn(n_iters=1, trainable_temperature=True)]
+
+    def call(self, x):
+        return self.several[0](self.one(x))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.blocks = {"holder": Holder()}
+        self.wrapped = keras.layers.TimeDistributed(st.SinkhornLayer(n_iters=1))
+
+    def call(self, x):
+        return self.wrapped(self.blocks["holder"](x)[:, None])[:, 0]
+
+
+def test_layers_inside_other_layers_are_found():
+    model = Subclassed()
+    holder = model.blocks["holder"]
+    model.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=False)
+    x = np.random.default_rng(0).normal(size=(4, N, N)).astype("f")
+    anneal = st.AnnealTemperature(lambda step: 0.25)
+    model.fit(x, x, callbacks=[anneal], verbose=0)
+    layers = [holder.one, holder.several[0], model.wrapped.layer]
+    assert [float(layer.temperature) for layer in layers] == [0.25] * 3
+    anneal = st.AnnealTemperature(lambda step: 0.5, layer=holder)
+    model.fit(x, x, callbacks=[anneal], verbose=0)
+    assert [float(layer.temperature) for layer in layers] == [0.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("layer", ["sinkhorn", 1.0, st.Matching()])
+def test_what_has_no_temperature_is_named(layer):
+    callback = st.AnnealTemperature(lambda step: 1.0, layer)
+    with pytest.raises(ValueError, match="Received: layer=") as error:
+        callback.on_train_begin()
+    assert repr(layer) in str(error.value)
+
+
+@pytest.mark.parametrize("value", [True, "a", None, 1j, [0.1], 1e-60])
+def test_schedule_without_a_number_is_an_error(value):
+    callback = st.AnnealTemperature(lambda step: value)
+    callback.set_model(tempered_model(st.SinkhornLayer(n_iters=2)))
+    callback.on_train_begin()
+    with pytest.raises(ValueError, match="must give finite temperatures") as error:
+        callback.on_train_batch_begin(0)
+    assert f"Received: {value} at step 0" in str(error.value)

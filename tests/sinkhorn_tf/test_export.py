@@ -10,8 +10,8 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf.export.solver import _servable
-from sinkhorn_tf.export.solver import solver as export
+from sinkhorn_tf.export import _servable
+from sinkhorn_tf.export import solver as export
 
 N = 4
 ANSWER = {"permutation", "plan", "value", "gap"}

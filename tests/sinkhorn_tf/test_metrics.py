@@ -205,3 +205,127 @@ def test_large_integers_are_no_positions(metric):
             or large < 0
             and metric is (metrics.KendallTau)
         )
+
+
+def item_weighted(metric, p, q, weight):
+    """The metric of lists `[B, N]` with weights of items, item by item."""
+    if metric is metrics.ProportionWrong:
+        return np.average(p != q, weights=weight)
+    counted = [(a[w > 0], b[w > 0]) for a, b, w in zip(p, q, weight, strict=True)]
+    counted = [pair for pair in counted if len(pair[0])]
+    if metric is metrics.ProportionAnyWrong:
+        return np.mean([(a != b).any() for a, b in counted])
+    tau = [kendalltau(*pair).statistic if len(pair[0]) > 1 else 1 for pair in counted]
+    return np.mean(tau)
+
+
+@pytest.fixture
+def item_weights(rng):
+    """Weights `[6, 5]` with an example of no item, of one, and of items alone."""
+    weight = rng.random((6, 5)) * (rng.random((6, 5)) < 0.6)
+    weight[0], weight[1], weight[2] = 0, [0, 0, 2, 0, 0], [1, 1, 1, 0, 0]
+    return weight.astype(np.float32)
+
+
+@every_metric
+def test_weights_of_items(rng, metric, item_weights):
+    p, q = draw(rng, 6, 5), draw(rng, 6, 5)
+    q[2, :3], q[2, 3:] = p[2, :3], p[2, :2:-1]
+    measured = metric()
+    measured.update_state(p[:4], q[:4], sample_weight=item_weights[:4])
+    measured.update_state(p[4:], q[4:], sample_weight=item_weights[4:])
+    expected = item_weighted(metric, p, q, item_weights)
+    np.testing.assert_allclose(measured.result(), expected, rtol=1e-6)
+    measured.reset_state()
+    measured.update_state(p[2:3], q[2:3], sample_weight=item_weights[2:3])
+    assert measured.result() == (1 if metric is metrics.KendallTau else 0)
+    measured.reset_state()
+    measured.update_state(p[:1], q[:1], sample_weight=item_weights[:1])
+    assert measured.result() == 0
+
+
+@every_metric
+@pytest.mark.parametrize("batch", [(), (5,), (2, 5)])
+def test_the_rank_tells_weights_of_examples_from_those_of_items(rng, metric, batch):
+    p, q = draw(rng, *batch, 5), draw(rng, *batch, 5)
+    each = np.reshape(reference(metric, p.reshape(-1, 5), q.reshape(-1, 5)), batch)
+    weight = rng.random(batch) + 0.1
+    for form in (weight, weight[..., None]) if batch else (weight,):
+        measured = metric()
+        measured.update_state(p, q, sample_weight=form)
+        expected = np.average(each, weights=weight)
+        np.testing.assert_allclose(measured.result(), expected, rtol=1e-6)
+    weight = rng.random((*batch, 5)) * (rng.random((*batch, 5)) < 0.7)
+    measured = metric()
+    measured.update_state(p, q, sample_weight=weight)
+    expected = item_weighted(metric, *(x.reshape(-1, 5) for x in (p, q, weight)))
+    np.testing.assert_allclose(measured.result(), expected, rtol=1e-6, atol=1e-6)
+
+
+@every_metric
+def test_one_weight_for_all_examples(rng, metric):
+    p, q = draw(rng, 4, 5), draw(rng, 4, 5)
+    measured = metric()
+    measured.update_state(p[:1], q[:1])
+    measured.update_state(p[1:], q[1:], sample_weight=2.0)
+    expected = np.average(reference(metric, p, q), weights=[1, 2, 2, 2])
+    np.testing.assert_allclose(measured.result(), expected, rtol=1e-6)
+
+
+@every_metric
+@pytest.mark.parametrize(
+    "shape", [(3,), (1,), (3, 5), (4, 3), (1, 5), (4, 5, 5), (4, 5, 1), (5, 4)]
+)
+def test_weights_of_another_shape_are_one_sentence(rng, metric, shape):
+    p = draw(rng, 4, 5)
+    with pytest.raises(ValueError, match="one weight for each example") as error:
+        metric().update_state(p, p, sample_weight=np.ones(shape))
+    assert f"shape {shape}, permutation lists of shape (4, 5)" in str(error.value)
+
+
+@every_metric
+@pytest.mark.parametrize("form", ["examples", "column", "items"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_weights_of_unknown_shapes(rng, metric, item_weights, form, jit_compile):
+    p, q = (draw(rng, 6, 5).astype(np.int32) for _ in range(2))
+    measured, eager = metric(), metric()
+    rank = 1 if form == "examples" else 2
+    lists = tf.TensorSpec([None, None], tf.int32)
+
+    @tf.function(
+        input_signature=[lists, lists, tf.TensorSpec([None] * rank, tf.float32)],
+        jit_compile=jit_compile,
+    )
+    def update(p, q, weight):
+        measured.update_state(p, q, sample_weight=weight)
+
+    weight = item_weights
+    if form != "items":
+        weight = weight[:, 2] if form == "examples" else weight[:, 2:3]
+    update(p, q, weight)
+    eager.update_state(p, q, sample_weight=weight)
+    np.testing.assert_allclose(measured.result(), eager.result(), rtol=1e-6)
+    if not jit_compile:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            update(p[:4], q[:4], weight)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_weights_of_items_in_fit(rng, item_weights, jit_compile):
+    perm = draw(rng, 6, 5).astype(np.int32)
+    logits = rng.normal(size=(6, 5, 5)).astype(np.float32)
+    inputs = keras.Input((5, 5))
+    model = keras.Model(inputs, keras.layers.EinsumDense("bij,jk->bik", (5, 5))(inputs))
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[metric() for metric in FUNCTIONS],
+        jit_compile=jit_compile,
+    )
+    history = model.fit(
+        logits, perm, sample_weight=item_weights, batch_size=3, verbose=0
+    ).history
+    answer = st.matching(model(logits), jit_compile=False).numpy()
+    for metric in FUNCTIONS:
+        expected = item_weighted(metric, perm, answer, item_weights)
+        np.testing.assert_allclose(history[metric().name], [expected], rtol=1e-5)

@@ -29,7 +29,7 @@ __all__ = [
 
 
 def load(name, split, *, size, data_dir=None, cache_dir=None):
-    """Loads one split of a source as square images.
+    """Loads one part of a source as square images.
 
     The roles `"train"`, `"validation"` and `"test"` mean: fitted on, chosen on (best
     weights, tuning) and reported on. For `mnist` these are `train[:55000]`,

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shlex
 import socket
 import sys
 import threading
@@ -78,7 +79,8 @@ def tfds_directory(data_dir):
 
 def build_command(official, data_dir):
     """Returns the shell command that prepares a dataset."""
-    return f"`tfds build {official.name} --data_dir={data_dir}`"
+    directory = shlex.quote(f"--data_dir={data_dir}")
+    return f"`tfds build {official.name} {directory}`"
 
 
 def newest_version(official, data_dir):
@@ -107,8 +109,15 @@ def download(official, data_dir):
     Raises:
         DataError: If it can't be downloaded, within seconds when there is no network.
     """
-    if official.host is None or not reachable(official.host):
-        raise _not_prepared(official, data_dir)
+    if official.host is None:
+        raise _not_prepared(official, data_dir, ": no download was tried.")
+    if not reachable(official.host):
+        raise _not_prepared(
+            official,
+            data_dir,
+            ": a download was tried and given up, since no connection to "
+            f"{official.host} opened within {_CONNECT_SECONDS:g} seconds.",
+        )
     logging.info("Downloading and preparing %s in %s", official.name, data_dir)
     import tensorflow_datasets as tfds
 
@@ -121,7 +130,7 @@ def download(official, data_dir):
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise _not_prepared(
-            official, data_dir, f", and downloading it failed ({reason})"
+            official, data_dir, f"; a download was tried and failed ({reason}):"
         ) from error
     return os.fspath(builder.data_dir)
 
@@ -149,9 +158,17 @@ def reachable(host):
     return opened.is_set()
 
 
-def _not_prepared(official, data_dir, failure=""):
+def _not_prepared(official, data_dir, why):
+    """The error of a dataset that is not there.
+
+    Args:
+        official: The `Official`.
+        data_dir: The TFDS directory.
+        why: What became of the download, with the punctuation around it.
+    """
+    how = "prepare" if why.endswith(":") else "Prepare"
     return DataError(
-        f"No prepared dataset {official.name} in {data_dir}{failure}: prepare it with "
+        f"No prepared dataset {official.name} in {data_dir}{why} {how} it with "
         f"{build_command(official, data_dir)} ({official.origin}), or name the "
-        "directory that has it by data_dir or TFDS_DATA_DIR."
+        "directory that has it by --data_dir or TFDS_DATA_DIR."
     )

@@ -110,8 +110,8 @@ class Prepared:
             raise self._bad_split(
                 builder,
                 split,
-                f"The roles train and validation divide TFDS' train, which needs more "
-                f"than {IMAGENET_HELD_OUT:,} examples.",
+                "The roles train and validation divide the TFDS split train, which needs "
+                f"more than {IMAGENET_HELD_OUT:,} examples.",
             )
         batches = _raw(builder, expression, "file_name").batch(1024)
         hashes = [
@@ -158,14 +158,29 @@ class Prepared:
         )
 
     def _bad_split(self, builder, split, reason):
+        """The error of a role or of a TFDS split that cannot be had."""
+        splits = builder.info.splits
         present = ", ".join(
-            f"{name} ({info.num_examples:,})"
-            for name, info in builder.info.splits.items()
+            f"{name} ({splits[name].num_examples:,})" for name in splits
         )
+        expression = self.official.roles.get(split)
+        if expression is None:
+            asked = f"There is no TFDS split {split!r} of {self.source.name}"
+            advice = (
+                "give a TFDS expression, such as 'test[:500]', or a role "
+                f"({', '.join(ROLES)})."
+            )
+        else:
+            asked = (
+                f"The role {split!r} of {self.source.name} means {expression!r} of the "
+                "TFDS splits, but that cannot be read"
+            )
+            other = split if split in splits else next(iter(splits), "test")
+            advice = f"to read the TFDS split {other}, give 'tfds:{other}'."
         return DataError(
-            f"No split {split!r} of {self.source.name} in {self.version_dir}, which "
-            f"has {present}: give a role ({', '.join(ROLES)}) or a TFDS expression "
-            f"such as 'test[:500]'. {reason.splitlines()[0]}"
+            f"{asked} in {self.version_dir}, which has {present} as its TFDS "
+            f"splits: {advice} "
+            f"{reason.splitlines()[0]}"
         )
 
 

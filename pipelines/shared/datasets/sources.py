@@ -101,7 +101,7 @@ def check_role(name, split):
     """Raises `DataError` unless `split` is a role or `"all"`."""
     if split not in (*ROLES, "all"):
         raise DataError(
-            f"{name} has the splits {', '.join(ROLES)} and all. "
+            f"{name} has no TFDS splits: give a role ({', '.join(ROLES)}), or all. "
             f"Received: split={split!r}"
         )
 

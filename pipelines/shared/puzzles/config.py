@@ -3,7 +3,7 @@
 import dataclasses
 
 from pipelines.shared import options
-from pipelines.shared.datasets.sources import SOURCES, source
+from pipelines.shared.datasets.sources import ROLES, SOURCES, source
 from pipelines.shared.errors import UserError
 from pipelines.shared.options import Options, option
 
@@ -29,7 +29,11 @@ class ImagesConfig(Options):
         replaces_training=True,
     )
     split: str = option(
-        "test", "Split to evaluate on: a role, or TFDS' syntax.", may_change=True
+        "test",
+        f"What to evaluate on: a role ({', '.join(ROLES)}); all, where there are no TFDS "
+        "splits; else any TFDS split, such as test[:500]. One that is called like a role "
+        "is given with a prefix: tfds:validation.",
+        may_change=True,
     )
     evaluation_batch_size: int = option(
         200, "Puzzles of an evaluation batch.", lower=1, may_change=True
@@ -74,8 +78,8 @@ def check_split(images, given):
     """
     if images.evaluate is None and "split" in given:
         raise UserError(
-            "--split goes with --evaluate; a training is always reported on the test "
-            f"split. Received: --split={images.split}"
+            "--split goes with --evaluate; a training is always reported on the role "
+            f"test. Received: --split={images.split}"
         )
 
 

@@ -10,6 +10,7 @@ import re
 import tensorflow as tf
 
 from pipelines.shared.errors import UserError
+from pipelines.files import write_text
 from pipelines.shared.plain_paths import plain_path
 
 # How many checkpoints a directory keeps.
@@ -42,13 +43,13 @@ class Checkpoints:
         with plain_path(self._folder) as folder:
             try:
                 self._checkpoint.write(os.path.join(folder, f"ckpt-{step}"))
-                _write_list(folder, [*recent, step])
             except tf.errors.OpError as error:
                 reason = _first_line(error).replace(folder, self._folder)
                 raise UserError(
                     f"The checkpoint of step {step} cannot be written; the one before "
                     f"is kept, for --resume. {reason}"
                 ) from error
+        _write_list(self._folder, [*recent, step])
         for old in older:
             _remove(self._folder, old)
 
@@ -94,8 +95,9 @@ def _remove(folder, step):
 
 def _write_list(folder, known):
     """Writes the file from which `tf.train.latest_checkpoint` takes its answer."""
-    names = [f"ckpt-{step}" for step in known]
-    tf.compat.v1.train.update_checkpoint_state(folder, names[-1], names)
+    lines = [f'model_checkpoint_path: "ckpt-{known[-1]}"']
+    lines += [f'all_model_checkpoint_paths: "ckpt-{step}"' for step in known]
+    write_text(os.path.join(folder, "checkpoint"), "\n".join(lines) + "\n")
 
 
 def _first_line(error):

@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 
 import sinkhorn_tf
+from pipelines.shared import machine
 from pipelines.shared.files import write_json
 
 _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
@@ -19,7 +20,7 @@ def versions():
 
 
 def write_metrics(path, scores, recorded, evaluation, training=None):
-    """Writes scores with the seconds they took, the settings of the run and versions.
+    """Writes scores with the seconds they took, the settings, versions and processor.
 
     Args:
         path: File name.
@@ -30,6 +31,10 @@ def write_metrics(path, scores, recorded, evaluation, training=None):
     seconds = {"evaluation": evaluation}
     if training is not None:
         seconds["training"] = training
-    write_json(
-        path, scores | {"seconds": seconds, "flags": recorded, "versions": versions()}
-    )
+    more = {
+        "seconds": seconds,
+        "flags": recorded,
+        "versions": versions(),
+        "processor": machine.processor(),
+    }
+    write_json(path, scores | more)

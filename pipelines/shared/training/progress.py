@@ -11,7 +11,7 @@ class Bar:
 
     def __init__(self, first, last):
         self._last = last
-        self._shown = {}
+        self._latest = {}
         self._spoken = time.monotonic()
         self._bar = None
         if sys.stderr.isatty():
@@ -25,13 +25,18 @@ class Bar:
             self._bar.close()
 
     def show(self, step, **values):
-        """Shows the latest values."""
-        # With the step of each: a validation is older than the latest loss.
-        self._shown |= {k: f"{v:.4f} ({step})" for k, v in values.items()}
+        """Shows the latest values, those that are older with their steps."""
+        self._latest |= {name: (value, step) for name, value in values.items()}
+        shown = {name: _said(*latest, step) for name, latest in self._latest.items()}
         if self._bar is not None:
-            self._bar.set_postfix(self._shown)
+            self._bar.set_postfix(shown)
             self._bar.update(step - self._bar.n)
         elif time.monotonic() - self._spoken > 10 or step == self._last:
             self._spoken = time.monotonic()
-            text = "  ".join(f"{name} {value}" for name, value in self._shown.items())
+            text = "  ".join(f"{name} {value}" for name, value in shown.items())
             print(f"step {step}/{self._last}  {text}", file=sys.stderr, flush=True)
+
+
+def _said(value, step, now):
+    """A value as text; the step that it is of, unless it is that of the line."""
+    return f"{value:.4f}" + ("" if step == now else f" (at step {step})")

@@ -69,6 +69,13 @@ def start(config, default_workdir, identity=None, strategy=None):
 def make(workdir):
     """Makes the run directory, or raises UserError."""
     try:
+        workdir.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "TensorFlow writes only where the path is valid UTF-8: give another "
+            f"--workdir. Received: {os.fsencode(workdir)!r}"
+        ) from error
+    try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise UserError(
@@ -110,7 +117,9 @@ def _remove_half_written(workdir):
         ".writing-*",
         "solver/.writing-*",
         "checkpoints/*_temp",
+        "checkpoints/.writing-*",
         "best/*_temp",
+        "best/.writing-*",
     ):
         for stale in glob.glob(os.path.join(glob.escape(workdir), pattern)):
             shutil.rmtree(stale, ignore_errors=True)

@@ -14,7 +14,7 @@ from pipelines.shared.errors import UserError
 from pipelines.shared.input_pipeline.batches import BatchPlan
 from pipelines.shared.training import progress, schedule
 from pipelines.shared.training import strategy as strategies
-from pipelines.shared.training.checkpoints import Checkpoints, paths
+from pipelines.shared.training.checkpoints import Checkpoints, paths, steps
 
 
 class Diverged(UserError):
@@ -44,6 +44,7 @@ class Trainer:
         self._config = config
         self._strategy = strategy
         self._is_chief = strategies.is_chief(strategy)
+        self._best_step = None
         self._workdir = workdir
         own = workdir
         if not self._is_chief:
@@ -119,7 +120,14 @@ class Trainer:
             print(f"resumed at step {first}", file=sys.stderr)
         if first < self._config.steps:
             self._train(first)
+        if self._is_chief and math.isfinite(self.best_score):
+            print(self._kept(), file=sys.stderr)
         return self.best
+
+    def _kept(self):
+        """A sentence about the weights that `run` returns."""
+        of = "" if self._best_step is None else f" of step {self._best_step}"
+        return f"kept the weights{of}, which validated best: {self.best_score:.4f}"
 
     def parts(self, inputs="pieces"):
         """What a step consists of, as functions without arguments to be timed.
@@ -228,6 +236,7 @@ class Trainer:
         if np.float32(score) <= self.best_score:
             self.best.set_weights(self.average.get_weights())
             self._best_score.assign(score)
+            self._best_step = step
             self._best_weights.save(step)
         return score
 
@@ -237,6 +246,7 @@ class Trainer:
         for path in reversed(found):
             try:
                 self._last_states.restore(path)
+                self._best_step = self._step_of_best()
                 break
             # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
             except Exception as error:  # noqa: BLE001
@@ -254,6 +264,15 @@ class Trainer:
             "The workers do not see the same checkpoints: --workdir has to be on a file "
             f"system that all of them share. Received: --workdir={self._workdir}",
         )
+
+    def _step_of_best(self):
+        """The step of the best weights of a restored state, or None.
+
+        A later one is of a training that ended before it could save its state.
+        """
+        known = steps(os.path.join(self._workdir, "best"))
+        last = int(self._step.numpy())
+        return max((step for step in known if step <= last), default=None)
 
 
 def checkpoints(workdir):

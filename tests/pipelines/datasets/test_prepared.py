@@ -1,4 +1,5 @@
 import os
+import re
 import socket
 import threading
 
@@ -69,6 +70,36 @@ class TestPrepared:
             with pytest.raises(DataError, match=r"which has test \(5\)") as caught:
                 datasets.load("celeb_a", split, size=8, data_dir=tmp_path)
             assert "\n" not in str(caught.value)
+
+    def test_roles_and_tfds_splits_are_told_apart(self, tmp_path):
+        directory = write_tfds(tmp_path, "mnist", validation=7)
+        with pytest.raises(DataError) as caught:
+            datasets.load("mnist", "validation", size=8, data_dir=tmp_path)
+        assert str(caught.value).startswith(
+            "The role 'validation' of mnist means 'train[55000:]' of the TFDS splits, but "
+            f"that cannot be read in {directory}, which has validation (7) as its TFDS "
+            "splits: to read the TFDS split validation, give 'tfds:validation'. "
+        )
+        loaded = datasets.load("mnist", "tfds:validation", size=8, data_dir=tmp_path)
+        assert values(loaded) == list(range(7))
+        with pytest.raises(DataError, match="The role 'test' .*give 'tfds:validation'"):
+            datasets.load("mnist", "test", size=8, data_dir=tmp_path)
+        for split in ("dev", "tfds:test", "test[:5]"):
+            with pytest.raises(DataError, match="There is no TFDS split .* of mnist"):
+                datasets.load("mnist", split, size=8, data_dir=tmp_path)
+        with pytest.raises(DataError, match="digits has no TFDS splits: give a role"):
+            datasets.load("digits", "test[:5]", size=8)
+
+    @pytest.mark.parametrize("name", ["d[1]", "d*", "d?", r"d\1", "my dätä"])
+    def test_the_name_of_the_directory_is_not_a_pattern(self, name, tmp_path):
+        write_tfds(tmp_path / "d1", "mnist", test=3)
+        write_tfds(tmp_path / name, "mnist", test=5)
+        cache = tmp_path / "cache" / name
+        for _ in range(2):
+            loaded = datasets.load(
+                "mnist", "test", size=8, data_dir=tmp_path / name, cache_dir=cache
+            )
+            assert values(loaded) == list(range(5))
 
     def test_newest_version_is_opened(self, tmp_path):
         for version, count in {"2.1.0": 3, "10.0.0": 5, "3.0.1": 4}.items():
@@ -153,7 +184,18 @@ class TestPrepared:
         message = str(caught.value)
         assert f"No prepared dataset {official} in {tmp_path}" in message
         assert f"`tfds build {official} --data_dir={tmp_path}`" in message
+        tried = "a download was tried and given up, since no connection to .* opened"
+        assert re.search(
+            "no download was tried" if name == "imagenet" else tried, message
+        )
         assert "\n" not in message
+
+    def test_the_command_can_be_copied(self, tmp_path, offline):
+        directory = tmp_path / "my data"
+        with pytest.raises(
+            DataError, match=f"`tfds build mnist '--data_dir={directory}'`"
+        ):
+            datasets.load("mnist", "test", size=8, data_dir=directory)
 
     def test_directories_looked_in(self, tmp_path, offline, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -218,7 +260,10 @@ class TestPrepared:
 
         monkeypatch.setattr(obtaining, "reachable", lambda host: True)
         monkeypatch.setattr(tfds, "builder", fail)
-        with pytest.raises(DataError, match="failed .*quota exceeded\\): prepare it"):
+        with pytest.raises(
+            DataError,
+            match="a download was tried and failed .*quota exceeded\\): prepare it",
+        ):
             datasets.load("celeba", "test", size=8, data_dir=tmp_path)
 
     def test_any_other_dataset_by_its_name(self, tmp_path, offline):
