@@ -35,6 +35,19 @@ def run(**given):
     main(SolveConfig(**({"model": MODEL} | given)))
 
 
+def test_flags_are_answered_without_tensorflow(run_python):
+    done = run_python(
+        f"""
+        import sys
+        sys.path.insert(0, {os.getcwd()!r})
+        import pipelines.solve.__main__
+        heavy = {{"tensorflow", "keras", "matplotlib", "requests", "grpc"}}
+        print(heavy & set(sys.modules))
+        """
+    )
+    assert done.stdout == "set()\n", done.stderr
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Three test digits in order, four times as large as the model takes them."""
