@@ -1,11 +1,11 @@
-"""Names of the results of a folder of images: no two of them have one name."""
+"""Names of the results of a folder of images, all of them different."""
 
 import itertools
 import unicodedata
 
 
 def beside(path):
-    """Where the scrambled image goes that was solved into `path`."""
+    """The path of the scrambled image whose solution goes to `path`."""
     return path.with_name(f"{path.stem}_scrambled{path.suffix}")
 
 
@@ -13,8 +13,8 @@ def result_names(names, scrambled):
     """Names the results of images, `a/one.bmp` to `a/one.png`.
 
     Names that a file system might take for one another (upper and lower case) count as
-    one. It belongs to a PNG, or else to the first image in the order of `names`; the
-    results of the others keep the suffix: `one_bmp.png`, and if there is one already
+    one. Such a name belongs to a PNG, or else to the first image in the order of `names`;
+    the results of the others keep the suffix: `one_bmp.png`, and if there is one already
     `one_bmp_2.png`.
 
     Args:

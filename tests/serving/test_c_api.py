@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from runner import SAVED, run
 from scipy.optimize import linear_sum_assignment
 from tensorflow.core.protobuf import saved_model_pb2
 
 import sinkhorn_tf as st
 from pipelines import datasets, puzzles
+from tests.serving.runner import SAVED, run
 
 SIZE = 9
 

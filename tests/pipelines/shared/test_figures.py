@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import figures
+from pipelines.shared import figures
 
 
 @pytest.mark.parametrize("channels", [1, 3])

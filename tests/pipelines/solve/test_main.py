@@ -9,31 +9,43 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from PIL import Image
-from runner import SAVED
 
-from pipelines import clients, datasets, image_files, solve
-from pipelines.errors import UserError
+from pipelines.shared import datasets, image_files
+from pipelines.shared.errors import UserError
+from pipelines.solve import offline
+from pipelines.solve.__main__ import main
+from pipelines.solve.config import SolveConfig
+from pipelines.solve.grpc import Grpc
+from pipelines.solve.rest import Rest
+from tests.serving.runner import SAVED
 
 MODEL = str(SAVED / "jigsaw_digits")
-SIDE = 32
+CLIENTS = {"rest": Rest, "grpc": Grpc}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def loaded_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clients, "Offline", functools.cache(clients.Offline))
+        patch.setattr(offline, "Offline", functools.cache(offline.Offline))
         yield
 
 
 def run(**given):
-    options = flags.FlagValues()
-    solve.define_flags(options)
-    options.mark_as_parsed()
-    for name, value in ({"model": MODEL} | given).items():
-        options[name].value = value
-    solve.main(options)
+    main(SolveConfig(**({"model": MODEL} | given)))
+
+
+def test_flags_are_answered_without_tensorflow(run_python):
+    done = run_python(
+        f"""
+        import sys
+        sys.path.insert(0, {os.getcwd()!r})
+        import pipelines.solve.__main__
+        heavy = {{"tensorflow", "keras", "matplotlib", "requests", "grpc"}}
+        print(heavy & set(sys.modules))
+        """
+    )
+    assert done.stdout == "set()\n", done.stderr
 
 
 @pytest.fixture
@@ -91,11 +103,10 @@ def test_a_server_gives_what_the_model_gives_here(
         for out in ("here", "there")
     ]
     images = np.random.default_rng(0).uniform(size=[5, 8, 8, 1]).astype(np.float32)
-    offline = clients.Offline(MODEL)
-    client = solve.clients.Grpc if protocol == "grpc" else clients.Rest
-    online = client(server, "jigsaw_digits", 10, 0)
-    assert (online.shape, online.n) == (offline.shape, offline.n)
-    expected = offline.solve(images)
+    here = offline.Offline(MODEL)
+    online = CLIENTS[protocol](server, "jigsaw_digits", 10, 0)
+    assert (online.shape, online.n) == (here.shape, here.n)
+    expected = here.solve(images)
     for name, value in online.solve(images).items():
         assert value.dtype == expected[name].dtype
         np.testing.assert_allclose(value, expected[name], rtol=1e-6)
@@ -103,7 +114,7 @@ def test_a_server_gives_what_the_model_gives_here(
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_errors_of_a_server_are_one_sentence(protocol, loopback):
-    client = {"rest": clients.Rest, "grpc": clients.Grpc}[protocol]
+    client = CLIENTS[protocol]
     server = f"localhost:{loopback[protocol]}"
     with pytest.raises(UserError, match="no model of this name: nothing"):
         client(server, "nothing", 5, 0)
@@ -119,18 +130,18 @@ def test_errors_of_a_server_are_one_sentence(protocol, loopback):
 
 def test_the_port_of_the_other_protocol_is_one_sentence(loopback):
     with pytest.raises(UserError, match="does not answer as TensorFlow Serving"):
-        clients.Rest(f"localhost:{loopback['grpc']}", "jigsaw_digits", 5, 0)
+        Rest(f"localhost:{loopback['grpc']}", "jigsaw_digits", 5, 0)
     with pytest.raises(UserError):
-        clients.Grpc(f"localhost:{loopback['rest']}", "jigsaw_digits", 5, 0)
+        Grpc(f"localhost:{loopback['rest']}", "jigsaw_digits", 5, 0)
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_asks_again_only_while_the_server_is_unavailable(
     protocol, loopback, monkeypatch
 ):
-    client = {"rest": clients.Rest, "grpc": clients.Grpc}[protocol]
+    client = CLIENTS[protocol]
     pauses = []
-    monkeypatch.setattr(clients.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         down = f"localhost:{free.getsockname()[1]}"
@@ -281,13 +292,11 @@ def test_names_that_the_terminal_cannot_show(folder, tmp_path, run_python):
     (folder / "sub").rename(folder / "s\udce9b")
     done = run_python(
         f"""
+        import runpy
         import sys
         sys.path.insert(0, {os.getcwd()!r})
-        from absl import flags
-        from pipelines import runs, solve
-        solve.define_flags()
         sys.stdout.reconfigure(encoding="ascii", errors="strict")
-        runs.main(lambda: solve.main(flags.FLAGS))
+        runpy.run_module("pipelines.solve", run_name="__main__", alter_sys=True)
         """,
         f"--model={MODEL}",
         f"--image={folder}",

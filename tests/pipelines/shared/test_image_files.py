@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import image_files
-from pipelines.errors import UserError
+from pipelines.shared import image_files
+from pipelines.shared.errors import UserError
 
 ORIENTATION = 0x0112
 # How a picture is stored so that a viewer that heeds the orientation shows it upright.

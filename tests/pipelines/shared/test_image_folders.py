@@ -1,12 +1,10 @@
 import os
-import pathlib
 
 import pytest
 
-from pipelines import image_folders
-from pipelines.errors import UserError
-from pipelines.image_folders import find_images
-from pipelines.result_names import beside, result_names
+from pipelines.shared import image_folders
+from pipelines.shared.errors import UserError
+from pipelines.shared.image_folders import find_images
 
 
 def touch(root, *names):
@@ -101,38 +99,3 @@ def test_folders_that_cannot_be_entered_are_named(tmp_path, monkeypatch):
     assert found.passed_over == [expected]
     with pytest.raises(UserError, match="nowhere cannot be read: No such file"):
         find_images(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    "names, expected",
-    [
-        (["a.png", "b/c.jpg"], ["a.png", "b/c.png"]),
-        (["one.bmp", "one.png"], ["one_bmp.png", "one.png"]),
-        (["one.bmp", "one.gif", "one.jpg"], ["one.png", "one_gif.png", "one_jpg.png"]),
-        # A name of its own goes before one that gives way.
-        (
-            ["one.bmp", "one.png", "one_bmp.gif"],
-            ["one_bmp_2.png", "one.png", "one_bmp.png"],
-        ),
-        (["A.png", "a.PNG"], ["A.png", "a_PNG.png"]),
-        (["A/x.png", "a/x.png"], ["A/x.png", "a/x_png.png"]),
-        (["one.bmp", "one.png/x.png"], ["one_bmp.png", "one.png/x.png"]),
-        (["caf\udce9.bmp", "caf\udce9.png"], ["caf\udce9_bmp.png", "caf\udce9.png"]),
-    ],
-)
-def test_results_have_names_of_their_own(names, expected):
-    results = result_names([pathlib.PurePath(name) for name in names], False)
-    assert [str(name) for name in results] == expected
-
-
-def test_scrambled_images_have_names_of_their_own():
-    names = ["x.bmp", "x.png", "x_bmp_scrambled.png", "x_scrambled.jpg"]
-    results = result_names([pathlib.PurePath(name) for name in names], True)
-    assert list(map(str, results)) == [
-        "x_bmp_2.png",
-        "x.png",
-        "x_bmp_scrambled.png",
-        "x_scrambled_jpg.png",
-    ]
-    written = [str(path) for each in results for path in (each, beside(each))]
-    assert len(set(written)) == 8

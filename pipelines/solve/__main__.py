@@ -1,0 +1,41 @@
+"""Puts scrambled images back, with a SavedModel here or behind TensorFlow Serving.
+
+    python -m pipelines.solve --model=savedmodels/jigsaw_digits --image=a.png --out=b.png
+    python -m pipelines.solve --model=... --image=photo.jpg --scramble --out=b.png
+    python -m pipelines.solve --model=... --image=scrambled/ --out=solved/
+    python -m pipelines.solve --model=jigsaw_digits --server=localhost:8501 ...
+
+An image is cut into the pieces that the model takes, whatever its size: the network
+sees them shrunk, the output has them as they are. `pipelines.shared.image_files` says
+how an image is read. `--scramble` takes an image in order, scrambles it, keeps the
+scrambled one beside the output (`_scrambled`), and says how many pieces were put back in
+their places.
+
+Every image of a folder is solved and written as PNG under its relative name; links to
+folders are followed. Where results would have one name (upper and lower case count as
+one), a PNG keeps it, or else the first in sorted order, and the others keep their
+suffixes: `one.png` and `one.bmp` become `one.png` and `one_bmp.png`. An image that
+cannot be solved is named, and the exit status is 1; the others are solved.
+"""
+
+from absl import flags
+
+from pipelines.shared import program
+from pipelines.solve.config import SolveConfig
+
+
+def main(config, given=frozenset()):
+    """Solves an image or a folder of images.
+
+    Args:
+        config: `SolveConfig`.
+        given: The names of the settings that the command line gave.
+    """
+    config.check(given)
+    from pipelines.solve import jobs
+
+    jobs.run(config)
+
+
+if __name__ == "__main__":
+    program.run(main, SolveConfig(), flags.FLAGS)

@@ -1,0 +1,41 @@
+"""The settings of the solver of scrambled images."""
+
+import dataclasses
+
+from pipelines.shared.errors import UserError
+from pipelines.shared.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class SolveConfig(Options):
+    """All settings of `python -m pipelines.solve`."""
+
+    model: str | None = option(None, "Directory of a SavedModel; its name at a server.")
+    image: str | None = option(None, "An image, or a folder of images.")
+    out: str | None = option(
+        None, "Where the solved image goes, .png or .jpg; a folder."
+    )
+    server: str | None = option(None, "HOST:PORT of TensorFlow Serving.")
+    protocol: str = option(
+        "rest", "Of the server (ports 8501 and 8500).", choices=("rest", "grpc")
+    )
+    timeout: float = option(
+        10.0, "Seconds to wait for an answer.", lower=1e-3, upper=1e6
+    )
+    retries: int = option(
+        4, "How often to ask again while a server is unavailable.", lower=0
+    )
+    batch_size: int = option(64, "Images of a request.", lower=1)
+    scramble: bool = option(False, "The images are in order: scramble them first.")
+    seed: int = option(0, "Seed of the scrambling.", lower=0)
+
+    def check(self, given=frozenset()):
+        """Raises UserError where a setting is missing, or the server is no address."""
+        for name in ("model", "image", "out"):
+            if not getattr(self, name):
+                raise UserError(f"--{name} is missing.")
+        if self.server is None:
+            return
+        host, _, port = self.server.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host:
+            raise UserError(f"A server is HOST:PORT. Received: --server={self.server}")
