@@ -25,6 +25,16 @@ def load():
         return 0.0
 
 
+def warn_of_load():
+    """Says so on stderr if other programs keep the machine busy."""
+    busy = load()
+    if busy > 0.25:
+        print(
+            f"the machine is busy (load {busy:.2f} per core): times will be too long",
+            file=sys.stderr,
+        )
+
+
 def reset_peak_memory():
     """Forgets the peak so far where the system can; returns the bytes in use now."""
     try:
