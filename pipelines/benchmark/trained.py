@@ -7,6 +7,7 @@ import os
 import sys
 
 import numpy as np
+import tensorflow as tf
 
 from pipelines.benchmark.plan import CONTEXT
 from pipelines.jigsaw import report
@@ -30,6 +31,8 @@ def all_logits(planned, config):
         Dict of the source of a case to logits `[64, N, N]`; they are kept in the run
         directory, `trained/`, for the next run.
     """
+    # Each training compiles functions of its own, which TensorFlow takes for a mistake.
+    tf.get_logger().setLevel("ERROR")
     names = {case.source: case.n for case in planned if "N = " in case.source}
     logits = {}
     for name, n in names.items():

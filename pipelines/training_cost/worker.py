@@ -1,8 +1,8 @@
 """One process of a training whose cost is measured, of random images.
 
-    python -m pipelines.training_cost.worker IMAGES FLAGS_OF_JIGSAW...
+    python -m pipelines.training_cost.worker IMAGES --grid=3 ...
 
-Writes a line of JSON when the training is compiled, `{"parameters": of the network,
+The flags are those of `pipelines.jigsaw`. Writes a line of JSON when the training is compiled, `{"parameters": of the network,
 "forward_flops": of an example}`, and one for each line it reads, a number of steps:
 `{"seconds": of a step, "cpu_seconds": of a step, of the processor, "memory_mib": the
 peak since the start}`.

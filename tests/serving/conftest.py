@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from runner import LIBRARIES, SAVED
 
-from pipelines import c_api
+from pipelines.benchmark.peers import c_api
+from tests.serving.runner import LIBRARIES, SAVED
 
 HERE = pathlib.Path(__file__).parent
 

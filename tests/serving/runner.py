@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from pipelines import c_api
+from pipelines.benchmark.peers import c_api
 
 SAVED = pathlib.Path(__file__).parent.parent.parent / "savedmodels"
 LIBRARIES = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
