@@ -7,7 +7,7 @@ import types
 import numpy as np
 import scipy.optimize
 
-# What is further off than this is wrong, however fast.
+# A result that is further off than this is wrong, however fast.
 WRONG = 1e-3
 
 
@@ -16,14 +16,13 @@ class Case:
     """One thing to compute by every peer that can.
 
     Attributes:
-        section: `operator`, `scaling`, `accuracy`, `solver`, `matching`
-            or `serving`.
+        section: `operator`, `scaling`, `accuracy`, `solver`, `matching` or `serving`.
         kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`.
         batch, n: Problems, and items of each.
         iterations: L, where it is fixed.
-        temperature: Of the operator.
-        source: Of the logits: `normal`, `tight` (EP theorem 2) or the name of trained
-            ones.
+        temperature: The temperature of the operator.
+        source: Where the logits are from: `normal`, `tight` (Weed 2018, theorem 2) or
+            the name of trained ones.
     """
 
     section: str
@@ -45,7 +44,7 @@ class Case:
 
     @property
     def size(self):
-        """The heading of its column."""
+        """The heading of the case's column."""
         if self.section == "operator":
             at = "" if self.temperature == 1 else f" t={self.temperature:g}"
             return f"{self.batch}x{self.n} L{self.iterations}{at}"
@@ -67,11 +66,11 @@ def tight_temperature(n, factor):
 
 
 def inputs(case, seed, trained=None):
-    """The arrays of a case, a dict.
+    """The inputs of a case, a dict of arrays and numbers.
 
     Args:
         case: A `Case`.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
         trained: Dict of a source's name to logits `[B, N, N]`.
     """
     shape = (case.batch, case.n, case.n)
@@ -145,11 +144,12 @@ class Solver:
         del case, values
 
     def judge(self, result):
+        """`residual`: the largest marginal error; `iterations`: how many were taken."""
         plan = result["result"].astype(np.float64)
-        found = {"residual": residual(plan) if np.isfinite(plan).all() else None}
+        scores = {"residual": residual(plan) if np.isfinite(plan).all() else None}
         if "iterations" in result:
-            found["iterations"] = int(result["iterations"].max())
-        return found
+            scores["iterations"] = int(result["iterations"].max())
+        return scores
 
 
 class Matching:
@@ -173,11 +173,11 @@ class Matching:
         if not (np.sort(perm, axis=1) == identity).all():
             return {"error": None}
         loss = self._best - self._value(perm)
-        # The sums of another order differ by rounding.
-        found = {"error": float(max(loss.max(), 0.0))}
+        # Sums in another order differ by rounding.
+        scores = {"error": float(max(loss.max(), 0.0))}
         if "gap" in result:
-            found["proven"] = float((result["gap"] == 0).mean())
-        return found
+            scores["proven"] = float((result["gap"] == 0).mean())
+        return scores
 
     def _value(self, perm):
         return np.take_along_axis(self._logits, perm[:, :, None], 2).sum((1, 2))

@@ -1,18 +1,14 @@
 """The picture: ratios per size, and the cost as N grows."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 
 from pipelines.benchmark import table
 from pipelines.benchmark.peers import PEERS
-from pipelines.files import write_whole
+from pipelines.shared.files import write_whole
 
 _KINDS = {"forward": "forward", "backward": "forward + backward"}
 
-# The same for a peer in every panel, and no two alike.
+# A peer has the same colour in every panel, and no two are alike.
 _COLORS = {"ours_xla": "black", "ours_graph": "slateblue", "bound": "gray"}
 _COLORS |= {
     name: plt.get_cmap("tab20")(k)
@@ -20,46 +16,52 @@ _COLORS |= {
 }
 
 
-def draw(path, found):
+def draw(path, records):
     """Draws what there is of operator, scaling and matching; nothing if there is none.
 
     Args:
         path: PNG file to write.
-        found: List of pairs of a `Case` and its part of `benchmark.json`.
+        records: List of pairs of a `Case` and its part of `benchmark.json`.
     """
-    panels = []
-    has_ratios = lambda records: bool(_peers_with_ratios(records))
-    for kind, title in _KINDS.items():
-        pick = lambda section, kind=kind: [
-            (c, r) for c, r in found if (c.section, c.kind) == (section, kind)
-        ]
-        if has_ratios(pick("operator")):
-            panels.append((_bars, f"operator, {title}", pick("operator")))
-        if pick("scaling"):
-            panels.append((_lines, f"{title} as N grows", pick("scaling")))
-    matching = [(c, r) for c, r in found if c.section == "matching"]
-    if has_ratios(matching):
-        panels.append((_bars, "matching, batch of 64", matching))
+    panels = _panels(records)
     if not panels:
         return
     figure, axes = plt.subplots(
         len(panels), figsize=(12, 4.2 * len(panels)), squeeze=False
     )
-    for axis, (paint, title, records) in zip(axes[:, 0], panels, strict=True):
-        paint(axis, title, records)
+    for axis, (paint, title, part) in zip(axes[:, 0], panels, strict=True):
+        paint(axis, title, part)
     figure.tight_layout(h_pad=2)
     write_whole(path, lambda name: figure.savefig(name, dpi=100))
     plt.close(figure)
 
 
-def _bars(axis, title, found):
+def _panels(records):
+    """Triples of a function that paints, a title and the records to be painted."""
+
+    def chosen(*group):
+        return [(c, r) for c, r in records if (c.section, c.kind) == group]
+
+    panels = []
+    for kind, title in _KINDS.items():
+        if _peers_with_ratios(chosen("operator", kind)):
+            panels.append((_bars, f"operator, {title}", chosen("operator", kind)))
+        if chosen("scaling", kind):
+            panels.append((_lines, f"{title} as N grows", chosen("scaling", kind)))
+    matching = chosen("matching", "match")
+    if _peers_with_ratios(matching):
+        panels.append((_bars, "matching, batch of 64", matching))
+    return panels
+
+
+def _bars(axis, title, records):
     """Seconds over those of ours, XLA: a group of bars for each case."""
-    names = _peers_with_ratios(found)
+    names = _peers_with_ratios(records)
     width = 0.85 / max(len(names), 1)
     for k, name in enumerate(names):
-        heights = [r["ratios"].get(f"{name} / ours_xla", 0) for _, r in found]
-        places = [i + (k - (len(names) - 1) / 2) * width for i in range(len(found))]
-        # From 1, up or down.
+        heights = [r["ratios"].get(f"{name} / ours_xla", 0) for _, r in records]
+        places = [i + (k - (len(names) - 1) / 2) * width for i in range(len(records))]
+        # Bars stand or hang from 1.
         axis.bar(
             places,
             [height - 1 if height else 0 for height in heights],
@@ -70,7 +72,7 @@ def _bars(axis, title, found):
         )
     axis.axhline(1, color="black", linewidth=1)
     axis.set_yscale("log")
-    axis.set_xticks(range(len(found)), [case.size for case, _ in found])
+    axis.set_xticks(range(len(records)), [case.size for case, _ in records])
     axis.set_ylabel("time / time of ours, XLA")
     axis.set_title(title)
     axis.grid(axis="y", alpha=0.3)
@@ -78,10 +80,10 @@ def _bars(axis, title, found):
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9)
 
 
-def _lines(axis, title, found):
+def _lines(axis, title, records):
     """Milliseconds over N, the bound dashed."""
     for name, peer in PEERS.items():
-        points = [(c.n, table.median(r["peers"], name)) for c, r in found]
+        points = [(c.n, table.median(r["peers"], name)) for c, r in records]
         points = [(n, 1e3 * seconds) for n, seconds in points if seconds]
         if points:
             axis.plot(
@@ -95,17 +97,17 @@ def _lines(axis, title, found):
             )
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
-    axis.set_xticks([c.n for c, _ in found], [str(c.n) for c, _ in found])
-    axis.set_xlabel(f"N (batch {found[0][0].batch}, L = {found[0][0].iterations})")
+    axis.set_xticks([c.n for c, _ in records], [str(c.n) for c, _ in records])
+    axis.set_xlabel(f"N (batch {records[0][0].batch}, L = {records[0][0].iterations})")
     axis.set_ylabel("milliseconds")
     axis.set_title(title)
     axis.grid(alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9)
 
 
-def _peers_with_ratios(found):
+def _peers_with_ratios(records):
     return [
         name
         for name in PEERS
-        if any(f"{name} / ours_xla" in record["ratios"] for _, record in found)
+        if any(f"{name} / ours_xla" in record["ratios"] for _, record in records)
     ]

@@ -19,19 +19,19 @@ _TITLES = {
 
 def median(measured, name):
     """The median seconds of a peer, or None if it has none or is wrong."""
-    found = measured.get(name, {})
-    if "seconds" not in found or is_wrong(found):
+    result = measured.get(name, {})
+    if "seconds" not in result or is_wrong(result):
         return None
-    return found["seconds"]["median"]
+    return result["seconds"]["median"]
 
 
-def is_wrong(found):
+def is_wrong(result):
     """Whether a result is not finite or too far from the reference."""
-    return "error" in found and (found["error"] is None or found["error"] > WRONG)
+    return "error" in result and (result["error"] is None or result["error"] > WRONG)
 
 
 def ratios(case, measured):
-    """Seconds over seconds, name to number; only of what is there and right.
+    """Ratios of seconds, a dict; only of results that are there and right.
 
     `<peer> / ours_xla` for every peer; for the operator also `log loop / ours_xla`
     and `log loop / ours_graph`, with the better of the two loops, and
@@ -40,7 +40,10 @@ def ratios(case, measured):
     """
     seconds = {name: median(measured, name) for name in measured}
     seconds = {name: value for name, value in seconds.items() if value is not None}
-    best = lambda *names: min((seconds[n] for n in names if n in seconds), default=None)
+
+    def best(*names):
+        return min((seconds[n] for n in names if n in seconds), default=None)
+
     pairs = {
         f"{name} / ours_xla": (value, seconds.get("ours_xla"))
         for name, value in seconds.items()
@@ -63,83 +66,83 @@ def ratios(case, measured):
     return {name: a / b for name, (a, b) in pairs.items() if a and b}
 
 
-def report(found):
+def report(records):
     """All tables.
 
     Args:
-        found: List of pairs of a `Case` and its part of `benchmark.json`.
+        records: List of pairs of a `Case` and its part of `benchmark.json`.
     """
     parts = []
     for group, title in _TITLES.items():
-        chosen = [(c, r) for c, r in found if (c.section, c.kind) == group]
+        chosen = [(c, r) for c, r in records if (c.section, c.kind) == group]
         if chosen:
             parts.append(_SECTIONS[chosen[0][0].section](title, chosen))
     return "\n\n".join(parts)
 
 
-def _operator(title, found):
+def _operator(title, records):
     return "\n\n".join(
         [
-            _matrix(f"{title}: milliseconds (! wrong)", found, _milliseconds),
-            _matrix(f"{title}: times ours, XLA", found, _relative),
-            _matrix(f"{title}: times the bound of 2L mat-vecs", found, _of_bound),
-            _matrix(f"{title}: largest error", found, _error),
+            _matrix(f"{title}: milliseconds (! wrong)", records, _milliseconds),
+            _matrix(f"{title}: times ours, XLA", records, _relative),
+            _matrix(f"{title}: times the bound of 2L mat-vecs", records, _of_bound),
+            _matrix(f"{title}: largest error", records, _error),
             *(
-                [_matrix(f"{title}: residual", found, _number("residual", ".0e"))]
-                if found[0][0].kind == "forward"
+                [_matrix(f"{title}: residual", records, _number("residual", ".0e"))]
+                if records[0][0].kind == "forward"
                 else []
             ),
             _matrix(
                 f"{title}: peak memory with compiling, MiB",
-                found,
+                records,
                 _number("memory_mib", ".0f"),
             ),
-            _summary(title, found),
+            _summary(title, records),
         ]
     )
 
 
-def _accuracy(title, found):
-    text = _matrix(f"{title}: largest error (NaN: not finite)", found, _error)
-    if found[0][0].kind == "forward":
-        # That of S^L itself: few iterations are far from the limit when it is cold.
-        reference = [f"{record['reference_residual']:.0e}" for _, record in found]
+def _accuracy(title, records):
+    text = _matrix(f"{title}: largest error (NaN: not finite)", records, _error)
+    if records[0][0].kind == "forward":
+        # The residual of S^L itself: cold, few iterations are far from the limit.
+        reference = [f"{record['reference_residual']:.0e}" for _, record in records]
         text += "\n\n" + _matrix(
             f"{title}: residual",
-            found,
+            records,
             _number("residual", ".0e"),
             [("float64 reference", reference)],
         )
     return text
 
 
-def _solver(title, found):
+def _solver(title, records):
     return "\n\n".join(
         [
-            _matrix(f"{title}: milliseconds", found, _milliseconds),
-            _matrix(f"{title}: residual reached", found, _number("residual", ".0e")),
-            _matrix(f"{title}: iterations", found, _number("iterations", ",")),
-            _summary(title, found),
+            _matrix(f"{title}: milliseconds", records, _milliseconds),
+            _matrix(f"{title}: residual reached", records, _number("residual", ".0e")),
+            _matrix(f"{title}: iterations", records, _number("iterations", ",")),
+            _summary(title, records),
         ]
     )
 
 
-def _matching(title, found):
-    batch = found[0][0].batch
+def _matching(title, records):
+    batch = records[0][0].batch
     return "\n\n".join(
         [
-            _matrix(f"{title}, batch {batch}: milliseconds", found, _milliseconds),
-            _matrix(f"{title}: times ours, XLA", found, _relative),
-            _matrix(f"{title}: largest loss of value", found, _error),
-            _matrix(f"{title}: share proven", found, _number("proven", ".2f")),
+            _matrix(f"{title}, batch {batch}: milliseconds", records, _milliseconds),
+            _matrix(f"{title}: times ours, XLA", records, _relative),
+            _matrix(f"{title}: largest loss of value", records, _error),
+            _matrix(f"{title}: share proven", records, _number("proven", ".2f")),
         ]
     )
 
 
-def _serving(title, found):
+def _serving(title, records):
     parts = []
-    for source in dict.fromkeys(case.source for case, _ in found):
-        part = [(case, record) for case, record in found if case.source == source]
+    for source in dict.fromkeys(case.source for case, _ in records):
+        part = [(case, record) for case, record in records if case.source == source]
         head = f"{title}, {source}"
         parts += [
             _matrix(f"{head}: milliseconds", part, _milliseconds),
@@ -160,19 +163,19 @@ _SECTIONS = {
 }
 
 
-def _matrix(title, found, cell, extra=()):
+def _matrix(title, records, cell, extra=()):
     """Peers down, cases across; peers without any entry are left out."""
     rows = list(extra)
     for name, peer in PEERS.items():
-        cells = [cell(record, name) for _, record in found]
+        cells = [cell(record, name) for _, record in records]
         if any(cells):
             rows.append((peer.label, [text or "-" for text in cells]))
-    return _aligned(title, [case.size for case, _ in found], rows)
+    return _aligned(title, [case.size for case, _ in records], rows)
 
 
-def _summary(title, found):
+def _summary(title, records):
     """The ratios between ours, the loop and the bound."""
-    names = [n for _, record in found for n in record["ratios"]]
+    names = [n for _, record in records for n in record["ratios"]]
     chosen = [
         n
         for n in dict.fromkeys(names)
@@ -180,12 +183,12 @@ def _summary(title, found):
     ]
     rows = []
     for name in sorted(chosen):
-        cells = [record["ratios"].get(name) for _, record in found]
+        cells = [record["ratios"].get(name) for _, record in records]
         label = " / ".join(
             PEERS[part].label if part in PEERS else part for part in name.split(" / ")
         )
         rows.append((label, [f"{x:.2f}" if x else "-" for x in cells]))
-    return _aligned(f"{title}: ratios", [case.size for case, _ in found], rows)
+    return _aligned(f"{title}: ratios", [case.size for case, _ in records], rows)
 
 
 def _aligned(title, columns, rows):
@@ -196,19 +199,20 @@ def _aligned(title, columns, rows):
         max([len(column)] + [len(cells[k]) for _, cells in rows]) + 2
         for k, column in enumerate(columns)
     ]
-    line = lambda label, cells: (
-        f"{label:{first}}"
-        + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-    )
+
+    def line(label, cells):
+        padded = zip(cells, widths, strict=True)
+        return f"{label:{first}}" + "".join(f"{x:>{width}}" for x, width in padded)
+
     return "\n".join([title, line("", columns), *(line(*row) for row in rows)])
 
 
 def _milliseconds(record, name):
-    found = record["peers"].get(name, {})
-    if "seconds" not in found:
-        return _absent(found)
-    value = found["seconds"]["median"] * 1e3
-    return f"{value:.3g}" + ("!" if is_wrong(found) else "")
+    result = record["peers"].get(name, {})
+    if "seconds" not in result:
+        return _absent(result)
+    value = result["seconds"]["median"] * 1e3
+    return f"{value:.3g}" + ("!" if is_wrong(result) else "")
 
 
 def _relative(record, name):
@@ -232,14 +236,14 @@ def _of_bound(record, name):
 
 
 def _error(record, name):
-    found = record["peers"].get(name, {})
-    if "error" not in found:
-        return _absent(found)
-    return "NaN" if found["error"] is None else f"{found['error']:.0e}"
+    result = record["peers"].get(name, {})
+    if "error" not in result:
+        return _absent(result)
+    return "NaN" if result["error"] is None else f"{result['error']:.0e}"
 
 
 def _number(key, form):
-    """Cells of what was found under a key, by a format."""
+    """Function that formats the number under a key of a result, for `_matrix`."""
 
     def cell(record, name):
         value = record["peers"].get(name, {}).get(key)
@@ -248,5 +252,5 @@ def _number(key, form):
     return cell
 
 
-def _absent(found):
-    return "failed" if "failed" in found else ""
+def _absent(result):
+    return "failed" if "failed" in result else ""

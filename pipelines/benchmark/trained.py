@@ -1,33 +1,89 @@
-"""The logits of a trained network: `python -m pipelines.benchmark.trained`.
+"""The logits of networks that are trained for the benchmark."""
 
-Takes the flags of `pipelines.jigsaw`, trains as it does unless `--workdir` holds the
-finished run, and leaves there `logits.npy`: those of the first test puzzles.
-"""
-
+import contextlib
+import io
+import math
 import os
+import sys
 
-import keras
 import numpy as np
-from absl import flags
+import tensorflow as tf
 
-from pipelines import datasets, files, images, jigsaw, runs
+from pipelines.benchmark.plan import CONTEXT
+from pipelines.jigsaw import report
+from pipelines.jigsaw.config import JigsawConfig
+from pipelines.jigsaw.experiment import JigsawExperiment
+from pipelines.shared.datasets.sources import source
+from pipelines.shared.errors import UserError
+from pipelines.shared.files import write_whole
+from pipelines.shared.puzzles.images import load_images
+from pipelines.shared.training import export, run
 
-FLAGS = flags.FLAGS
+
+def all_logits(planned, config):
+    """The logits of a network trained for each grid that the cases need.
+
+    Args:
+        planned: List of cases.
+        config: `BenchmarkConfig`.
+
+    Returns:
+        Dict of the source of a case to logits `[64, N, N]`; they are kept in the run
+        directory, `trained/`, for the next run.
+    """
+    # Each training compiles functions of its own, which TensorFlow takes for a mistake.
+    tf.get_logger().setLevel("ERROR")
+    names = {case.source: case.n for case in planned if "N = " in case.source}
+    logits = {}
+    for name, n in names.items():
+        network = CONTEXT if name.endswith(CONTEXT) else "paper"
+        jigsaw = jigsaw_config(config, math.isqrt(n), network)
+        path = os.path.join(jigsaw.training.workdir, "logits.npy")
+        if not os.path.exists(path):
+            print(f"training for {jigsaw.grid}x{jigsaw.grid} puzzles", file=sys.stderr)
+            array = trained_logits(jigsaw)
+            write_whole(path, lambda place, array=array: np.save(place, array))
+        logits[name] = np.load(path)
+    return logits
 
 
-def main():
-    path = os.path.join(FLAGS.workdir, "network.keras")
-    if not os.path.exists(path):
-        jigsaw.main()
-    network = keras.saving.load_model(path)
-    source = datasets.source(FLAGS.dataset)
-    size = jigsaw.image_size(source, FLAGS.grid, FLAGS.image_size)
-    test = jigsaw.as_puzzles(images.load(source, "test", size), FLAGS.grid)
-    logits = network(next(iter(test))["pieces"], training=False).numpy()
-    files.write_whole(
-        os.path.join(FLAGS.workdir, "logits.npy"), lambda name: np.save(name, logits)
+def jigsaw_config(config, grid, network):
+    """The `JigsawConfig` of a training whose logits a benchmark needs."""
+    images = source(config.dataset)
+    workdir = f"{images.name}_{grid}x{grid}_{network}_{config.training_steps}"
+    return JigsawConfig().replace(
+        workdir=os.path.join(config.workdir, "trained", workdir),
+        resume=True,
+        export=False,
+        dataset=images.name,
+        data_dir=config.data_dir,
+        cache_dir=config.cache_dir,
+        grid=grid,
+        network=network,
+        # Pieces of more than a pixel.
+        image_size=max(-(-images.native_size // grid), 2) * grid,
+        steps=config.training_steps,
+        evaluation_batch_size=64,
     )
 
 
-if __name__ == "__main__":
-    runs.main(main)
+def trained_logits(config):
+    """The logits of the first test puzzles, by the network of a run on jigsaw puzzles.
+
+    Args:
+        config: `JigsawConfig`; trains as it says unless its run is finished.
+    """
+    workdir = config.training.workdir
+    if not os.path.exists(os.path.join(workdir, "network.keras")):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                run.run(JigsawExperiment, config)
+        except UserError as error:
+            raise UserError(
+                f"The network for {config.grid}x{config.grid} puzzles could not be "
+                f"trained. Received: --dataset={config.images.dataset}: {error}"
+            ) from error
+    network = export.load_network(workdir)
+    images = load_images(config.images, "test", config.size)
+    puzzle = next(iter(report.as_puzzles(images, config)))
+    return network(puzzle["pieces"], training=False).numpy()

@@ -1,4 +1,4 @@
-"""The parent's side of the processes: one per peer, and only one at work at a time."""
+"""The processes of the peers, seen from their parent: only one is at work at a time."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from pipelines.benchmark.peers import PEERS
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # A peer may end this often and is still started anew for the next case.
-_MOST_ENDS = 2
+_MAX_ENDS = 2
 
 
 class Ended(Exception):
-    """A worker that is no more, or gave no answer in time; the message says why."""
+    """A worker ended, or gave no answer in time; the message says why."""
 
 
 class Worker:
@@ -35,12 +35,13 @@ class Worker:
         self._errors = os.path.join(folder, f"{name}.log")
         self._patience = patience
         self._process = None
+        self._has_started = False
         self._ends = 0
 
     @property
-    def usable(self):
+    def is_usable(self):
         """Whether it is worth asking."""
-        return self._ends <= _MOST_ENDS
+        return self._ends <= _MAX_ENDS
 
     def start(self):
         """Starts the process if there is none, without waiting for it."""
@@ -63,20 +64,20 @@ class Worker:
             environment["POT_BACKEND_DISABLE_PYTORCH"] = "1"
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.benchmark.worker", self.name],
+                [sys.executable, "-m", "pipelines.benchmark.worker_process", self.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=environment,
             )
-        self._started = False
+        self._has_started = False
 
     def wait(self):
         """Waits until the process has imported what it needs."""
         self.start()
-        if not self._started:
+        if not self._has_started:
             self.versions = self._answer()["versions"]
-            self._started = True
+            self._has_started = True
 
     def ask(self, **request):
         """The answer to a request, a dict.

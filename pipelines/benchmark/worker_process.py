@@ -1,4 +1,4 @@
-"""The process of one peer: `python -m pipelines.benchmark.worker NAME`.
+"""The process of one peer: `python -m pipelines.benchmark.worker_process NAME`.
 
 Reads requests, one JSON object a line, and answers each with one:
 
@@ -18,7 +18,6 @@ import importlib
 import importlib.metadata
 import json
 import os
-import resource
 import sys
 import time
 import types
@@ -27,6 +26,7 @@ import warnings
 import numpy as np
 
 from pipelines.benchmark import peers
+from pipelines.shared import machine
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
     peer = module.PEERS[name]()
     versions = {x: importlib.metadata.version(x) for x in known.needs}
     answer = {"versions": versions}
-    run, at_start = None, _reset_peak_memory()
+    run, at_start = None, machine.reset_peak_memory()
     while True:
         print(json.dumps(answer), file=answers, flush=True)
         line = sys.stdin.readline()
@@ -54,7 +54,7 @@ def main():
         else:
             run = None
             _give_memory_back()
-            held = _reset_peak_memory() - at_start
+            held = machine.reset_peak_memory() - at_start
             answer = {"held_mib": max(held, 0) / 2**20}
 
 
@@ -64,7 +64,7 @@ def _prepare(peer, name, kind, folder, **_):
         # Numbers as Python's own: a NumPy scalar would widen float32 arrays.
         values = {k: x if x.ndim else x.item() for k, x in file.items()}
     _give_memory_back()
-    before, started = _reset_peak_memory(), time.perf_counter()
+    before, started = machine.reset_peak_memory(), time.perf_counter()
     try:
         run = getattr(peer, kind)(types.SimpleNamespace(**values))
         result = run()
@@ -76,7 +76,7 @@ def _prepare(peer, name, kind, folder, **_):
     except Exception as error:  # noqa: BLE001
         lines = str(error).strip().splitlines() or [""]
         return None, {"failed": f"{type(error).__name__}: {lines[0]}"}
-    growth = max(peak_memory() - before, 0) / 2**20
+    growth = max(machine.peak_memory() - before, 0) / 2**20
     np.savez(os.path.join(folder, f"{name}.npz"), **peer.arrays(result))
     return run, {"first_call_seconds": seconds, "memory_mib": growth}
 
@@ -106,29 +106,6 @@ def _give_memory_back():
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):  # not with every C library
         pass
-
-
-def _reset_peak_memory():
-    """Forgets the peak so far where the system can; the bytes in use now."""
-    try:
-        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-            file.write("5")
-    except OSError:
-        pass
-    return peak_memory()
-
-
-def peak_memory():
-    """The most bytes in use since the reset."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The picture of the entropic penalty beside its bounds."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from pipelines.shared.files import write_whole
 

@@ -1,99 +1,121 @@
-"""How far the entropic penalty is from optimal, and what is proven of it (EP).
+"""The study of the entropic penalty: what is measured, beside what is proven of it.
 
-    python -m pipelines.entropic_gap
-
-Measures the suboptimality against eta = 1 / temperature beside the bounds of Weed
-2018: on the simplex (Props. 2 to 4), on the matrix of Theorem 2, on random assignment
-problems, and on the logits of the trained networks in `savedmodels`. Leaves in the
-run directory `metrics.json` and `entropic_gap.png`.
+The bounds, theorems and propositions are those of Weed (2018), An explicit analysis of
+the entropic penalty in linear programming; eta is 1 / temperature.
 """
 
 import math
 import os
-import sys
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
 import sinkhorn_tf as st
-from pipelines import datasets, figures, lists, machine, puzzles, runs
-from pipelines.errors import UserError
-from pipelines.plain_paths import plain_path
-
-FLAGS = flags.FLAGS
-
-flags.DEFINE_string("workdir", "runs/entropic_gap", "Directory of the run.")
-flags.DEFINE_integer("seed", 0, "Seed of the random costs.", lower_bound=0)
-flags.DEFINE_integer(
-    "instances", 100, "Random costs of a kind.", lower_bound=1, upper_bound=100_000
-)
-flags.DEFINE_multi_integer(
-    "sizes", [8, 16, 32, 64, 100, 200], "N of the matrices of Theorem 2.", 2, 1000
-)
-flags.DEFINE_integer("network_logits", 8, "Logits of each network.", lower_bound=1)
-flags.DEFINE_string(
-    "savedmodels",
-    os.path.join(
-        os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "savedmodels"
-    ),
-    "Folder of the trained networks sorting_n120 and jigsaw_digits; empty: none.",
-)
+from pipelines.entropic_gap import figures
+from pipelines.shared import datasets, lists, machine, options
+from pipelines.shared.errors import UserError
+from pipelines.shared.files import write_json
+from pipelines.shared.plain_paths import plain_path
+from pipelines.shared.puzzles import batches
+from pipelines.shared.training import metrics_file, run_directory
 
 EPSILON = 0.25
-# Of what the best permutation gains over the mean one: the accuracy for networks.
+# The accuracy for networks, relative to what the best permutation gains over the mean.
 ACCURACY = 0.01
 RANDOM_SIZE = 20
 
 
-def main():
+class Curve(NamedTuple):
+    """One linear program, whose suboptimality is drawn against eta.
+
+    Attributes:
+        gap: What the second-best vertex costs more than the best.
+        radii: `(R1, RH)` of the polytope.
+        measure: Function of an array of etas to suboptimalities.
+        lower: Function of an array of etas to a lower bound; None where none is proven.
+    """
+
+    gap: float
+    radii: tuple[float, float]
+    measure: Callable[[np.ndarray], np.ndarray]
+    lower: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def run(config):
+    """Measures, prints and draws; leaves `metrics.json` and `entropic_gap.png`.
+
+    Args:
+        config: `EntropicGapConfig`.
+    """
     started = time.monotonic()
     # It warns of functions traced again, as they are for each size of problem.
     tf.get_logger().setLevel("ERROR")
-    values = runs.key_flags(sys.modules[__name__])
-    runs.make_directory(FLAGS.workdir)
-    rng = np.random.default_rng(FLAGS.seed)
+    run_directory.make(config.workdir)
     curves = {"simplex, d = 100": simplex_curve(100)}
-    cost = st.entropic.tight_instance(100)
-    curves["Theorem 2, n = 100"] = {
-        **assignment_curve(-cost, 1.0),
-        "lower": lambda eta: st.entropic.tight_lower_bound(eta, 100),
-    }
-    random = {}
-    for kind, draw in {
-        "integers 0 to 9": lambda size: rng.integers(0, 10, size).astype(float),
-        "Gaussian": lambda size: rng.normal(size=size),
-    }.items():
-        costs = draw((FLAGS.instances, RANDOM_SIZE, RANDOM_SIZE))
-        gaps = st.entropic.assignment_gap(costs)
-        random[kind] = random_scores(costs, gaps)
-        middle = np.argsort(gaps)[len(gaps) // 2]
-        title = f"{kind}, n = {RANDOM_SIZE}"
-        curves[title] = assignment_curve(-costs[middle], gaps[middle])
-    theorem = [theorem_2(n) for n in FLAGS.sizes]
-    networks = {}
-    if FLAGS.savedmodels:
-        for name, logits in network_logits(FLAGS.network_logits).items():
-            gaps = st.entropic.assignment_gap(-logits)
-            networks[name] = network_scores(logits, gaps)
-            middle = np.argsort(gaps)[len(gaps) // 2]
-            curves[name] = assignment_curve(logits[middle], gaps[middle])
+    curves["Theorem 2, n = 100"] = theorem_2_curve(100)
+    random, more = random_problems(config)
+    curves |= more
+    theorem = [theorem_2(n) for n in config.sizes]
+    networks, more = trained_networks(config)
+    curves |= more
     scores = {
         "theorem_2": theorem,
         "random": random,
         "networks": networks,
         "seconds": time.monotonic() - started,
-        "flags": values,
-        "versions": runs.versions(),
+        "flags": options.values(config),
+        "versions": metrics_file.versions(),
         "processor": machine.processor(),
     }
-    metrics = os.path.join(FLAGS.workdir, "metrics.json")
-    picture = os.path.join(FLAGS.workdir, "entropic_gap.png")
-    runs.write_json(metrics, scores)
-    figures.entropic_gap(picture, {k: sampled(v) for k, v in curves.items()}, theorem)
+    metrics = os.path.join(config.workdir, "metrics.json")
+    picture = os.path.join(config.workdir, "entropic_gap.png")
+    write_json(metrics, scores)
+    figures.draw(picture, {k: sampled(v) for k, v in curves.items()}, theorem)
     print_tables(scores)
     print(f"Metrics: {metrics}\nPicture: {picture}")
+
+
+def random_problems(config):
+    """Random assignment problems of two kinds.
+
+    Args:
+        config: `EntropicGapConfig`.
+
+    Returns:
+        Dict of a kind to its `random_scores`, and dict of a title to the `Curve` of the
+        problem with the median gap.
+    """
+    rng = np.random.default_rng(config.seed)
+    shape = (config.instances, RANDOM_SIZE, RANDOM_SIZE)
+    # In this order, in which they take numbers from the generator.
+    costs = {
+        "integers 0 to 9": rng.integers(0, 10, shape).astype(float),
+        "Gaussian": rng.normal(size=shape),
+    }
+    scores, curves = {}, {}
+    for kind, cost in costs.items():
+        gaps = st.entropic.assignment_gap(cost)
+        scores[kind] = random_scores(cost, gaps)
+        curves[f"{kind}, n = {RANDOM_SIZE}"] = median_curve(-cost, gaps)
+    return scores, curves
+
+
+def trained_networks(config):
+    """The logits of trained networks, as `random_problems` returns them.
+
+    Args:
+        config: `EntropicGapConfig`; without a folder of networks there are none.
+    """
+    scores, curves = {}, {}
+    if config.savedmodels:
+        for name, logits in network_logits(config).items():
+            gaps = st.entropic.assignment_gap(-logits)
+            scores[name] = network_scores(logits, gaps)
+            curves[name] = median_curve(logits, gaps)
+    return scores, curves
 
 
 def simplex_curve(d):
@@ -101,53 +123,60 @@ def simplex_curve(d):
     c = np.array([0.0] + [1.0] * (d - 1))
     entropic = st.entropic
 
+    def measure(etas):
+        return np.array([c @ entropic.simplex_solution(c, 1.0, eta) for eta in etas])
+
     def lower(eta):
         slow = entropic.simplex_slow_lower_bound(eta, 1.0, 1.0, d)
         return np.maximum(slow, entropic.simplex_fast_lower_bound(eta, 1.0, 1.0, d))
 
-    return {
-        "gap": 1.0,
-        "radii": entropic.simplex_radii(1.0, d),
-        "measure": lambda etas: np.array(
-            [c @ entropic.simplex_solution(c, 1.0, eta) for eta in etas]
-        ),
-        "lower": lower,
-    }
+    return Curve(1.0, entropic.simplex_radii(1.0, d), measure, lower)
+
+
+def theorem_2_curve(n):
+    """The matrix of theorem 2, with its lower bound."""
+    curve = assignment_curve(-st.entropic.tight_instance(n), 1.0)
+    return curve._replace(lower=lambda eta: st.entropic.tight_lower_bound(eta, n))
+
+
+def median_curve(logits, gaps):
+    """The assignment problem with the median gap among several."""
+    middle = np.argsort(gaps)[len(gaps) // 2]
+    return assignment_curve(logits[middle], gaps[middle])
 
 
 def assignment_curve(logits, gap):
     """One assignment problem."""
-    return {
-        "gap": float(gap),
-        "radii": st.entropic.birkhoff_radii(len(logits)),
-        "measure": lambda etas: st.entropic.assignment_suboptimality(logits, 1 / etas),
-    }
+    return Curve(
+        float(gap),
+        st.entropic.birkhoff_radii(len(logits)),
+        lambda etas: st.entropic.assignment_suboptimality(logits, 1 / etas),
+    )
 
 
 def sampled(curve, count=24):
-    """What the picture shows of a curve, as `figures.entropic_gap` takes it."""
-    R1, RH = curve["radii"]
-    gap = curve["gap"]
-    threshold = (R1 + RH) / gap
+    """What the picture shows of a `Curve`, as `figures.draw` takes it."""
+    R1, RH = curve.radii
+    threshold = (R1 + RH) / curve.gap
     # From where nothing is decided yet; with the threshold itself.
-    most = float(curve["measure"](np.array([1e-9 * threshold]))[0])
+    most = float(curve.measure(np.array([1e-9 * threshold]))[0])
     low = min(1e-3 * threshold, 0.1 * RH / most)
     eta = np.geomspace(low, 4 * threshold, count)
     eta = np.sort(np.append(eta, threshold * (1 + 1e-12)))
-    lower = curve["lower"](eta) if "lower" in curve else None
+    lower = None if curve.lower is None else curve.lower(eta)
     return {
         "eta": eta,
         "threshold": threshold,
-        "measured": curve["measure"](eta),
+        "measured": curve.measure(eta),
         "slow rate": st.entropic.slow_rate(eta, RH),
-        "fast rate": st.entropic.fast_rate(eta, gap, R1, RH),
-        # 0 says nothing.
+        "fast rate": st.entropic.fast_rate(eta, curve.gap, R1, RH),
+        # A bound of 0 says nothing.
         "lower bound": None if lower is None else np.where(lower > 0, lower, np.nan),
     }
 
 
 def theorem_2(n):
-    """The least eta for EPSILON on the matrix of Theorem 2, and what is proven of it."""
+    """The least eta for EPSILON on the matrix of theorem 2, and what is proven of it."""
     logits = -st.entropic.tight_instance(n)
     lower = st.entropic.lower_bound_eta(n, EPSILON)
     upper = st.entropic.sufficient_eta(EPSILON, 1.0, *st.entropic.birkhoff_radii(n))
@@ -221,40 +250,40 @@ def network_scores(logits, gaps):
     }
 
 
-def network_logits(count):
+def network_logits(config):
     """Logits of the trained networks on their test data: dict of float64 `[k, N, N]`."""
-    network = st.networks.sorting_network(120, 32, dtype="float64")
-    network.set_weights(saved_weights("sorting_n120"))
+    count = config.network_logits
+    sorting = st.models.sorting_network(120, 32, dtype="float64")
+    sorting.set_weights(saved_weights(config.savedmodels, "sorting_n120"))
     values = lists.evaluation_lists(120, "U(0,1)", "test", count)["values"]
-    found = {"sorting network, n = 120": network(values)}
-    weights = saved_weights("jigsaw_digits")
-    network = st.networks.jigsaw_network(4, (4, 4, 1), "context")
-    network.set_weights(weights)
+    jigsaw = st.models.jigsaw_network(4, (4, 4, 1), "context")
+    jigsaw.set_weights(saved_weights(config.savedmodels, "jigsaw_digits"))
     digits = datasets.load("digits", "test", size=8, data_dir=None, cache_dir=None)
-    puzzle = next(
-        iter(
-            puzzles.evaluation_puzzles(
-                digits.images, digits.file_order, grid=2, batch_size=count
-            )
-        )
+    puzzles = batches.evaluation_puzzles(
+        digits.images, digits.file_order, grid=2, batch_size=count
     )
-    found["jigsaw network, digits 2x2"] = network(puzzle["pieces"], training=False)
-    return {name: np.asarray(x, np.float64)[:count] for name, x in found.items()}
+    pieces = next(iter(puzzles))["pieces"]
+    logits = {
+        "sorting network, n = 120": sorting(values),
+        "jigsaw network, digits 2x2": jigsaw(pieces, training=False),
+    }
+    return {name: np.asarray(x, np.float64)[:count] for name, x in logits.items()}
 
 
-def saved_weights(name):
-    """The weights of an exported network."""
-    path = os.path.join(FLAGS.savedmodels, name, "1")
+def saved_weights(folder, name):
+    """The weights of an exported network in a folder of them."""
+    path = os.path.join(folder, name, "1")
     if not os.path.exists(os.path.join(path, "saved_model.pb")):
         raise UserError(
             "No exported network here; --savedmodels= does without. "
-            f"Received: --savedmodels={FLAGS.savedmodels}"
+            f"Received: --savedmodels={folder}"
         )
     with plain_path(path) as plain:
         return [np.asarray(w) for w in tf.saved_model.load(plain).weights]
 
 
 def print_tables(scores):
+    """Prints what `run` measured."""
     print(f"\nTheorem 2: the least eta of a suboptimality <= {EPSILON}")
     print(f"{'n':>5} {'lower':>9} {'measured':>9} {'Prop. 5':>9} {'slow':>9}")
     for row in scores["theorem_2"]:
@@ -278,7 +307,3 @@ def print_tables(scores):
             f"{row['allowed_temperature']:.3g}, {row['enough_temperature']:.3g} is "
             f"enough ({row['factor']:.3g} times)"
         )
-
-
-if __name__ == "__main__":
-    runs.main(main)

@@ -1,7 +1,9 @@
-"""The machine and the processor that a result was made on."""
+"""The machine that a result is made on, and the memory that it takes."""
 
 import os
 import platform
+import resource
+import sys
 
 
 def description():
@@ -21,6 +23,39 @@ def load():
         return round(os.getloadavg()[0] / _cores(), 2)
     except (AttributeError, OSError):  # not on every system
         return 0.0
+
+
+def warn_of_load():
+    """Says so on stderr if other programs keep the machine busy."""
+    busy = load()
+    if busy > 0.25:
+        print(
+            f"the machine is busy (load {busy:.2f} per core): times will be too long",
+            file=sys.stderr,
+        )
+
+
+def reset_peak_memory():
+    """Forgets the peak so far where the system can; returns the bytes in use now."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        pass
+    return peak_memory()
+
+
+def peak_memory():
+    """The most bytes that this process had in use since the reset."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("VmHWM"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _cores():

@@ -122,6 +122,9 @@ def check(name, value, properties):
             f"--{name} must be one of {', '.join(properties.choices)}. "
             f"Received: --{name}={value}"
         )
+    if isinstance(value, list):
+        for element in value:
+            check(name, element, properties)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     # NaN passes every comparison.
@@ -183,14 +186,17 @@ def recorded(options):
 
 
 def _kind(hint):
-    """The type of a setting without its None."""
+    """The type of a setting without its None; of lists that of their elements too."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
-    return typing.get_origin(hint) or hint
+    return hint
 
 
 def define_flags(options, flag_values, module_name=None):
     """Defines a flag for each setting.
+
+    The flag of a `list[str]` takes values that commas separate; the flag of a list of
+    numbers is repeated, once for each.
 
     Args:
         options: The `Options` with the default values.
@@ -202,14 +208,20 @@ def define_flags(options, flag_values, module_name=None):
             flag = flags.EnumFlag(name, default, properties.help, properties.choices)
         elif kind is bool:
             flag = flags.BooleanFlag(name, default, properties.help)
-        else:
-            parser = _parser(kind, properties)
-            serializer = (
-                flags.ListSerializer(",")
-                if kind is list
-                else flags.ArgumentSerializer()
+        elif kind == list[str]:
+            flag = flags.Flag(
+                flags.ListParser(),
+                flags.ListSerializer(","),
+                name,
+                default,
+                properties.help,
             )
-            flag = flags.Flag(parser, serializer, name, default, properties.help)
+        else:
+            is_repeated = typing.get_origin(kind) is list
+            make = flags.MultiFlag if is_repeated else flags.Flag
+            parser = _parser(*(typing.get_args(kind) or [kind]), properties)
+            serializer = flags.ArgumentSerializer()
+            flag = make(parser, serializer, name, default, properties.help)
         flags.DEFINE_flag(flag, flag_values, module_name=module_name)
         if module_name is not None:
             flag_values.register_key_flag_for_module(module_name, flag)
@@ -222,7 +234,7 @@ def _parser(kind, properties):
         return flags.IntegerParser(**bounds)
     if kind is float:
         return flags.FloatParser(**bounds)
-    return flags.ListParser() if kind is list else flags.ArgumentParser()
+    return flags.ArgumentParser()
 
 
 def from_flags(options, flag_values):

@@ -4,6 +4,7 @@ TensorFlow is imported only once the flags are parsed.
 """
 
 import importlib.util
+import os
 import sys
 
 from absl import app, logging
@@ -51,6 +52,8 @@ def run(main, defaults, flag_values):
 
 def _start_up():
     logging.set_verbosity(logging.WARNING)
+    # Pictures go to files: Matplotlib needs no display.
+    os.environ["MPLBACKEND"] = "Agg"
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(f"TensorFlow is not installed: {_EXTRA}")
     import tensorflow as tf

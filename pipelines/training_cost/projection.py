@@ -1,7 +1,7 @@
-"""What a measured training comes to on all of ImageNet with many accelerators.
+"""What a measured training would take on all of ImageNet with many accelerators.
 
-Computed, not measured: from the parameters and operations of the network, the sizes of
-the data, and what an accelerator and a network are assumed to do.
+It is computed, not measured: from the parameters and operations of the network, the
+sizes of the data, and assumptions about accelerators and the links between them.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Assumed:
-    """What is not known of a machine until it is there.
+    """Assumptions about a machine that was not measured.
 
     Attributes:
         flops: Operations per second that an accelerator sustains in float32.
@@ -31,7 +31,7 @@ IMAGES, JPEG_BYTES = 1_281_167, 147_897_477_120
 def epoch(case, accelerators, assumed=Assumed()):
     """An epoch of ImageNet, with the batch of a measured case on each accelerator.
 
-    A training step takes three times the operations of a forward pass. Of a ring
+    A training step takes three times the operations of a forward pass. In a ring
     all-reduce each accelerator sends `2 (k - 1) / k` times the gradients.
 
     Args:

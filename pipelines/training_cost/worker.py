@@ -1,10 +1,11 @@
-"""One process of a training whose scaling is measured, of random images.
+"""One process of a training whose cost is measured, of random images.
 
-    python -m pipelines.benchmark.scaling_worker IMAGES FLAGS_OF_JIGSAW...
+    python -m pipelines.training_cost.worker IMAGES --grid=3 ...
 
-Writes a line of JSON when the training is compiled, and one for each line it reads, a
-number of steps: `{"seconds": of a step, "cpu_seconds": of a step, of the processor,
-"memory_mib": the peak since the start}`.
+The flags are those of `pipelines.jigsaw`. Writes a line of JSON when the training is compiled, `{"parameters": of the network,
+"forward_flops": of an example}`, and one for each line it reads, a number of steps:
+`{"seconds": of a step, "cpu_seconds": of a step, of the processor, "memory_mib": the
+peak since the start}`.
 """
 
 import json
@@ -16,25 +17,29 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from pipelines import datasets, distribution, jigsaw
-from pipelines.benchmark.worker import peak_memory
+from pipelines.jigsaw.config import JigsawConfig
+from pipelines.jigsaw.experiment import JigsawExperiment
+from pipelines.shared import machine, options
+from pipelines.shared.datasets.sources import source
+from pipelines.shared.training import strategy
+from pipelines.shared.training.trainer import Trainer
 
 
-def main():
-    count, *given = sys.argv[1:]
+def main(arguments):
+    """Trains a burst of steps for each line of stdin.
+
+    Args:
+        arguments: The number of images, and flags of `pipelines.jigsaw`.
+    """
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
-    jigsaw.FLAGS([sys.argv[0], *given])
-    jigsaw.complete_flags()
-    distribution.start()
-    before = peak_memory()
-    source = datasets.source("photos")
-    side = jigsaw.stored_size(source, jigsaw.FLAGS.image_size)
-    images = np.random.default_rng(0).integers(
-        0, 256, (int(count), side, side, source.channels), np.uint8
-    )
+    count, *given = arguments
+    config, _ = options.from_arguments(JigsawConfig(), given)
+    joined = strategy.join(config)
+    before = machine.peak_memory()
+    experiment = make_experiment(config, int(count))
     with tempfile.TemporaryDirectory() as workdir:
-        trainer = jigsaw.make_trainer(source, jigsaw.FLAGS.image_size, images, workdir)
+        trainer = Trainer(experiment, experiment.training, joined, workdir)
         step = trainer.parts()["training"]
         step()
         facts = {
@@ -43,23 +48,36 @@ def main():
         }
         print(json.dumps(facts), file=answers, flush=True)
         for line in sys.stdin:
-            started, busy = time.perf_counter(), time.process_time()
-            for _ in range(int(line)):
-                step()
-            seconds = (time.perf_counter() - started) / int(line)
-            busy = (time.process_time() - busy) / int(line)
-            memory = (peak_memory() - before) / 2**20
-            answer = {
-                "seconds": seconds,
-                "cpu_seconds": busy,
-                "memory_mib": memory,
-            }
+            answer = burst(step, int(line))
+            answer["memory_mib"] = (machine.peak_memory() - before) / 2**20
             print(json.dumps(answer), file=answers, flush=True)
 
 
+def make_experiment(config, count):
+    """The `JigsawExperiment` of a `JigsawConfig` on so many random images."""
+    # Its settings say how large training images are.
+    side = JigsawExperiment(config, np.empty(0, np.uint8)).stored_size
+    shape = (count, side, side, source(config.images.dataset).channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return JigsawExperiment(config, images)
+
+
+def burst(step, count):
+    """Calls a function several times; returns the `seconds` and `cpu_seconds` of one."""
+    started, busy = time.perf_counter(), time.process_time()
+    for _ in range(count):
+        step()
+    return {
+        "seconds": (time.perf_counter() - started) / count,
+        "cpu_seconds": (time.process_time() - busy) / count,
+    }
+
+
 def forward_flops(network):
-    """The operations of a forward pass of one example, multiply and add as two, that
-    TensorFlow counts in its graph: those of matrix products foremost."""
+    """The operations of a forward pass of one example, as TensorFlow counts them.
+
+    Multiply and add are two; most are those of matrix products.
+    """
     profiler = tf.compat.v1.profiler
     spec = tf.TensorSpec([1, *network.input_shape[1:]], tf.float32)
     forward = tf.function(lambda pieces: network(pieces, training=False))
@@ -72,4 +90,4 @@ def forward_flops(network):
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -3,8 +3,8 @@
     python loopback.py LIBRARIES C_API_FILE NAME=DIRECTORY...
 
 The gRPC PredictionService with the messages of the official stubs, and what of the REST
-endpoint the client uses, in front of the C API with XLA disabled, as `pipelines.c_api`
-runs it: one request at a time. It prints the two ports. It is not the server: batching,
+endpoint the client uses, in front of the C API with XLA disabled, as `c_api` runs it:
+one request at a time. It prints the two ports. It is not the server: batching,
 versions and limits are not there.
 """
 

@@ -12,7 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from tensorflow.core.protobuf import saved_model_pb2
 
 import sinkhorn_tf as st
-from pipelines import datasets, puzzles
+from pipelines.shared import datasets
+from pipelines.shared.puzzles import batches
 from tests.serving.runner import SAVED, run
 
 SIZE = 9
@@ -23,7 +24,7 @@ def digits():
     """1,000 puzzles of 3 x 3 pieces, some of them black, `[1000, 9, 3, 3, 1]`."""
     images = datasets.load("digits", "train", size=SIZE).images[:1000]
     order = np.arange(len(images))
-    (puzzle,) = puzzles.evaluation_puzzles(images, order, grid=3, batch_size=1000)
+    (puzzle,) = batches.evaluation_puzzles(images, order, grid=3, batch_size=1000)
     return puzzle["pieces"].numpy()
 
 
@@ -177,7 +178,7 @@ def test_lookup_tables_travel_and_half_precision_stays_inside(answers, lookup):
 def test_gaps_of_a_trained_model_on_1000_puzzles(tmp_path):
     images = datasets.load("digits", "train", size=8).images[:1000]
     order = np.arange(len(images))
-    (puzzle,) = puzzles.evaluation_puzzles(images, order, grid=2, batch_size=1000)
+    (puzzle,) = batches.evaluation_puzzles(images, order, grid=2, batch_size=1000)
     inputs = {"pieces": puzzle["pieces"].numpy()}
     version = SAVED / "jigsaw_digits" / "1"
     (found,) = run(tmp_path, [(version, "serving_default", inputs)])

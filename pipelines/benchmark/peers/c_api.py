@@ -1,6 +1,6 @@
 """Runs SavedModels as a server does: by TensorFlow's C API, without Python's.
 
-    python -I pipelines/c_api.py LIBRARIES < jobs
+    python -I pipelines/benchmark/peers/c_api.py LIBRARIES < jobs
 
 LIBRARIES is the folder of `libtensorflow_cc.so.2`, that of the package `tensorflow`.
 This file imports neither that package nor this project. XLA on a processor is
@@ -29,7 +29,7 @@ _NUMPY = {number: np.dtype(name) for name, number in _DTYPES.items()}
 
 
 class Failed(Exception):
-    """A call that did not end well: the code and the message of its status."""
+    """A call failed: the code and the message of its status."""
 
     def __init__(self, code, message):
         super().__init__(message)
@@ -44,6 +44,47 @@ class _Buffer(ctypes.Structure):
     _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]
 
 
+# The functions that are called: library, name, type of the result, types of the arguments.
+_PROTOTYPES = {
+    "framework": {
+        "TF_NewStatus": (c_void_p, []),
+        "TF_GetCode": (c_int, [c_void_p]),
+        "TF_Message": (c_char_p, [c_void_p]),
+        "TF_AllocateTensor": (c_void_p, [c_int, POINTER(c_int64), c_int, c_size_t]),
+        "TF_DeleteTensor": (None, [c_void_p]),
+        "TF_TensorData": (c_void_p, [c_void_p]),
+        "TF_TensorType": (c_int, [c_void_p]),
+        "TF_NumDims": (c_int, [c_void_p]),
+        "TF_Dim": (c_int64, [c_void_p, c_int]),
+        "TF_NewBuffer": (POINTER(_Buffer), []),
+        "TF_DeleteBuffer": (None, [POINTER(_Buffer)]),
+    },
+    "cc": {
+        # `tensorflow::DisableXlaCompilation()`, which C has no function for.
+        "_ZN10tensorflow21DisableXlaCompilationEv": (None, []),
+        "TF_NewGraph": (c_void_p, []),
+        "TF_DeleteGraph": (None, [c_void_p]),
+        "TF_NewSessionOptions": (c_void_p, []),
+        "TF_SetConfig": (None, [c_void_p, c_char_p, c_size_t, c_void_p]),
+        "TF_GraphOperationByName": (c_void_p, [c_void_p, c_char_p]),
+        "TF_LoadSessionFromSavedModel": (
+            c_void_p,
+            [c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p]
+            + [POINTER(_Buffer), c_void_p],
+        ),
+        "TF_SessionRun": (
+            None,
+            [c_void_p, c_void_p]
+            + [POINTER(_Output), POINTER(c_void_p), c_int]
+            + [POINTER(_Output), POINTER(c_void_p), c_int]
+            + [c_void_p, c_int, c_void_p, c_void_p],
+        ),
+        "TF_CloseSession": (None, [c_void_p, c_void_p]),
+        "TF_DeleteSession": (None, [c_void_p, c_void_p]),
+    },
+}
+
+
 class Runtime:
     """TensorFlow's C API, with XLA on a processor disabled.
 
@@ -54,43 +95,14 @@ class Runtime:
     """
 
     def __init__(self, libraries, threads=1):
-        paths = [
-            os.path.join(libraries, f"libtensorflow_{name}.so.2")
-            for name in ("framework", "cc")
-        ]
-        framework, self.calls = (ctypes.CDLL(x, ctypes.RTLD_GLOBAL) for x in paths)
-        self.calls._ZN10tensorflow21DisableXlaCompilationEv()
-        for library, name, result, *arguments in (
-            (framework, "TF_NewStatus", c_void_p),
-            (framework, "TF_GetCode", c_int, c_void_p),
-            (framework, "TF_Message", c_char_p, c_void_p),
-            (framework, "TF_AllocateTensor", c_void_p)
-            + (c_int, POINTER(c_int64), c_int, c_size_t),
-            (framework, "TF_DeleteTensor", None, c_void_p),
-            (framework, "TF_TensorData", c_void_p, c_void_p),
-            (framework, "TF_TensorType", c_int, c_void_p),
-            (framework, "TF_NumDims", c_int, c_void_p),
-            (framework, "TF_Dim", c_int64, c_void_p, c_int),
-            (framework, "TF_NewBuffer", POINTER(_Buffer)),
-            (framework, "TF_DeleteBuffer", None, POINTER(_Buffer)),
-            (self.calls, "TF_NewGraph", c_void_p),
-            (self.calls, "TF_DeleteGraph", None, c_void_p),
-            (self.calls, "TF_NewSessionOptions", c_void_p),
-            (self.calls, "TF_SetConfig", None, c_void_p, c_char_p, c_size_t, c_void_p),
-            (self.calls, "TF_GraphOperationByName", c_void_p, c_void_p, c_char_p),
-            (self.calls, "TF_LoadSessionFromSavedModel", c_void_p, c_void_p, c_void_p)
-            + (c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(_Buffer))
-            + (c_void_p,),
-            (self.calls, "TF_SessionRun", None, c_void_p, c_void_p)
-            + (POINTER(_Output), POINTER(c_void_p), c_int)
-            + (POINTER(_Output), POINTER(c_void_p), c_int)
-            + (c_void_p, c_int, c_void_p, c_void_p),
-            (self.calls, "TF_CloseSession", None, c_void_p, c_void_p),
-            (self.calls, "TF_DeleteSession", None, c_void_p, c_void_p),
-        ):
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
-            setattr(self, name, function)
+        for library, functions in _PROTOTYPES.items():
+            path = os.path.join(libraries, f"libtensorflow_{library}.so.2")
+            loaded = ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+            for name, (result, arguments) in functions.items():
+                function = getattr(loaded, name)
+                function.restype, function.argtypes = result, arguments
+                setattr(self, name, function)
+        self._ZN10tensorflow21DisableXlaCompilationEv()
         self.status = self.TF_NewStatus()
         self.options = self.TF_NewSessionOptions()
         # ConfigProto: intra_op_parallelism_threads = 2, inter_op_... = 5. There 1 would

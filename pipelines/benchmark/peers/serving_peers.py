@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-from pipelines import c_api
+from pipelines.benchmark.peers import c_api
 
 
 class Served:

@@ -4,15 +4,14 @@ import dataclasses
 import os
 import re
 import shlex
-import socket
 import sys
-import threading
 import urllib.parse
 import urllib.request
 
 import tensorflow as tf
 from absl import logging
 
+from pipelines.shared import network
 from pipelines.shared.datasets.sources import ROLES, DataError
 
 _CONNECT_SECONDS = 3.0
@@ -142,20 +141,7 @@ def reachable(host):
     if proxy and not urllib.request.proxy_bypass(host):
         parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         address = (parts.hostname, parts.port or 80)
-    opened = threading.Event()
-
-    def connect():
-        try:
-            socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
-            opened.set()
-        except OSError:
-            pass
-
-    # In a thread, because looking up the name has no time limit of its own.
-    attempt = threading.Thread(target=connect, daemon=True)
-    attempt.start()
-    attempt.join(_CONNECT_SECONDS)
-    return opened.is_set()
+    return network.is_reachable(*address, _CONNECT_SECONDS)
 
 
 def _not_prepared(official, data_dir, why):

@@ -8,7 +8,6 @@ each example is taken once an epoch.
 
 import functools
 import queue
-import socket
 import threading
 import time
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from pipelines.shared import network
 from pipelines.shared.errors import UserError
 
 # Steps of a job of the service: as many batches may have to wait here for the first,
@@ -138,12 +138,10 @@ def check_address(address, flag, patience=0):
         patience: Seconds to wait for it.
     """
     deadline = time.monotonic() + patience
-    host, _, port = address.removeprefix("grpc://").rpartition(":")
     while True:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), 10).close()
-            return
-        except (OSError, ValueError, OverflowError) as error:
+            return network.connect(*network.host_and_port(address), 10)
+        except (OSError, ValueError) as error:
             if not isinstance(error, ConnectionError) or time.monotonic() > deadline:
                 raise UserError(
                     "No dispatcher of tf.data service answers. "

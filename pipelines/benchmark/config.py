@@ -1,0 +1,126 @@
+"""The settings of the benchmark."""
+
+import dataclasses
+import math
+
+from pipelines.benchmark.peers import PEERS
+from pipelines.shared.errors import UserError
+from pipelines.shared.options import Options, option
+
+SECTIONS = ("operator", "scaling", "accuracy", "solver", "matching", "serving")
+
+# The values of `--quick` for settings that were not given.
+_QUICK = {
+    "sizes": ["64x9"],
+    "iterations": ["20"],
+    "scaling_sizes": ["4x16", "4x256"],
+    "accuracy_size": "4x9",
+    "temperatures": ["0.01"],
+    "solver_n": 10,
+    "matching_sizes": ["64x36"],
+    "serving_sizes": ["64x9"],
+    "grids": ["3"],
+    "training_steps": 200,
+    "repeats": 3,
+    "burst": 0.05,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkConfig(Options):
+    """All settings of `python -m pipelines.benchmark`."""
+
+    workdir: str = option("runs/benchmark", "Directory of the run.")
+    resume: bool = option(False, "Keep the cases that --workdir has.")
+    quick: bool = option(False, "Small sizes, few repeats, for flags not given.")
+    scaling: bool = option(
+        False, "The same as python -m pipelines.training_cost, instead of sections."
+    )
+    sections: list[str] = option(list(SECTIONS), "What to measure.")
+    peers: list[str] = option(list(PEERS), "Whom to measure.")
+    sizes: list[str] = option(["64x9", "64x36", "64x100", "16x256"], "Batch x N.")
+    iterations: list[str] = option(["20", "100"], "Iterations of the operator.")
+    temperature: float = option(1.0, "Of operator and scaling.", lower=1e-6)
+    scaling_sizes: list[str] = option(
+        [f"4x{2**k}" for k in range(4, 11)], "Batch x N, at the fewest iterations."
+    )
+    accuracy_size: str = option("64x36", "Batch x N, at the most iterations.")
+    temperatures: list[str] = option(
+        ["1", "0.1", "0.03", "0.01", "0.001"], "Of the accuracy."
+    )
+    solver_n: int = option(100, "N of the tight instance.", lower=2)
+    matching_sizes: list[str] = option(
+        ["64x9", "64x36", "64x100", "64x256"], "Batch x N of random logits."
+    )
+    serving_sizes: list[str] = option(
+        [f"{batch}x{n}" for n in (9, 36, 100) for batch in (1, 8, 64)],
+        "Batch x N of requests.",
+    )
+    grids: list[str] = option(["3", "6"], "Puzzles to train for, pieces along a side.")
+    training_steps: int = option(1000, "Steps of that training.", lower=1)
+    dataset: str = option("digits", "Its images, as in pipelines.jigsaw.")
+    data_dir: str | None = option(None, "TFDS directory, or the folder of images.")
+    cache_dir: str | None = option(None, "Keeps decoded images for the next run.")
+    repeats: int = option(15, "Bursts of each peer and case.", lower=1)
+    burst: float = option(0.1, "Seconds of a burst.", lower=0)
+    budget: float = option(
+        10.0,
+        "Seconds of a peer's bursts in a case, after which it has three at the most.",
+        lower=0,
+    )
+    patience: float = option(300.0, "Seconds to wait for a peer.", lower=1)
+    seed: int = option(0, "Seed of the inputs.", lower=0)
+
+    def completed(self, given=frozenset()):
+        """The settings with the small values of `--quick` where it is set.
+
+        Args:
+            given: The names of the settings that the command line gave, which stay.
+        """
+        if not self.quick:
+            return self
+        return self.replace(**{k: v for k, v in _QUICK.items() if k not in given})
+
+    def check(self, given=frozenset()):
+        """Raises UserError where a list is empty or holds a name that is unknown."""
+        for flag, known in (("sections", SECTIONS), ("peers", PEERS)):
+            for name in getattr(self, flag):
+                if name not in known:
+                    raise UserError(
+                        f"--{flag} takes {', '.join(known)}. Received: {name}"
+                    )
+        for flag in ("iterations", "sections", "peers"):
+            if not getattr(self, flag):
+                raise UserError(f"--{flag} is empty.")
+
+
+def parse_sizes(flag, texts):
+    """Pairs of batch and N, from texts such as `64x9`; the flag is for the error."""
+    return [parse_size(flag, text) for text in texts]
+
+
+def parse_size(flag, text):
+    """Batch and N, from a text such as `64x9`."""
+    parts = text.lower().split("x")
+    if len(parts) != 2:
+        raise UserError(f"--{flag} takes sizes like 64x9. Received: {text}")
+    batch, n = (parse_count(flag, part) for part in parts)
+    return batch, n
+
+
+def parse_count(flag, text):
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--{flag} takes whole numbers from 1. Received: {text}")
+    return int(text)
+
+
+def parse_temperature(flag, text):
+    """A positive number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise UserError(f"--{flag} takes positive numbers. Received: {text}")
+    return value

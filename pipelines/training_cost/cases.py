@@ -1,0 +1,51 @@
+"""The trainings that are measured."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A training of random images.
+
+    Attributes:
+        group: What grows: "images", "N", "batch" or "workers". In "ImageNet" nothing
+            does: it is the row of RESULTS.md that is extended by calculation.
+        images, grid, image_size, width, batch_size, workers: The sizes of the training;
+            the batch is that of all workers together.
+    """
+
+    group: str
+    images: int = 1000
+    grid: int = 3
+    image_size: int = 48
+    width: int = 64
+    batch_size: int = 32
+    workers: int = 1
+
+    @property
+    def grown(self):
+        """The value of the size that grows in its group."""
+        return {
+            "images": self.images,
+            "N": self.grid**2,
+            "workers": self.workers,
+        }.get(self.group, self.batch_size)
+
+
+CASES = (
+    *(Case("images", images=count) for count in (1_000, 10_000, 100_000)),
+    *(Case("N", grid=grid, image_size=64, batch_size=2) for grid in (2, 4, 8, 16, 32)),
+    *(Case("batch", batch_size=size) for size in (8, 32, 128)),
+    *(Case("workers", workers=count, batch_size=64) for count in (1, 2)),
+    Case("ImageNet", images=10_000, image_size=81, width=128, batch_size=64),
+)
+# The cases of `--quick`.
+QUICK = tuple(
+    Case(group, **{"image_size": 6, "batch_size": 2, **sizes})
+    for group, sizes in (
+        ("batch", {}),
+        ("batch", {"batch_size": 4}),
+        ("workers", {}),
+        ("workers", {"workers": 2}),
+    )
+)

@@ -1,0 +1,30 @@
+"""The settings of the study of what a training costs."""
+
+import dataclasses
+
+from pipelines.shared.options import Options, option
+
+# The values of `--quick` for settings that were not given.
+_QUICK = {"repeats": 3, "burst": 0.05}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingCostConfig(Options):
+    """All settings of `python -m pipelines.training_cost`."""
+
+    workdir: str = option("runs/training_cost", "Directory of the run.")
+    quick: bool = option(False, "Few small cases; short bursts, if not given.")
+    repeats: int = option(15, "Bursts of each case.", lower=1)
+    burst: float = option(
+        1.0, "Seconds of a burst; a step of the slowest case takes longer.", lower=0
+    )
+
+    def completed(self, given=frozenset()):
+        """The settings with the small values of `--quick` where it is set.
+
+        Args:
+            given: The names of the settings that the command line gave, which stay.
+        """
+        if not self.quick:
+            return self
+        return self.replace(**{k: v for k, v in _QUICK.items() if k not in given})

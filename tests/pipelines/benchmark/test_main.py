@@ -1,0 +1,146 @@
+"""The whole program on tiny sizes, in processes of its own."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from pipelines.benchmark import peers
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+TINY = [
+    # Without XLA, which takes seconds to compile each.
+    "--peers=ours_graph,log_graph,certified_graph,bound,served,scipy,optax",
+    "--sizes=4x3",
+    "--iterations=2",
+    "--scaling_sizes=2x3",
+    "--accuracy_size=2x3",
+    "--temperatures=1",
+    "--solver_n=4",
+    "--matching_sizes=4x3",
+    "--serving_sizes=4x4",
+    "--grids=2",
+    "--training_steps=10",
+    "--repeats=1",
+    "--burst=0",
+]
+
+
+def process(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.benchmark", *flags],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def content(workdir):
+    return json.loads((workdir / "benchmark.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("benchmark") / "run"
+    result = process(*TINY, f"--workdir={workdir}")
+    assert result.returncode == 0, result.stderr
+    return workdir, result
+
+
+def test_every_section_is_measured_and_right(finished):
+    record = content(finished[0])
+    measured = record["cases"]
+    assert {case["section"] for case in measured.values()} == {
+        "operator",
+        "scaling",
+        "accuracy",
+        "solver",
+        "matching",
+        "serving",
+    }
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2
+    for case in measured.values():
+        assert ("served" if case["section"] == "serving" else "ours_graph") in case[
+            "peers"
+        ]
+        for name, peer in case["peers"].items():
+            if "unsupported" in peer:
+                continue
+            assert "failed" not in peer, (case, name)
+            assert (peer.get("seconds", {"median": 1})["median"]) > 0
+            assert peer["memory_mib"] >= 0
+            if name != "bound" and case["section"] != "solver":
+                assert peer["error"] < 1e-5
+            if case["section"] == "solver":
+                assert peer["residual"] <= 1.1e-3
+        assert all(ratio > 0 for ratio in case["ratios"].values())
+    forward = measured["operator/forward/4x3/L2/t1/normal"]
+    assert set(forward["peers"]) == {"ours_graph", "log_graph", "bound"}
+    assert set(forward["ratios"]) == {
+        "log loop / ours_graph",
+        "ours_graph / bound",
+    }
+    trained = measured["matching/match/64x4/digits N = 4"]
+    assert 0 <= trained["peers"]["certified_graph"]["proven"] <= 1
+    assert record["versions"]["tensorflow"] == tf.__version__
+    assert record["machine"]["cores"] >= 1
+    assert record["flags"]["repeats"] == 1
+
+
+def test_tables_and_picture(finished):
+    workdir, result = finished
+    for words in (
+        "Operator, forward + backward",
+        "ours, XLA",
+        "4x3 L2",
+        "share proven",
+    ):
+        assert words in result.stdout
+    assert tf.io.decode_png((workdir / "benchmark.png").read_bytes()).shape[0] > 100
+
+
+def test_a_peer_that_is_not_installed_costs_one_line(finished):
+    line = "peer optax: not installed (pip install optax)"
+    missing = peers.PEERS["optax"].missing()
+    assert (line.split("(")[0] in finished[1].stderr) == bool(missing)
+
+
+def test_resume_keeps_finished_cases_and_the_trained_network(finished):
+    workdir, _ = finished
+    before = content(workdir)["cases"]
+    result = process(*TINY, f"--workdir={workdir}", "--resume")
+    assert result.returncode == 0, result.stderr
+    assert f"{len(before)} cases are kept" in result.stderr
+    assert "training for" not in result.stderr
+    assert content(workdir)["cases"] == before
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(finished):
+    workdir, _ = finished
+    result = process(*TINY, f"--workdir={workdir}")
+    assert result.returncode == 1
+    assert "pass --resume" in result.stderr
+    result = process(*TINY, f"--workdir={workdir}", "--resume", "--repeats=2")
+    assert result.returncode == 1
+    assert "Received: --repeats=2, the run has 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--sizes=64", "error: --sizes takes sizes like 64x9. Received: 64"),
+        ("--peers=nobody", "Received: nobody"),
+        ("--dataset=cifar", "cifar"),
+    ],
+)
+def test_a_bad_flag_is_one_sentence(tmp_path, flag, message):
+    result = process(flag, f"--workdir={tmp_path / 'run'}")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and message in last
+    assert not (tmp_path / "run").exists()

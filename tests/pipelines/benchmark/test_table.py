@@ -1,0 +1,25 @@
+"""The ratios that results come down to."""
+
+import numpy as np
+
+from pipelines.benchmark import cases, table
+
+
+def test_what_is_wrong_or_not_finite_beats_nobody():
+    case = cases.Case("operator", "forward", 2, 3, 1, 1.0)
+    judge = cases.Operator(case, cases.inputs(case, seed=0))
+    broken = judge.plan.copy()
+    broken[1, 0, 0] = np.nan
+    assert judge.judge({"result": broken}) == {"error": None, "broken_examples": 1}
+    timed = lambda error, s: {"error": error, "seconds": {"median": s}}
+    measured = {
+        "ours_xla": timed(1e-7, 2.0),
+        "log_xla": timed(None, 1.0),
+        "log_graph": timed(0.1, 1.0),
+        "torch": timed(1e-7, 3.0),
+        "bound": {"seconds": {"median": 0.5}},
+    }
+    assert table.ratios(case, measured) == {
+        "torch / ours_xla": 1.5,
+        "ours_xla / bound": 4.0,
+    }
