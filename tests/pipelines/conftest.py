@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from processes import Program, free_ports, tf_config
+
+from tests.pipelines.processes import Program, free_ports, tf_config
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 

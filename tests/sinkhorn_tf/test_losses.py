@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import losses
+from sinkhorn_tf import losses
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from pipelines.errors import UserError
+from pipelines.pairs import Pairs, bolder, contents, nearest
 from scipy.optimize import linear_sum_assignment
 
 from pipelines import datasets, puzzles
-from pipelines.errors import UserError
-from pipelines.pairs import Pairs, bolder, contents, nearest
 
 
 def digits(split="train"):

@@ -15,10 +15,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl.testing import flagsaver
+from pipelines.errors import UserError
 
 import sinkhorn_tf as st
 from pipelines import datasets, jigsaw, profiling, puzzles
-from pipelines.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICK = {

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from pipelines.errors import UserError
 
 from pipelines import evaluation, lists
-from pipelines.errors import UserError
 
 
 def first(dataset, replicas=1, pipelines=1, pipeline=0):

@@ -2,9 +2,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sinkhorn_reference import assert_relatively_close, gradients, naive, operator
 
 import sinkhorn_tf as st
+from tests.sinkhorn_tf.sinkhorn_reference import (
+    assert_relatively_close,
+    gradients,
+    naive,
+    operator,
+)
 
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float32, 5e-4), (np.float64, 1e-10)])

@@ -3,7 +3,10 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from sinkhorn_reference import (
+
+import sinkhorn_tf as st
+from sinkhorn_tf._sinkhorn import kernel_products as products
+from tests.sinkhorn_tf.sinkhorn_reference import (
     TEMPERATURES,
     assert_relatively_close,
     gradients,
@@ -11,9 +14,6 @@ from sinkhorn_reference import (
     operator,
     reference,
 )
-
-import sinkhorn_tf as st
-from sinkhorn_tf._sinkhorn import kernel_products as products
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from sinkhorn_reference import gradients, reference
 
 import sinkhorn_tf as st
+from tests.sinkhorn_tf.sinkhorn_reference import gradients, reference
 
 SHAPES = [(1, 1), (3, 2), (4, 5), (2, 11), (2, 27)]
 DTYPES = ["float16", "bfloat16", "float32", "float64"]

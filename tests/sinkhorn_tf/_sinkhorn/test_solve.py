@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from sinkhorn_reference import assert_relatively_close, reference
 
 import sinkhorn_tf as st
+from tests.sinkhorn_tf.sinkhorn_reference import assert_relatively_close, reference
 
 TEMPERATURES = np.array([1, 0.7, 0.5, 0.3])
 FIELDS = ("plan", "row_potential", "col_potential")

@@ -1,7 +1,7 @@
 import pytest
 from absl import logging
 
-from pipelines.datasets import obtaining
+from pipelines.shared.datasets import obtaining
 
 
 @pytest.fixture

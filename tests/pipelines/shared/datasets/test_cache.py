@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
-from tiny_datasets import values, write_folder, write_tfds
 
-from pipelines import datasets
-from pipelines.datasets import prepared
+from pipelines.shared import datasets
+from pipelines.shared.datasets import prepared
+from tests.pipelines.shared.datasets.tiny_datasets import (
+    values,
+    write_folder,
+    write_tfds,
+)
 
 
 class TestCache:

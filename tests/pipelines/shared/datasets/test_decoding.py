@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_datasets import resized
 
-from pipelines import datasets
+from pipelines.shared.datasets import decoding
+from tests.pipelines.shared.datasets.tiny_datasets import resized
 
 
 class TestSquare:
@@ -16,19 +16,19 @@ class TestSquare:
         side = min(shape[:2])
         top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
         expected = resized(image[top : top + side, left : left + side], size)
-        result = datasets.square(image, size)
+        result = decoding.square(image, size)
         assert result.dtype == tf.uint8
         assert result.shape == (size, size, shape[2])
         assert np.max(np.abs(result.numpy() - expected)) <= 0.5 + 1e-3
 
     def test_own_size_is_unchanged(self):
         image = np.random.RandomState(1).randint(0, 256, (8, 8, 3)).astype(np.uint8)
-        np.testing.assert_array_equal(datasets.square(image, 8), image)
+        np.testing.assert_array_equal(decoding.square(image, 8), image)
 
     def test_unknown_shape_and_batch(self):
         images = np.random.RandomState(2).randint(0, 256, (3, 12, 17, 3), np.uint8)
         spec = tf.TensorSpec([None, None, None], tf.uint8)
-        function = tf.function(lambda image: datasets.square(image, 6), [spec])
-        batch = datasets.square(images, 6)
+        function = tf.function(lambda image: decoding.square(image, 6), [spec])
+        batch = decoding.square(images, 6)
         for image, expected in zip(images, batch, strict=True):
             np.testing.assert_array_equal(function(image), expected)

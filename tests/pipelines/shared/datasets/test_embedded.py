@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipelines import datasets
+from pipelines.shared import datasets
 
 
 class TestEmbedded:

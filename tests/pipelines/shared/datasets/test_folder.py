@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from tiny_datasets import write_folder
 
-from pipelines import datasets
-from pipelines.datasets import DataError
+from pipelines.shared import datasets
+from pipelines.shared.datasets import DataError
+from tests.pipelines.shared.datasets.tiny_datasets import write_folder
 
 
 class TestFolder:

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 import tensorflow as tf
-from tiny_datasets import values, write_tfds
 
-from pipelines import datasets
-from pipelines.datasets import DataError, obtaining, prepared
+from pipelines.shared import datasets
+from pipelines.shared.datasets import DataError, obtaining, prepared
+from tests.pipelines.shared.datasets.tiny_datasets import values, write_tfds
 
 
 class TestPrepared:

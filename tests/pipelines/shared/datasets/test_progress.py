@@ -1,6 +1,5 @@
-from tiny_datasets import write_folder
-
-from pipelines import datasets
+from pipelines.shared import datasets
+from tests.pipelines.shared.datasets.tiny_datasets import write_folder
 
 
 def test_no_progress_bar_outside_a_terminal(tmp_path, capfd):

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines import datasets
-from pipelines.datasets import DataError
+from pipelines.shared import datasets
+from pipelines.shared.datasets import DataError
 
 
 class TestSource:

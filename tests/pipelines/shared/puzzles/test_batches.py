@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from pipelines.errors import UserError
 
 import sinkhorn_tf as st
 from pipelines import augmentation, batches, puzzles
-from pipelines.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), np.uint8)
 

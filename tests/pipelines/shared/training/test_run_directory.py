@@ -2,9 +2,9 @@ import json
 import os
 
 import pytest
+from pipelines.errors import UserError
 
 from pipelines import runs
-from pipelines.errors import UserError
 
 
 def values(workdir, **changes):

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pipelines.errors import UserError
 from processes import free_ports, tf_config
 
 import sinkhorn_tf  # noqa: F401, whose layers are loaded
 from pipelines import distribution
-from pipelines.errors import UserError
 
 # Trainings one after the other: their flags, and whether replicas go their own ways.
 PROGRAM = """
