@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipelines.errors import UserError
-from pipelines.pairs import Pairs, bolder, contents, nearest
 from scipy.optimize import linear_sum_assignment
 
-from pipelines import datasets, puzzles
+from pipelines.assembly.pairs import Pairs, bolder, contents, nearest
+from pipelines.shared import datasets
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline.batches import BatchPlan
+from pipelines.shared.puzzles import cutting
 
 
 def digits(split="train"):
@@ -13,13 +15,9 @@ def digits(split="train"):
 
 
 def batches_of(pairs, first=0, last=3, batch_size=16, context=None):
-    function = pairs.training(
-        batch_size=batch_size, first_step=first, last_step=last, seed=1
-    )
-    return [
-        {name: value.numpy() for name, value in batch.items()}
-        for batch in function(context or tf.distribute.InputContext())
-    ]
+    plan = BatchPlan(batch_size, first_step=first, last_step=last, seed=1)
+    dataset = pairs.training(plan, context or tf.distribute.InputContext())
+    return [{name: value.numpy() for name, value in batch.items()} for batch in dataset]
 
 
 def sorted_pieces(pieces):
@@ -34,7 +32,7 @@ def test_own_pairs_are_the_pieces_of_the_target():
         np.testing.assert_array_equal(
             sorted_pieces(batch["pieces"]), sorted_pieces(batch["target"])
         )
-        whole = puzzles.join(batch["target"], 4).numpy() * 255
+        whole = cutting.join(batch["target"], 4).numpy() * 255
         for image, digit in zip(np.round(whole), batch["digit"], strict=True):
             same = (found.images == image).all(axis=(1, 2, 3))
             assert digit in found.labels[same]
@@ -45,7 +43,7 @@ def test_nearest_pairs_have_an_image_of_the_wanted_digit_as_target():
     pairs = Pairs(found.images, found.labels, grid=4, candidates=50)
     seen = set()
     for batch in batches_of(pairs):
-        whole = np.round(puzzles.join(batch["target"], 4).numpy() * 255)
+        whole = np.round(cutting.join(batch["target"], 4).numpy() * 255)
         for image, digit in zip(whole, batch["digit"], strict=True):
             same = (found.images == image).all(axis=(1, 2, 3))
             assert digit in found.labels[same]
@@ -87,13 +85,13 @@ def test_a_label_without_images_is_refused_where_candidates_are_taken():
 def test_contents_bound_the_error_of_the_best_assembly_and_ignore_order(rng):
     images = rng.integers(0, 256, (8, 9, 9, 1), np.uint8)
     found = contents(images, 3).numpy()
-    pieces = puzzles.cut(images / np.float32(255), 3).numpy().reshape(8, 9, 9)
+    pieces = cutting.cut(images / np.float32(255), 3).numpy().reshape(8, 9, 9)
     for a, b in np.ndindex(8, 8):
         cost = ((pieces[a][:, None] - pieces[b][None]) ** 2).sum(axis=2)
         best = cost[linear_sum_assignment(cost)].sum()
         assert ((found[a] - found[b]) ** 2).sum() <= best + 1e-4
     order = rng.permutation(9)
-    moved = puzzles.join(pieces[:, order].reshape(8, 9, 3, 3, 1), 3).numpy()
+    moved = cutting.join(pieces[:, order].reshape(8, 9, 3, 3, 1), 3).numpy()
     again = contents(np.round(moved * 255).astype(np.uint8), 3)
     np.testing.assert_allclose(again, found, atol=1e-5)
 
@@ -118,9 +116,9 @@ def test_bolder_copies_serve_as_targets_alone():
     pairs = Pairs(images, labels, grid=4, candidates=50, bold=1)
     known = np.concatenate([images, bold])
     for batch in batches_of(pairs):
-        whole = np.round(puzzles.join(batch["target"], 4).numpy() * 255)
+        whole = np.round(cutting.join(batch["target"], 4).numpy() * 255)
         for image in whole:
             assert (known == image).all(axis=(1, 2, 3)).any()
         for pieces in sorted_pieces(batch["pieces"]):
-            of_images = sorted_pieces(puzzles.cut(images / np.float32(255), 4).numpy())
+            of_images = sorted_pieces(cutting.cut(images / np.float32(255), 4).numpy())
             assert np.isclose(of_images, pieces).all(axis=(1, 2)).any()

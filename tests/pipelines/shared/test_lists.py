@@ -1,9 +1,12 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipelines.errors import UserError
 
-from pipelines import evaluation, lists
+from pipelines.shared import lists
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline.batches import BatchPlan
 
 
 def first(dataset, replicas=1, pipelines=1, pipeline=0):
@@ -12,9 +15,8 @@ def first(dataset, replicas=1, pipelines=1, pipeline=0):
 
 
 def training_lists(first_step=0, last_step=3, seed=0, batch_size=4):
-    return lists.training_lists(
-        5, batch_size=batch_size, first_step=first_step, last_step=last_step, seed=seed
-    )
+    plan = BatchPlan(batch_size, first_step, last_step, seed)
+    return functools.partial(lists.training_lists, 5, plan)
 
 
 def test_training_lists_are_fresh_and_keyed_by_seed_and_step():
@@ -58,32 +60,3 @@ def test_evaluation_lists_lie_in_their_interval_and_never_change(interval):
     np.testing.assert_array_equal(values, again["values"])
     other = lists.evaluation_lists(6, interval, "validation", 50)
     assert not (values == other["values"].numpy()).all()
-
-
-def logits_of(order):
-    """Logits whose matching sorts the values `order` moves them to."""
-    places = tf.range(4, dtype=tf.float64)
-    return lambda values: tf.cast(order(values), tf.float64)[:, :, None] * places
-
-
-def test_a_perfect_network_has_no_errors_and_its_opposite_all():
-    held_out = lists.evaluation_lists(4, "U(0,1)", "test", 30)
-    right = evaluation.evaluate_lists(logits_of(lambda x: x), held_out, 20)
-    assert right["proportion_wrong"] == right["proportion_any_wrong"] == 0
-    assert right["by_content"] == {"proportion_wrong": 0, "proportion_any_wrong": 0}
-    assert right["kendall_tau"] == 1 and right["n_examples"] == 30
-    wrong = evaluation.evaluate_lists(logits_of(lambda x: -x), held_out, 20)
-    assert wrong["by_content"] == {"proportion_wrong": 1, "proportion_any_wrong": 1}
-    assert wrong["kendall_tau"] == -1
-
-
-def test_equal_numbers_may_come_in_any_order():
-    values = tf.constant([[1.0, 2, 2, 3], [4, 1, 2, 3]])
-    held_out = {"values": values, "sorted": tf.sort(values)}
-    # Prefers the later one of equal numbers.
-    late = logits_of(lambda x: x - 0.01 * tf.range(4, dtype=tf.float32))
-    found = evaluation.evaluate_lists(late, held_out)
-    assert found["by_content"]["proportion_any_wrong"] == 0
-    assert found["proportion_any_wrong"] == 0.5
-    assert found["n_examples_with_ties"] == 1
-    assert "U(0,1)" in evaluation.lists_table({"U(0,1)": found})

@@ -1,60 +1,31 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipelines.errors import UserError
 
-import sinkhorn_tf as st
-from pipelines import augmentation, batches, puzzles
+from pipelines.shared.errors import UserError
+from pipelines.shared.input_pipeline.batches import BatchPlan
+from pipelines.shared.puzzles import batches
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), np.uint8)
 
 
-def training(first_step, last_step, **changes):
-    options = {"grid": 2, "size": 6, "batch_size": 4, "seed": 3}
-    options["augment"] = puzzles.Augmentation(mirror=True)
-    dataset = puzzles.training_puzzles(
-        IMAGES, first_step=first_step, last_step=last_step, **(options | changes)
+def training(first_step, last_step, seed=3):
+    """Function of an input context to the batches of some steps."""
+    return functools.partial(
+        batches.training_puzzles,
+        IMAGES,
+        BatchPlan(4, first_step, last_step, seed),
+        grid=2,
+        size=6,
+        augment=batches.Augmentation(mirror=True),
     )
-    return dataset
 
 
 def elements(dataset, context=None):
     context = context or tf.distribute.InputContext()
     return list(dataset(context).as_numpy_iterator())
-
-
-@pytest.mark.parametrize("grid", [1, 2, 4])
-def test_cut_takes_pieces_row_by_row_and_join_is_its_inverse(grid):
-    pieces = puzzles.cut(tf.constant(IMAGES), grid)
-    side = 8 // grid
-    for j in range(grid**2):
-        y, x = divmod(j, grid)
-        expected = IMAGES[:, y * side : (y + 1) * side, x * side : (x + 1) * side]
-        np.testing.assert_array_equal(pieces[:, j], expected)
-    np.testing.assert_array_equal(puzzles.join(pieces, grid), IMAGES)
-
-
-def test_scrambled_pieces_go_back_by_their_permutation():
-    perm = st.permutations.sample([23], 16, seed=0)
-    puzzle = puzzles.scramble(tf.constant(IMAGES), perm, 4)
-    restored = st.permutations.apply(puzzle["perm"], puzzle["pieces"])
-    np.testing.assert_array_equal(restored, puzzle["target"])
-    np.testing.assert_allclose(
-        puzzles.join(restored, 4), IMAGES.astype(np.float32) / 255, rtol=1e-6
-    )
-
-
-def test_crop_and_mirror_against_slices():
-    corner = np.random.default_rng(1).integers(0, 3, (23, 2)).astype(np.int32)
-    cropped = augmentation.crop(tf.constant(IMAGES), corner, 6)
-    flip = corner[:, 0] == 1
-    mirrored = augmentation.mirror(cropped, tf.constant(flip))
-    for k, (y, x) in enumerate(corner):
-        window = IMAGES[k, y : y + 6, x : x + 6]
-        np.testing.assert_array_equal(cropped[k], window)
-        np.testing.assert_array_equal(
-            mirrored[k], window[:, ::-1] if flip[k] else window
-        )
 
 
 def test_a_pipeline_that_starts_later_yields_the_same_steps():
@@ -90,36 +61,6 @@ def test_steps_and_seeds_differ():
     assert (first["perm"] != other["perm"]).any()
 
 
-def test_an_epoch_visits_every_example_once_also_across_batches():
-    examples = np.arange(10)
-    dataset = batches.replica_batches(
-        examples,
-        tf.distribute.InputContext(),
-        batch_size=4,
-        first_step=0,
-        last_step=10,
-        seed=0,
-    )
-    seen = np.concatenate([part for _, _, part in dataset.as_numpy_iterator()])
-    epochs = seen.reshape(4, 10)
-    for epoch in epochs:
-        assert sorted(epoch) == list(range(10))
-    assert (epochs[0] != epochs[1]).any()
-
-
-def test_a_batch_larger_than_the_data_is_filled_from_several_epochs():
-    dataset = batches.replica_batches(
-        np.arange(3),
-        tf.distribute.InputContext(),
-        batch_size=7,
-        first_step=0,
-        last_step=3,
-        seed=0,
-    )
-    seen = np.concatenate([part for _, _, part in dataset.as_numpy_iterator()])
-    assert np.bincount(seen).tolist() == [7, 7, 7]
-
-
 def test_a_batch_that_does_not_divide_among_replicas_is_refused():
     context = tf.distribute.InputContext(num_replicas_in_sync=3)
     with pytest.raises(UserError, match="Received: --batch_size=4, 3 replicas"):
@@ -128,7 +69,7 @@ def test_a_batch_that_does_not_divide_among_replicas_is_refused():
 
 def test_evaluation_scrambles_by_file_order_whatever_the_batch_size():
     def scrambled(images, order, batch_size):
-        dataset = puzzles.evaluation_puzzles(
+        dataset = batches.evaluation_puzzles(
             images, order, grid=2, batch_size=batch_size
         )
         found = list(dataset.as_numpy_iterator())
@@ -141,3 +82,32 @@ def test_evaluation_scrambles_by_file_order_whatever_the_batch_size():
         np.testing.assert_array_equal(small[name], value)
         np.testing.assert_array_equal(part[name], value[7:15])
     assert len({tuple(perm) for perm in whole["perm"]}) > 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rotation": 20.0}, {"color": 0.5}, {"offset": True}, {"mirror": True}],
+)
+def test_training_puzzles_are_changed_alike_in_every_run(change):
+    def first(augment, seed=1):
+        dataset = batches.training_puzzles(
+            IMAGES[:6],
+            BatchPlan(batch_size=6, first_step=3, last_step=4, seed=seed),
+            tf.distribute.InputContext(),
+            grid=2,
+            size=8,
+            margin=1,
+            augment=augment,
+        )
+        return next(iter(dataset))
+
+    plain = first(batches.Augmentation())
+    changed = first(batches.Augmentation(**change))
+    again = first(batches.Augmentation(**change))
+    assert changed["pieces"].shape == (6, 4, 2, 2, 3)
+    np.testing.assert_array_equal(changed["pieces"], again["pieces"])
+    np.testing.assert_array_equal(changed["perm"], plain["perm"])
+    assert np.abs(changed["pieces"] - plain["pieces"]).max() > 0.01
+    assert (
+        tf.reduce_min(changed["pieces"]) >= 0 and tf.reduce_max(changed["pieces"]) <= 1
+    )

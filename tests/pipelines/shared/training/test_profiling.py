@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from pipelines import profiling
+from pipelines.shared.training import profiling
 
 
 def test_profile_takes_the_median_of_bursts_in_turn():

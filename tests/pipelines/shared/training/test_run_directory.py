@@ -1,37 +1,39 @@
-import json
+import dataclasses
 import os
 
 import pytest
-from pipelines.errors import UserError
 
-from pipelines import runs
-
-
-def values(workdir, **changes):
-    return {"workdir": str(workdir), "resume": False, "seed": 1, "grid": 2, **changes}
+from pipelines.shared.errors import UserError
+from pipelines.shared.options import Options, option
+from pipelines.shared.training import run_directory
 
 
-def test_a_finished_write_replaces_and_a_failed_one_keeps(tmp_path):
-    path = tmp_path / "file.json"
-    runs.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        runs.write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert os.listdir(tmp_path) == ["file.json"]
+@dataclasses.dataclass(frozen=True)
+class Settings(Options):
+    """What tells one run from another here."""
+
+    workdir: str | None = option(None, "Directory.", is_recorded=False)
+    resume: bool = option(False, "Go on.", is_recorded=False)
+    seed: int = option(1, "A seed.")
+    grid: int = option(2, "Pieces.")
+
+
+def start(workdir, **changes):
+    return run_directory.start(Settings(str(workdir), **changes), "unused")
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(tmp_path):
     workdir = tmp_path / "run"
-    assert runs.start(values(workdir), "unused") == str(workdir)
-    runs.start(values(workdir, grid=4), "unused")  # Nothing has been saved yet.
-    runs.start(values(workdir), "unused")
+    assert start(workdir) == str(workdir)
+    start(workdir, grid=4)  # Nothing has been saved yet.
+    start(workdir)
     (workdir / "checkpoints").mkdir()
     (workdir / "checkpoints" / "ckpt-1.index").write_text("")
     with pytest.raises(UserError, match="already holds a run: pass --resume"):
-        runs.start(values(workdir), "unused")
+        start(workdir)
     with pytest.raises(UserError, match="Received: --grid=3, the run has 2"):
-        runs.start(values(workdir, resume=True, grid=3), "unused")
-    runs.start(values(workdir, resume=True), "unused")
+        start(workdir, resume=True, grid=3)
+    start(workdir, resume=True)
 
 
 @pytest.mark.parametrize("name", ["network.keras", "metrics.json", "solver/1/x.pb"])
@@ -41,23 +43,23 @@ def test_results_without_checkpoints_are_neither_kept_nor_overwritten(tmp_path, 
     path.write_text("")
     for resume in (False, True):
         with pytest.raises(UserError, match="without its checkpoints"):
-            runs.start(values(tmp_path / "run", resume=resume), "unused")
+            start(tmp_path / "run", resume=resume)
     assert path.read_text() == ""
 
 
 def test_what_a_run_left_before_its_first_checkpoint_is_removed(tmp_path):
     (tmp_path / "logs").mkdir()
-    runs.start(values(tmp_path), "unused")
+    start(tmp_path)
     assert (tmp_path / "logs").exists()  # It was not a run's.
     (tmp_path / "soft").mkdir()
-    runs.start(values(tmp_path), "unused")
+    start(tmp_path)
     assert os.listdir(tmp_path) == ["flags.json"]
 
 
 def test_a_run_directory_that_cannot_be_made_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Received: --workdir=.*file/run"):
-        runs.start(values(tmp_path / "file" / "run"), "unused")
+        start(tmp_path / "file" / "run")
 
 
 def test_a_broken_record_says_so(tmp_path):
@@ -65,12 +67,12 @@ def test_a_broken_record_says_so(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "ckpt-1.index").write_text("")
     with pytest.raises(UserError, match="cannot be read as JSON"):
-        runs.start(values(tmp_path, resume=True), "unused")
+        start(tmp_path, resume=True)
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path):
     for name in (".writing-a", "solver/.writing-b"):
         (tmp_path / name).mkdir(parents=True)
-    runs.start(values(tmp_path), "unused")
+    start(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["flags.json", "solver"]
     assert os.listdir(tmp_path / "solver") == []

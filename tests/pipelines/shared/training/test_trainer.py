@@ -3,25 +3,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import distribution, training
+from pipelines.shared.training import strategy
+from pipelines.shared.training.config import TrainingConfig
+from pipelines.shared.training.experiment import FunctionTask
+from pipelines.shared.training.trainer import Diverged, Trainer, checkpoints
+
+
+def of_ones(plan, context):
+    """The same batch at every step."""
+    dataset = tf.data.Dataset.from_tensors(tf.ones([4, 3]))
+    return dataset.repeat(plan.last_step - plan.first_step)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.5])
 def test_weight_decay_shrinks_kernels_and_spares_biases(tmp_path, weight_decay):
     # A loss without a gradient: nothing else moves the weights.
-    trainer = training.Training(
+    task = FunctionTask(
         lambda: keras.Sequential(
             [keras.Input([3]), keras.layers.Dense(2, bias_initializer="ones")]
         ),
         lambda network, batch: 0 * tf.reduce_sum(network(batch), axis=1),
-        lambda first, last: (
-            lambda context: tf.data.Dataset.from_tensors(tf.ones([4, 3])).repeat(
-                last - first
-            )
-        ),
+        of_ones,
         lambda network: 0.0,
-        workdir=str(tmp_path),
-        strategy=distribution.strategy("none"),
+    )
+    config = TrainingConfig(
         steps=5,
         batch_size=4,
         learning_rate=0.1,
@@ -29,7 +34,9 @@ def test_weight_decay_shrinks_kernels_and_spares_biases(tmp_path, weight_decay):
         warmup_steps=0,
         averaging=0.0,
         weight_decay=weight_decay,
+        jit_compile="step",
     )
+    trainer = Trainer(task, config, strategy.strategy("none"), str(tmp_path))
     before = trainer.network.get_weights()
     kernel, bias = trainer.run().get_weights()
     expected = before[0] * (1 - 0.1 * weight_decay) ** 5
@@ -43,13 +50,13 @@ def test_checkpoints_are_ordered_by_their_steps(tmp_path):
     # That of step 300 was not finished: it has no index.
     for name in ("ckpt-9.index", "ckpt-20.index", "ckpt-100.index", "ckpt-300.data-0"):
         (folder / name).write_text("")
-    found = training.checkpoints(str(tmp_path / "[run]"))
+    found = checkpoints(str(tmp_path / "[run]"))
     assert [path.rpartition("/")[2] for path in found] == [
         "ckpt-9",
         "ckpt-20",
         "ckpt-100",
     ]
-    assert training.checkpoints(str(tmp_path / "none")) == []
+    assert checkpoints(str(tmp_path / "none")) == []
 
 
 class Stopped(Exception):
@@ -59,31 +66,29 @@ class Stopped(Exception):
 def with_dropout(workdir, score=lambda network: 0.7, stop_at=None):
     """A training of 12 steps with dropout, with a checkpoint every 4."""
 
-    def observe(network, step):
+    def observe(network, step, folder):
+        assert folder == str(workdir)
         if step == stop_at:
             raise Stopped
 
     keras.utils.set_random_seed(0)
-    return training.Training(
+    task = FunctionTask(
         lambda: keras.Sequential(
             [keras.Input([3]), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(2)]
         ),
         lambda network, batch: tf.reduce_sum(network(batch, training=True), axis=1),
-        lambda first, last: (
-            lambda context: tf.data.Dataset.from_tensors(tf.ones([4, 3])).repeat(
-                last - first
-            )
-        ),
+        of_ones,
         score,
-        observe=observe,
-        workdir=str(workdir),
-        strategy=distribution.strategy("none"),
+        observe,
+    )
+    config = TrainingConfig(
         steps=12,
         batch_size=4,
         learning_rate=0.1,
         validate_every=4,
-        jit_compile=False,
+        jit_compile="none",
     )
+    return Trainer(task, config, strategy.strategy("none"), str(workdir))
 
 
 def test_dropout_goes_on_where_it_was(tmp_path):
@@ -92,7 +97,7 @@ def test_dropout_goes_on_where_it_was(tmp_path):
     with pytest.raises(Stopped):
         with_dropout(cut, stop_at=10).run()
     resumed = with_dropout(cut)
-    assert [path[-1] for path in training.checkpoints(str(cut))] == ["4", "8"]
+    assert [path[-1] for path in checkpoints(str(cut))] == ["4", "8"]
     for a, b in zip(resumed.run().get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -111,6 +116,6 @@ def test_nan_replaces_no_checkpoint(tmp_path):
         trainer.run()
     broken = with_dropout(tmp_path)
     broken._replica_step = lambda batch: tf.constant(np.nan)
-    with pytest.raises(training.Diverged, match="at step 12"):
+    with pytest.raises(Diverged, match="at step 12"):
         broken.run()
-    assert [path[-1] for path in training.checkpoints(str(tmp_path))] == ["4", "8"]
+    assert [path[-1] for path in checkpoints(str(tmp_path))] == ["4", "8"]
