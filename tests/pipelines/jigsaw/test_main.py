@@ -14,13 +14,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl.testing import flagsaver
-from pipelines.errors import UserError
 
 import sinkhorn_tf as st
-from pipelines import datasets, jigsaw, profiling, puzzles
+from pipelines.jigsaw import report
+from pipelines.jigsaw.__main__ import main
+from pipelines.jigsaw.config import JigsawConfig
+from pipelines.jigsaw.experiment import JigsawExperiment
+from pipelines.shared import datasets
+from pipelines.shared.errors import UserError
+from pipelines.shared.puzzles import cutting
+from pipelines.shared.training import profiling
+from pipelines.shared.training.checkpoints import Checkpoints
+from tests.pipelines.processes import ROOT
+from tests.pipelines.programs import run_with
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICK = {
     "network": "paper",
     "steps": 30,
@@ -30,14 +37,21 @@ QUICK = {
     "batch_size": 8,
 }
 
-jigsaw.FLAGS.mark_as_parsed()
-# Pictures of more take longer than the short trainings.
-jigsaw._DRAWN = 2
+
+@pytest.fixture(autouse=True, scope="module")
+def few_pictures():
+    """Pictures of more take longer than the short trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "_DRAWN", 2)
+        yield
 
 
 def run(workdir, **flags):
-    with flagsaver.flagsaver(workdir=str(workdir), **(QUICK | flags)):
-        jigsaw.main()
+    run_with(main, JigsawConfig(), workdir=str(workdir), **(QUICK | flags))
+
+
+def evaluate(workdir, **flags):
+    run_with(main, JigsawConfig(), evaluate=str(workdir), **flags)
 
 
 def command(*flags):
@@ -82,9 +96,9 @@ def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
 @pytest.mark.slow
 def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_path):
     run(tmp_path, image_size=16, erode=1, offset=True, export=True)
-    with flagsaver.flagsaver(evaluate=str(tmp_path)):
-        jigsaw.main()
-        assert jigsaw.FLAGS.erode == 1
+    evaluate(tmp_path)
+    found = json.loads((tmp_path / "metrics_digits_test.json").read_text())
+    assert found["flags"]["erode"] == 1
     # As if the run were of before there was the flag --color.
     flags = json.loads((tmp_path / "flags.json").read_text())
     del flags["color"]
@@ -96,18 +110,18 @@ def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_pat
     solver = tf.saved_model.load(tmp_path / "solver" / "1")
     answer = solver.signatures["solve_image"](image=tf.constant(image))
     assert answer["plan"].shape == (5, 4, 4)
-    restored = st.permutations.apply(answer["permutation"], puzzles.cut(image, 2))
-    np.testing.assert_array_equal(answer["restored"], puzzles.join(restored, 2))
+    restored = st.permutations.apply(answer["permutation"], cutting.cut(image, 2))
+    np.testing.assert_array_equal(answer["restored"], cutting.join(restored, 2))
     with pytest.raises(UserError, match="--erode=8"):
         run(tmp_path / "none", image_size=16, erode=8)
 
 
 def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
-    network = st.networks.jigsaw_network(9, (4, 4, 3), "context", width=16, depth=1)
+    network = st.models.jigsaw_network(9, (4, 4, 3), "context", width=16, depth=1)
     image = rng.random((2, 12, 12, 3)).astype(np.float32)
-    averaged = jigsaw.with_mirrored(network)
-    logits = averaged(puzzles.cut(image, 3)).numpy().reshape(2, 3, 3, 3, 3)
-    mirror = averaged(puzzles.cut(image[:, :, ::-1], 3)).numpy()
+    averaged = report.with_mirrored(network)
+    logits = averaged(cutting.cut(image, 3)).numpy().reshape(2, 3, 3, 3, 3)
+    mirror = averaged(cutting.cut(image[:, :, ::-1], 3)).numpy()
     # Piece and position alike go to the other side of their row.
     mirror = mirror.reshape(2, 3, 3, 3, 3)[:, :, ::-1, :, ::-1]
     np.testing.assert_allclose(mirror, logits, atol=1e-5)
@@ -118,8 +132,8 @@ def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
     [("photos", True, 72), ("photos", False, 64), ("mnist", True, 64)],
 )
 def test_photographs_have_room_for_crops(name, crop, size):
-    with flagsaver.flagsaver(crop=crop):
-        assert jigsaw.stored_size(datasets.source(name), 64) == size
+    config = JigsawConfig().replace(dataset=name, crop=crop, image_size=64)
+    assert JigsawExperiment(config, training_images=()).stored_size == size
 
 
 @pytest.mark.parametrize(
@@ -178,7 +192,7 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
 def test_the_solver_answers_without_the_package_as_the_network_does(finished, tmp_path):
     images = datasets.load("digits", "test", size=8).images.astype(np.float32) / 255
     network = keras.saving.load_model(finished / "network.keras")
-    pieces = puzzles.cut(tf.constant(images), 2)
+    pieces = cutting.cut(tf.constant(images), 2)
     certified = st.certified_matching(network(pieces))
     np.save(tmp_path / "images.npy", images)
     program = """
@@ -207,7 +221,7 @@ np.savez(sys.argv[2] + "/answer.npz", **{k: v.numpy() for k, v in answer.items()
         answer["permutation"][unique], certified.perm.numpy()[unique]
     )
     restored = st.permutations.apply(answer["permutation"], pieces)
-    np.testing.assert_array_equal(answer["restored"], puzzles.join(restored, 2))
+    np.testing.assert_array_equal(answer["restored"], cutting.join(restored, 2))
     assert (answer["gap"] >= 0).all()
     np.testing.assert_allclose(answer["plan"].sum(1), 1, atol=1e-5)
 
@@ -239,15 +253,14 @@ def test_a_solver_has_the_temperature_that_the_training_ended_with(
         st, "export_solver", lambda *_, **options: given.update(options)
     )
     (tmp_path / "metrics.json").write_text("{}")
-    network = st.networks.jigsaw_network(4, (2, 2, 1))
-    with flagsaver.flagsaver(temperature=1.0, final_temperature=0.25):
-        jigsaw.export(network, str(tmp_path))
+    network = st.models.jigsaw_network(4, (2, 2, 1))
+    config = JigsawConfig().replace(temperature=1.0, final_temperature=0.25)
+    JigsawExperiment(config, training_images=()).export(network, str(tmp_path))
     assert given["temperature"] == 0.25
 
 
 def test_evaluate_measures_a_finished_run_the_same_way(finished, capsys):
-    with flagsaver.flagsaver(evaluate=str(finished), evaluation_batch_size=7):
-        jigsaw.main()
+    evaluate(finished, evaluation_batch_size=7)
     again = scores(finished, "metrics_digits_test.json")
     expected = scores(finished)
     for name in ("proportion_wrong", "proportion_any_wrong", "n_examples"):
@@ -263,11 +276,8 @@ def test_evaluate_records_the_flags_of_the_run(finished):
 
 def test_evaluate_says_that_a_network_is_spoiled(finished, tmp_path):
     (tmp_path / "network.keras").write_bytes(b"no network")
-    with (
-        flagsaver.flagsaver(evaluate=str(tmp_path)),
-        pytest.raises(UserError, match="network.keras cannot be read"),
-    ):
-        jigsaw.main()
+    with pytest.raises(UserError, match="network.keras cannot be read"):
+        evaluate(tmp_path)
 
 
 def test_evaluate_on_a_prepared_directory_with_a_test_split_alone(finished, tmp_path):
@@ -282,24 +292,15 @@ def test_evaluate_on_a_prepared_directory_with_a_test_split_alone(finished, tmp_
         data_dir=tmp_path,
         disable_shuffling=True,
     )
-    with flagsaver.flagsaver(
-        evaluate=str(finished), dataset="mnist", data_dir=str(tmp_path), split="test"
-    ):
-        jigsaw.main()
+    evaluate(finished, dataset="mnist", data_dir=str(tmp_path), split="test")
     assert scores(finished, "metrics_mnist_test.json")["n_examples"] == 12
 
 
 def test_evaluate_refuses_other_channels_and_a_missing_run(finished, tmp_path):
-    with (
-        flagsaver.flagsaver(evaluate=str(finished), dataset="photos"),
-        pytest.raises(UserError, match="Received: --dataset=photos with 3"),
-    ):
-        jigsaw.main()
-    with (
-        flagsaver.flagsaver(evaluate=str(tmp_path)),
-        pytest.raises(UserError, match=f"Received: --evaluate={tmp_path}"),
-    ):
-        jigsaw.main()
+    with pytest.raises(UserError, match="Received: --dataset=photos with 3"):
+        evaluate(finished, dataset="photos")
+    with pytest.raises(UserError, match=f"Received: --evaluate={tmp_path}"):
+        evaluate(tmp_path)
 
 
 def test_photographs_in_a_folder_train_evaluate_draw_and_export(tmp_path):
@@ -394,14 +395,14 @@ def test_interrupted_saves_and_a_spoiled_checkpoint_are_the_same_run(
 
     with monkeypatch.context() as patch:
         # Between the best weights of step 20 and the state of that step.
-        save = tf.train.CheckpointManager.save
+        save = Checkpoints.save
 
-        def save_all_but_step_20(manager, checkpoint_number):
-            if manager.directory.endswith("checkpoints") and checkpoint_number == 20:
+        def save_all_but_step_20(checkpoints, step):
+            if checkpoints._folder.endswith("checkpoints") and step == 20:
                 raise Killed
-            return save(manager, checkpoint_number)
+            return save(checkpoints, step)
 
-        patch.setattr(tf.train.CheckpointManager, "save", save_all_but_step_20)
+        patch.setattr(Checkpoints, "save", save_all_but_step_20)
         with pytest.raises(Killed):
             run(cut)
     with monkeypatch.context() as patch:

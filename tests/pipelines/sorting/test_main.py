@@ -1,8 +1,6 @@
-"""The whole program on short lists, in processes of its own: two programs in one
-would define the same flags."""
+"""The whole program on short lists, in processes of its own."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -11,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines import lists
+from pipelines.shared import lists
+from tests.pipelines.processes import ROOT
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICK = ("--n=6", "--steps=300", "--batch_size=20", "--n_iters=20", "--averaging=.98")
 
 
@@ -132,7 +130,7 @@ def test_bad_flags_are_one_sentence(flags, message):
 
 
 def test_a_run_of_another_program_is_refused(tmp_path):
-    st.networks.jigsaw_network(4, (2, 2, 1)).save(tmp_path / "network.keras")
+    st.models.jigsaw_network(4, (2, 2, 1)).save(tmp_path / "network.keras")
     ended = process(f"--evaluate={tmp_path}")
     assert ended.returncode == 1
     assert f"Not a run of pipelines.sorting. Received: {tmp_path}" in ended.stderr

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from test_distribution import assert_same
 
-from pipelines import training
+from pipelines.shared.training.trainer import checkpoints
+from tests.pipelines.shared.training.test_strategy import assert_same
+
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +103,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(start, assert_recovers, tmp_pat
 def test_a_truncated_checkpoint_gives_way_to_the_one_before(
     kind, left, killed, assert_recovers
 ):
-    *_, before, newest = training.checkpoints(str(killed))
+    *_, before, newest = checkpoints(str(killed))
     path = f"{newest}.{kind}"
     if kind == "checkpoint":
         path = os.path.join(os.path.dirname(newest), "checkpoint")
@@ -117,14 +118,14 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(
 
 
 def test_no_checkpoint_that_can_be_read_is_one_sentence(start, killed):
-    for path in training.checkpoints(str(killed)):
+    for path in checkpoints(str(killed)):
         os.truncate(f"{path}.index", 50)
     resumed = start(*JIGSAW, *FLAGS, f"--workdir={killed}", "--resume")
     resumed.failed("None of the checkpoints can be read.")
 
 
 def test_clocks_do_not_tell_which_checkpoint_is_the_newest(killed, assert_recovers):
-    *_, before, newest = training.checkpoints(str(killed))
+    *_, before, newest = checkpoints(str(killed))
     # As if the clock had been set back by years in between, and TensorFlow had noted
     # the other one as the latest.
     for path, time in ((before, 4e9), (newest, 1e6)):

@@ -7,36 +7,37 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipelines.errors import UserError
-from processes import free_ports, tf_config
 
 import sinkhorn_tf  # noqa: F401, whose layers are loaded
-from pipelines import distribution
+from pipelines.shared.errors import UserError
+from pipelines.shared.training import strategy as strategies
+from tests.pipelines.processes import free_ports, tf_config
 
 # Trainings one after the other: their flags, and whether replicas go their own ways.
 PROGRAM = """
 import json, sys
 import tensorflow as tf
+from absl import flags
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
-from absl.testing import flagsaver
-from pipelines import jigsaw, runs
+from pipelines.jigsaw import __main__ as jigsaw, report
+from pipelines.jigsaw.config import JigsawConfig
+from pipelines.shared import program
 
 trainings = json.loads(sys.argv.pop(1))
 if len(trainings) > 1:
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * 2)
-jigsaw.report = lambda *arguments: None
+report.report = lambda *arguments: None
 summed = TFOptimizer._all_reduce_sum_gradients
 
-def main():
-    for flags, apart in trainings:
+def main(config, given):
+    for changes, apart in trainings:
         TFOptimizer._all_reduce_sum_gradients = (
             (lambda self, pairs: pairs) if apart else summed)
-        with flagsaver.flagsaver(**flags):
-            jigsaw.main()
+        jigsaw.main(config.replace(**changes), given | changes.keys())
 
-runs.main(main)
+program.run(main, JigsawConfig(), flags.FLAGS)
 """
 QUICK = (
     "--network=paper",
@@ -229,12 +230,12 @@ def test_workers_with_different_flags_or_directories_refuse(start, tmp_path):
 )
 def test_a_tf_config_that_names_no_workers_is_one_sentence(text):
     with pytest.raises(UserError, match="TF_CONFIG") as caught:
-        distribution.addresses(text)
+        strategies.addresses(text)
     assert "\n" not in str(caught.value)
 
 
 def test_one_process_agrees_with_itself():
-    strategy = distribution.strategy("none")
-    assert distribution.everyones(strategy, 3).tolist() == [3]
-    assert distribution.everyones(strategy, 0.5).tolist() == [0.5]
-    distribution.check_same(strategy, "text", "never said")
+    strategy = strategies.strategy("none")
+    assert strategies.gather_from_processes(strategy, 3).tolist() == [3]
+    assert strategies.gather_from_processes(strategy, 0.5).tolist() == [0.5]
+    strategies.check_same(strategy, "text", "never said")
