@@ -12,7 +12,6 @@ import tensorflow_datasets as tfds
 from pipelines.shared.training.trainer import checkpoints
 from tests.pipelines.shared.training.test_strategy import assert_same
 
-
 pytestmark = pytest.mark.slow
 
 FLAGS = (
