@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import datasets, lists, puzzles
+from pipelines.shared import datasets, lists
+from pipelines.shared.puzzles import batches, cutting
 
 ROOT = pathlib.Path(__file__).parent.parent / "savedmodels"
 
@@ -13,7 +14,7 @@ ROOT = pathlib.Path(__file__).parent.parent / "savedmodels"
 def test_the_jigsaw_of_digits_scores_what_it_says():
     solver = tf.saved_model.load(ROOT / "jigsaw_digits" / "1")
     found = datasets.load("digits", "test", size=8)
-    (puzzle,) = puzzles.evaluation_puzzles(
+    (puzzle,) = batches.evaluation_puzzles(
         found.images, found.file_order, grid=2, batch_size=1000
     )
     answer = solver.serving_default(puzzle["pieces"])
@@ -21,9 +22,9 @@ def test_the_jigsaw_of_digits_scores_what_it_says():
     record = ROOT / "jigsaw_digits" / "1" / "assets.extra" / "metrics.json"
     said = json.loads(record.read_text())["proportion_wrong"]
     assert wrong == pytest.approx(said, abs=1e-6)
-    image = puzzles.join(puzzle["pieces"], 2)
+    image = cutting.join(puzzle["pieces"], 2)
     restored = solver.signatures["solve_image"](image=image)["restored"]
-    np.testing.assert_allclose(restored, puzzles.join(answer["restored"], 2), atol=1e-6)
+    np.testing.assert_allclose(restored, cutting.join(answer["restored"], 2), atol=1e-6)
 
 
 def test_the_sorting_solver_scores_what_it_says():

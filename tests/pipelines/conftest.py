@@ -1,14 +1,12 @@
 """Programs in processes of their own, alone or as workers of a cluster."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
-from processes import Program, free_ports, tf_config
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+from tests.pipelines.processes import ROOT, Program, free_ports, tf_config
 
 
 @pytest.fixture

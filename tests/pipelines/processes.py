@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
 # Seconds after which something is wrong, on however busy a machine.
 PATIENCE = 600
 

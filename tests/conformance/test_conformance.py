@@ -1,0 +1,233 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import sinkhorn_tf as st
+
+N = 4
+OPTIONS = {"n_iters": 2}
+
+# A function of (logits, perm, items, temperature) for each public operator and layer.
+OPERATORS = {
+    "sinkhorn": lambda x, p, items, t: st.sinkhorn(x, t, 2),
+    "gumbel_sinkhorn": lambda x, p, items, t: st.gumbel_sinkhorn(
+        x, t, 2, n_iters=2, seed=5
+    ),
+    "sinkhorn_solve": lambda x, p, items, t: st.sinkhorn_solve(x, t),
+    "soft_sort": lambda x, p, items, t: st.soft_sort(x[..., 0]),
+    "soft_rank": lambda x, p, items, t: st.soft_rank(x[..., 0]),
+    "matching": lambda x, p, items, t: st.matching(x),
+    "certified_matching": lambda x, p, items, t: st.certified_matching(x),
+    "permutations.to_matrix": lambda x, p, items, t: st.permutations.to_matrix(p),
+    "permutations.from_matrix": lambda x, p, items, t: st.permutations.from_matrix(
+        st.permutations.to_matrix(p)
+    ),
+    "permutations.is_permutation": lambda x, p, items, t: (
+        st.permutations.is_permutation(p)
+    ),
+    "permutations.inverse": lambda x, p, items, t: st.permutations.inverse(p),
+    "permutations.compose": lambda x, p, items, t: st.permutations.compose(p, p),
+    "permutations.sample": lambda x, p, items, t: st.permutations.sample((3,), N, 5),
+    "permutations.apply": lambda x, p, items, t: st.permutations.apply(p, items),
+    "metrics.proportion_wrong": lambda x, p, items, t: st.metrics.proportion_wrong(
+        p, p
+    ),
+    "metrics.proportion_any_wrong": lambda x, p, items, t: (
+        st.metrics.proportion_any_wrong(p, p[:1])
+    ),
+    "metrics.kendall_tau": lambda x, p, items, t: st.metrics.kendall_tau(p, p[:1]),
+    "distributions.gumbel_noise": lambda x, p, items, t: st.distributions.gumbel_noise(
+        (3, N, N), 5
+    ),
+    "distributions.perturbed_sinkhorn": lambda x, p, items, t: (
+        st.distributions.perturbed_sinkhorn(x, x[:, None] ** 2, t, 0.5, 2)
+    ),
+    "losses.reconstruction": lambda x, p, items, t: st.losses.reconstruction(
+        tf.nn.softmax(x)[:, None], items, items**2
+    ),
+    "losses.cross_entropy": lambda x, p, items, t: st.losses.cross_entropy(
+        tf.nn.softmax(x)[:, None], p
+    ),
+    "SinkhornLayer": lambda x, p, items, t: LAYERS["SinkhornLayer"](x, temperature=t),
+    "GumbelSinkhorn": lambda x, p, items, t: LAYERS["GumbelSinkhorn"](x),
+    "Matching": lambda x, p, items, t: LAYERS["Matching"](x),
+    "Restore": lambda x, p, items, t: LAYERS["Restore"]([tf.nn.softmax(x), items]),
+}
+LAYERS = {
+    "SinkhornLayer": st.SinkhornLayer(**OPTIONS),
+    "GumbelSinkhorn": st.GumbelSinkhorn(0.5, n_samples=2, **OPTIONS),
+    "Matching": st.Matching(),
+    "Restore": st.Restore(),
+}
+# Public names that run nothing on tensors; each has a test file of its own.
+OTHERS = {
+    "AnnealTemperature",
+    "CertifiedMatching",
+    "SinkhornSolution",
+    "__version__",
+    "entropic.LayerBounds",
+    "entropic.assignment_gap",
+    "entropic.assignment_suboptimality",
+    "entropic.birkhoff_radii",
+    "entropic.distance_bound",
+    "entropic.fast_rate",
+    "entropic.integral_rate",
+    "entropic.layer_bounds",
+    "entropic.lower_bound_eta",
+    "entropic.relaxed_rate",
+    "entropic.second_best_gap",
+    "entropic.simplex_fast_lower_bound",
+    "entropic.simplex_radii",
+    "entropic.simplex_slow_lower_bound",
+    "entropic.simplex_solution",
+    "entropic.slow_rate",
+    "entropic.solve_lp",
+    "entropic.suboptimality_gap",
+    "entropic.sufficient_eta",
+    "entropic.temperature_for_accuracy",
+    "entropic.tight_instance",
+    "entropic.tight_lower_bound",
+    "export_solver",
+    "layers.DenseByTarget",
+    "layers.EdgeFeatures",
+    "layers.PairAttention",
+    "metrics.KendallTau",
+    "metrics.ProportionAnyWrong",
+    "metrics.ProportionWrong",
+    "models.assembly_network",
+    "models.jigsaw_network",
+    "models.sorting_network",
+    "networks.assembly_network",
+    "networks.jigsaw_network",
+    "networks.sorting_network",
+}
+
+
+def public_names():
+    """Public names, but for those in rooms that the package itself has too."""
+    top = [getattr(st, name) for name in st.__all__]
+    for name in st.__all__:
+        value = getattr(st, name)
+        if not hasattr(value, "__path__") and not hasattr(value, "__spec__"):
+            yield name
+            continue
+        own = [
+            inner
+            for inner, part in vars(value).items()
+            if not inner.startswith("_")
+            and getattr(part, "__module__", None) == value.__name__
+        ]
+        for inner in getattr(value, "__all__", own):
+            if not any(getattr(value, inner) is known for known in top):
+                yield f"{name}.{inner}"
+
+
+def test_every_public_name_is_in_a_table():
+    covered = OPERATORS.keys() | OTHERS
+    assert covered == set(public_names())
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(0)
+    perm = np.array([[2, 0, 1, 3], [-1, -1, -1, -1], [1, 2, 3, 0]], np.int32)
+    arrays = (
+        rng.normal(size=(3, N, N)).astype(np.float32),
+        perm,
+        rng.normal(size=(3, N, 2)).astype(np.float32),
+        np.float32([1, 0.5, 0.1]),
+    )
+    return [tf.constant(array) for array in arrays]
+
+
+def outputs_by_name(*inputs):
+    return {
+        name.replace(".", "_"): tuple(tf.nest.flatten(function(*inputs)))
+        for name, function in OPERATORS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def eager(inputs):
+    return outputs_by_name(*inputs)
+
+
+@pytest.fixture(scope="module")
+def run(inputs, tmp_path_factory):
+    """The outputs of all operators in a mode."""
+    module = tf.Module()
+    module.layers = list(LAYERS.values())
+    module.run = tf.function(
+        outputs_by_name, [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
+    )
+
+    @functools.cache
+    def run(mode):
+        if mode == "xla":
+            return tf.function(outputs_by_name, jit_compile=True)(*inputs)
+        if mode == "graph":
+            return module.run(*inputs)
+        directory = str(tmp_path_factory.mktemp("exported"))
+        tf.saved_model.save(module, directory)
+        loaded = tf.saved_model.load(directory)
+        return loaded.run(*inputs)
+
+    return run
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla", "exported"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_mode_agrees_with_eager(run, eager, name, mode):
+    key = name.replace(".", "_")
+    for found, expected in zip(run(mode)[key], eager[key], strict=True):
+        assert found.dtype == expected.dtype
+        if expected.dtype.is_floating:
+            np.testing.assert_allclose(found, expected, atol=3e-6)
+        else:
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_is_one_sentence(run_python, tmp_path, backend, installed):
+    if installed:
+        # Neither is installed here: a stand-in for a Keras that runs on it.
+        (tmp_path / "keras").mkdir()
+        (tmp_path / "keras" / "__init__.py").write_text("from keras import backend")
+        (tmp_path / "keras" / "backend.py").write_text(
+            f"def backend():\n    return {backend!r}\n"
+        )
+    done = run_python(
+        """
+        import sys
+
+        sys.path.insert(0, "")
+        try:
+            import sinkhorn_tf
+        except ImportError as error:
+            print(error)
+        """,
+        environment={"KERAS_BACKEND": backend},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "KERAS_BACKEND=tensorflow" in done.stdout and backend in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1
+
+
+def test_version_is_the_installed_one():
+    from importlib.metadata import version
+
+    assert st.__version__ == version("sinkhorn_tf")
+
+
+def test_public_classes_are_registered_under_the_package():
+    for name in public_names():
+        value = functools.reduce(getattr, name.split("."), st)
+        if isinstance(value, type) and issubclass(
+            value, (keras.layers.Layer, keras.metrics.Metric)
+        ):
+            registered = keras.saving.get_registered_name(value)
+            assert registered == f"sinkhorn_tf>{value.__name__}"
