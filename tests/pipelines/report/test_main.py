@@ -2,9 +2,9 @@ import json
 
 import pytest
 from absl.testing import flagsaver
+from pipelines.errors import UserError
 
 from pipelines import lists
-from pipelines.errors import UserError
 from pipelines.report import __main__ as program
 from pipelines.report import formats, heads, paper, records, tables
 from pipelines.report.__main__ import with_tables

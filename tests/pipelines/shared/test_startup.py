@@ -1,13 +1,18 @@
 """What TensorFlow says of itself, with a stand-in that says the same in an instant."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+from tests.pipelines.processes import ROOT
+
+QUIETEN = """
+import os, sys
+from pipelines.shared import startup
+startup.quieten()
+"""
 NOISE = """\
 WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
 I0000 00:00:1795641440.310279    9112 port.cc:153] oneDNN custom operations are on.
@@ -40,7 +45,7 @@ config = types.SimpleNamespace(list_physical_devices=lambda: say({NO_GPU!r}))
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs code after the import of `pipelines`, where TensorFlow is the stand-in."""
+    """Runs code after `quieten`, where TensorFlow is the stand-in."""
 
     def run(code, more="", level=None):
         package = tmp_path / "tensorflow" / "__init__.py"
@@ -51,7 +56,7 @@ def run(tmp_path):
         if level is not None:
             environment["TF_CPP_MIN_LOG_LEVEL"] = level
         return subprocess.run(
-            [sys.executable, "-c", f"import pipelines, sys, os\n{code}"],
+            [sys.executable, "-c", QUIETEN + code],
             cwd=tmp_path,
             env=environment,
             check=False,

@@ -42,9 +42,7 @@ def test_the_columns_of_the_table_tell_themselves_apart():
         "kendall_tau": 0.5,
         "n_examples_with_ties": 6,
     }
-    groups, heads, line, *legend = evaluation.table(
-        {"U(0,1)": found}
-    ).splitlines()
+    groups, heads, line, *legend = evaluation.table({"U(0,1)": found}).splitlines()
     assert heads.split() == ["P.W.", "P.A.W."] * 2 + ["Kendall", "tau", "with", "ties"]
     assert line.split() == [
         "U(0,1)",

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 from absl.testing import flagsaver
+from pipelines.errors import UserError
 from processes import free_ports
 
 from pipelines import files, jigsaw, training
-from pipelines.errors import UserError
 from pipelines.tune import __main__ as tune
 from pipelines.tune import outcome, search, space
 from pipelines.tune.space import Setting

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf.layers.pair_attention import PairAttention
 from sinkhorn_tf.layers.dense_by_target import DenseByTarget
 from sinkhorn_tf.layers.edge_features import EdgeFeatures
+from sinkhorn_tf.layers.pair_attention import PairAttention
 
 N = 3
 DATA = pathlib.Path(__file__).parent / "data"

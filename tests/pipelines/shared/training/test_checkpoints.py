@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.shared.training.checkpoints import Checkpoints, paths, steps
-from pipelines.solve.offline import Offline
 from pipelines.shared.errors import UserError
 from pipelines.shared.plain_paths import plain_path
+from pipelines.shared.training.checkpoints import Checkpoints, paths, steps
+from pipelines.solve.offline import Offline
 
 # A name, and a neighbour that it matches as a pattern.
 PATTERNS = [
