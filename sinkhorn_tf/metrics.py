@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from sinkhorn_tf._core.arguments import TensorLike
-from sinkhorn_tf._matching.permutation_pairs import on_lists, to_lists, with_nan
+from sinkhorn_tf._permutation_pairs import on_lists, to_lists, with_nan
 
 
 @on_lists

@@ -113,7 +113,7 @@ def test_the_name_of_a_run_is_not_a_pattern(name, neighbour, tmp_path):
     resumed = with_dropout(tmp_path / name)
     for a, b in zip(resumed.run().get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
-    found = training.checkpoints(str(tmp_path / name))
+    found = checkpoints(str(tmp_path / name))
     assert found == [str(tmp_path / name / f"checkpoints/ckpt-{k}") for k in (8, 12)]
     assert len(list((tmp_path / name / "best").glob("*.index"))) == 2
     assert {path: path.read_bytes() for path in before} == before
