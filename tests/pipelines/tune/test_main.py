@@ -1,6 +1,5 @@
 """The whole program on short trainings."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -71,7 +70,8 @@ def test_the_best_settings_are_a_config_that_trains(finished, tmp_path, capsys):
     expected = {k: v for k, v in QUICK.items() if k in metrics["flags"]}
     assert metrics["flags"].items() >= (expected | best["values"]).items()
     # The trial was this very training.
-    assert f"validation {best['score']:.4f} (30)" in capsys.readouterr().err
+    line = f"weights of step 30, which validated best: {best['score']:.4f}\n"
+    assert line in capsys.readouterr().err
 
 
 def test_a_finished_search_is_not_run_twice(finished, capsys):
@@ -109,7 +109,7 @@ def test_an_error_that_the_user_can_mend_is_one_sentence(finished, flags, senten
 def test_other_images_are_another_search(finished, monkeypatch):
     def load_fewer(*arguments):
         images = load(*arguments)
-        return dataclasses.replace(images, images=images.images[:-1])
+        return images._replace(images=images.images[:-1])
 
     load = experiment.load_images
     monkeypatch.setattr(experiment, "load_images", load_fewer)
