@@ -19,12 +19,12 @@ def test_photographs_have_room_for_crops(name, crop, size):
 def test_a_solver_has_the_temperature_that_the_training_ended_with(
     tmp_path, monkeypatch
 ):
-    given = {}
+    settings = {}
     monkeypatch.setattr(
-        st, "export_solver", lambda *_, **options: given.update(options)
+        st, "export_solver", lambda *_, **options: settings.update(options)
     )
     (tmp_path / "metrics.json").write_text("{}")
     network = st.models.jigsaw_network(4, (2, 2, 1))
     config = JigsawConfig().replace(temperature=1.0, final_temperature=0.25)
     JigsawExperiment(config, training_images=()).export(network, str(tmp_path))
-    assert given["temperature"] == 0.25
+    assert settings["temperature"] == 0.25

@@ -1,4 +1,4 @@
-"""What is measured on puzzles."""
+"""Measurements on puzzles."""
 
 import numpy as np
 

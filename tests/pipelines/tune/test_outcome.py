@@ -1,4 +1,4 @@
-"""What a search leaves, from its trials."""
+"""The order of the trials of a search."""
 
 from pipelines.tune import outcome
 

@@ -23,7 +23,7 @@ def tuner(request):
 
 
 def interrupts(at):
-    """What is raised at one of the calls of a formula."""
+    """A function that interrupts one of the calls of a formula."""
 
     def fails(number):
         if number == at:
