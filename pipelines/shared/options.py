@@ -287,7 +287,7 @@ def parse_value(options, name, text):
     define_flags(options, flag_values)
     value = flag_values[name].parser.parse(text)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("it must be finite")
+        raise ValueError("it must be a finite number")
     return value
 
 
