@@ -112,7 +112,7 @@ def fast_rate(
 
     >>> R1, RH = st.entropic.birkhoff_radii(4)
     >>> st.entropic.fast_rate([1.0, 10.0, 100.0], 1.0, R1, RH).round(6)
-    array([     inf, 0.892502, 0.      ])
+    array([     inf, 0.892521, 0.      ])
     """
     decay, gap, valid = _decay(eta, gap, R1, RH)
     return _or_inf(valid, np.where(decay > 0, gap, 0) * decay)

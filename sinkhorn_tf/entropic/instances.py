@@ -95,7 +95,7 @@ def simplex_fast_lower_bound(
 
     >>> bound = st.entropic.simplex_fast_lower_bound([1.0, 3.0], 1.0, 1.0, d=4)
     >>> bound.round(4)
-    array([0.   , 0.0601])
+    array([0.    , 0.0601])
     """
     eta, alpha, beta, d = _simplex(eta, alpha, beta, d)
     threshold = (1 + math.log(d)) / alpha

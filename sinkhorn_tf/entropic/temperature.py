@@ -123,8 +123,8 @@ def assignment_suboptimality(
     Example:
 
     >>> logits = [[1.0, 0.0], [0.0, 1.0]]
-    >>> st.entropic.assignment_suboptimality(logits, [1.0, 0.1]).round(4)
-    array([0.5379, 0.0001])
+    >>> st.entropic.assignment_suboptimality(logits, [1.0, 0.5]).round(4)
+    array([0.5379, 0.2384])
     """
     cost = _numpy_arguments.to_costs(logits, "logits", sign=-1)
     temperature = _numpy_arguments.to_positive_array(temperature, "temperature")
@@ -186,7 +186,7 @@ def temperature_for_accuracy(
     >>> cost = [[0, 3], [3, 0]]
     >>> temperature, bound = st.entropic.temperature_for_accuracy(cost, 0.01)
     >>> round(temperature, 3), bound
-    (0.373, 'fast_rate')
+    (0.371, 'fast_rate')
     """
     if (cost is None) == (n is None):
         raise ValueError(

@@ -52,9 +52,9 @@ def suboptimality_gap(
     tau = float(_numpy_arguments.to_non_negative_array(tau, "tau"))
     costs = np.sort(vertices @ c)
     size = (np.abs(vertices) @ np.abs(c)).max()
-    exact = _numpy_arguments.sums_are_exact(vertices, 1) and _numpy_arguments.are_exact(
-        c, 1
-    )
+    exact = _numpy_arguments.sums_are_exact(
+        vertices, 1
+    ) and _numpy_arguments.sums_are_exact(c, 1)
     rounding = 0.0 if exact and size <= 2.0**53 else (len(c) + 2) * 2.0**-52 * size
     tolerance = _numpy_arguments.to_tie_tolerance(tolerance, rounding)
     near = costs - costs[0] <= tau + tolerance
