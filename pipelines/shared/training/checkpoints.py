@@ -9,8 +9,8 @@ import re
 
 import tensorflow as tf
 
-from pipelines.files import write_text
 from pipelines.shared.errors import UserError
+from pipelines.shared.files import write_text
 from pipelines.shared.plain_paths import plain_path
 
 # How many checkpoints a directory keeps.
