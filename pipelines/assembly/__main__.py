@@ -17,20 +17,20 @@ from pipelines.assembly.config import AssemblyConfig
 from pipelines.shared import program
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Trains, evaluates, or trains the judge alone.
 
     Args:
         config: `AssemblyConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.assembly import experiment, report
     from pipelines.shared.training import run
 
     if config.images.evaluate is not None:
-        return report.evaluate_run(config, given)
+        return report.evaluate_run(config, explicit_names)
     config = config.completed()
-    config.check(given)
+    config.check(explicit_names)
     if config.judge_only:
         return report.judge_only(config)
     return run.run(

@@ -81,13 +81,13 @@ class AssemblyConfig(Options):
             return self
         return self.replace(grid=_GRIDS.get(source(self.images.dataset).name))
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where settings do not fit one another.
 
         Args:
-            given: The names of the settings that the command line gave.
+            explicit_names: The names of the settings that the command line sets.
         """
-        check_split(self.images, given)
+        check_split(self.images, explicit_names)
         if not source(self.images.dataset).n_labels:
             known = [name for name, x in SOURCES.items() if x.n_labels]
             raise UserError(

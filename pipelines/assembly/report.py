@@ -41,21 +41,23 @@ def assembler(network, config):
     )
 
 
-def evaluate_run(config, given):
+def evaluate_run(config, explicit_names):
     """Measures the network of a finished run on `--dataset` and `--split`.
 
     Args:
         config: `AssemblyConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     workdir = config.images.evaluate
     network = export.load_network(workdir)
     if len(network.inputs) != 2 or network.inputs[1].name != "digit":
         raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
     earlier = read_json(os.path.join(workdir, "flags.json"))
-    config, recorded = evaluation_config(config, given, earlier, ["decode", "judge"])
+    config, recorded = evaluation_config(
+        config, explicit_names, earlier, ["decode", "judge"]
+    )
     check_channels(config.images, network)
-    config.check(given)
+    config.check(explicit_names)
     suffix = evaluation_suffix(config.images) + f"_{config.decode}"
     known_judge = judge.load_or_train_judge(
         config.judge_directory, config.images, config.judge_steps

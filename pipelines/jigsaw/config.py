@@ -112,13 +112,13 @@ class JigsawConfig(Options):
             **{k: v for k, v in _DEFAULTS[self.network].items() if known[k] is None}
         )
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where settings do not fit one another.
 
         Args:
-            given: The names of the settings that the command line gave.
+            explicit_names: The names of the settings that the command line sets.
         """
-        check_split(self.images, given)
+        check_split(self.images, explicit_names)
         if self.network == "context":
             check_heads(self.width, self.heads)
         if self.profile and self.training.distribute != "none":

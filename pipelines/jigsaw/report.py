@@ -38,19 +38,19 @@ def as_puzzles(images, config):
     )
 
 
-def evaluate_run(config, given):
+def evaluate_run(config, explicit_names):
     """Measures the network of a finished run on `--dataset` and `--split`.
 
     Args:
         config: `JigsawConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     workdir = config.images.evaluate
     network = export.load_network(workdir)
     if len(network.inputs[0].shape) != 5:
         raise UserError(f"Not a run of pipelines.jigsaw. Received: {workdir}")
     earlier = read_json(os.path.join(workdir, "flags.json"))
-    config, recorded = evaluation_config(config, given, earlier, ["erode"])
+    config, recorded = evaluation_config(config, explicit_names, earlier, ["erode"])
     config = config.replace(grid=math.isqrt(network.inputs[0].shape[1]))
     check_channels(config.images, network)
     recorded["mirrored"] = config.mirrored
