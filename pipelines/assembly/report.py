@@ -1,4 +1,4 @@
-"""What a finished run on assembly leaves: scores, a picture, and words."""
+"""The report of a run on assembly: scores, a picture, and lines on the terminal."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ from pipelines.shared.training import export, metrics_file
 
 
 def judge_only(config):
-    """Trains the judge if it is not there, and says how good it is.
+    """Trains the judge if there is none, and prints its accuracy.
 
     Args:
         config: `AssemblyConfig`.
@@ -34,7 +34,7 @@ def judge_only(config):
 
 
 def assembler(network, config):
-    """The model that assembles by an `AssemblyConfig`, see `acceptance.assembler`."""
+    """The model that assembles as an `AssemblyConfig` says: `acceptance.assembler`."""
     training = config.training
     return acceptance.assembler(
         network, config.decode, training.last_temperature, training.n_iters
@@ -79,7 +79,7 @@ def report(network, config, identity, known_judge, workdir, seconds=None):
     Args:
         network: The Keras model.
         config: `AssemblyConfig`.
-        identity: Dict of what tells the run from others beside its settings.
+        identity: Dict of the facts that tell the run from others beside its settings.
         known_judge: The judge and its scores, see `judge.load_or_train_judge`.
         workdir: The run directory.
         seconds: Seconds of the training.
@@ -91,7 +91,7 @@ def report(network, config, identity, known_judge, workdir, seconds=None):
 def _measure(
     network, config, recorded, known_judge, split, workdir, suffix, seconds=None
 ):
-    """Writes `metrics<suffix>.json` and `assembly<suffix>.png`."""
+    """Measures and prints; writes `metrics<suffix>.json` and `assembly<suffix>.png`."""
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
     source = datasets.source(config.images.dataset)

@@ -188,8 +188,18 @@ def names(options, property_name):
 
 def recorded(options):
     """The values of the settings that say what a run is; no path is among them."""
-    chosen = names(options, "is_recorded")
-    return {name: value for name, value in values(options).items() if name in chosen}
+    return drop_unrecorded(options, values(options))
+
+
+def drop_unrecorded(options, settings):
+    """A dict of settings without those that do not say what a run is.
+
+    Args:
+        options: The `Options` of the program.
+        settings: Dict of names to values, possibly of another version of the program.
+    """
+    hidden = entries(options).keys() - names(options, "is_recorded")
+    return {name: value for name, value in settings.items() if name not in hidden}
 
 
 def _kind(hint):

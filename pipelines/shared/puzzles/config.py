@@ -108,8 +108,7 @@ def evaluation_config(config, explicit_names, earlier, names=()):
     present = options.values(config)
     shown = (*taken, "split", "evaluate", "evaluation_batch_size")
     settings = earlier | {name: present[name] for name in shown}
-    hidden = present.keys() - options.recorded(config).keys()
-    return config, {k: v for k, v in settings.items() if k not in hidden}
+    return config, options.drop_unrecorded(config, settings)
 
 
 def check_channels(images, network):
