@@ -30,8 +30,8 @@ def test_what_is_passed_over_is_counted(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     assert find_images(tmp_path).passed_over == [
         (
-            "4 files of kinds that are not read (2 .heic, 1 .png, 1 .svg); read are "
-            "JPEG, PNG, BMP, GIF, WebP, TIFF."
+            "4 files of kinds that are not read (2 .heic, 1 .png, 1 .svg); the kinds "
+            "that are read are JPEG, PNG, BMP, GIF, WebP, TIFF."
         )
     ]
 

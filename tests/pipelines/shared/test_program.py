@@ -156,7 +156,7 @@ def test_errors_that_the_user_can_mend_are_one_sentence(monkeypatch):
         "[Errno 2] No such file: 'x'"
     )
     assert say(ModuleNotFoundError(name="keras_tuner")) == (
-        "This needs the package keras_tuner: pip install 'sinkhorn_tf[pipelines]'"
+        "keras-tuner is not installed: pip install 'sinkhorn_tf[pipelines]'"
     )
     wrapped = "{{node map}} UserError: No such file.\nTraceback"
     assert say(tf.errors.UnknownError(None, None, wrapped)) == "No such file."

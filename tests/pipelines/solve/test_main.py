@@ -32,7 +32,9 @@ def loaded_once():
 
 
 def run(**settings):
-    main(SolveConfig(**({"model": MODEL} | settings)))
+    # However busy the machine is.
+    patient = {"model": MODEL, "timeout": 300.0}
+    main(SolveConfig(**(patient | settings)))
 
 
 def test_flags_are_answered_without_tensorflow(run_python):
