@@ -31,14 +31,14 @@ def test_of_runs_at_once_one_trains_the_judge(tmp_path, monkeypatch):
         time.sleep(0.3)
         said = {"dataset": source.name, "judge_steps": steps}
         scores = {"accuracy": 1.0, "n_examples": 2}
-        metrics_file.write_metrics(workdir / "metrics.json", scores, said, 0.0)
-        judge.network(1, 10).save(workdir / "network.keras")
+        metrics_file.write_metrics(f"{workdir}/metrics.json", scores, said, 0.0)
+        judge.network(1, 10).save(f"{workdir}/network.keras")
 
     monkeypatch.setattr(judge, "_train", train)
     images = ImagesConfig(dataset="digits")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = [
-            pool.submit(judge.load_or_train_judge, tmp_path / "judge", images, 7)
+            pool.submit(judge.load_or_train_judge, f"{tmp_path}/judge", images, 7)
             for _ in range(2)
         ]
     assert [x.result()[1] for x in waiting] == [{"accuracy": 1.0, "n_examples": 2}] * 2
