@@ -1,5 +1,10 @@
 """Changing the temperature during `fit`."""
 
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+
 import keras
 
 from sinkhorn_tf.layers._tempered import TemperedLayer, temperatures
@@ -8,30 +13,41 @@ from sinkhorn_tf.layers._tempered import TemperedLayer, temperatures
 class AnnealTemperature(keras.callbacks.Callback):
     """Sets the temperature of layers before each training step.
 
-    With `compile(steps_per_execution=k)` Keras calls back, and so sets it, once for k
-    steps.
+    With `compile(steps_per_execution=k)` Keras calls back once for k steps, so that the
+    temperature changes as often.
 
-    The temperature is a variable, so nothing is retraced or recompiled. The last one
-    of an epoch is added to its logs as `temperature`.
+    The temperature is a variable, so nothing is retraced or recompiled. The last
+    temperature of an epoch is added to its logs as `temperature`.
 
     Args:
-        schedule: Maps the optimizer's step, an int from 0, to a temperature > 0: any
-            callable, or a Keras `LearningRateSchedule`.
+        schedule: A function of the optimizer's step, an int from 0, that returns a
+            temperature > 0: any callable, or a Keras `LearningRateSchedule`.
         layer: The layer to anneal, or one that holds such layers; by default every
             layer of the model that has a temperature, however deep inside.
 
     Raises:
-        TypeError: If the schedule is no function.
+        TypeError: If the schedule is not callable.
         ValueError: If there is no such layer, or the schedule gives a value that is
             not a positive and finite number.
 
     Example:
 
-    >>> schedule = keras.optimizers.schedules.ExponentialDecay(1.0, 1000, 0.5)
-    >>> model.fit(data, callbacks=[AnnealTemperature(schedule)])
+    >>> layer = st.layers.SinkhornLayer(temperature=1.0, n_iters=5)
+    >>> model = keras.Sequential([keras.Input((2, 3)), keras.layers.Dense(2), layer])
+    >>> model.compile("sgd", "mse")
+    >>> schedule = keras.optimizers.schedules.ExponentialDecay(1.0, 2, 0.5)
+    >>> anneal = st.callbacks.AnnealTemperature(schedule)
+    >>> x, y = np.ones([4, 2, 3]), np.ones([4, 2, 2]) / 2
+    >>> history = model.fit(x, y, batch_size=1, verbose=0, callbacks=[anneal])
+    >>> round(history.history["temperature"][0], 4)
+    0.3536
     """
 
-    def __init__(self, schedule, layer=None):
+    def __init__(
+        self,
+        schedule: Callable[[int], typing.Any],
+        layer: keras.layers.Layer | None = None,
+    ) -> None:
         super().__init__()
         if not callable(schedule):
             raise TypeError(
@@ -42,7 +58,7 @@ class AnnealTemperature(keras.callbacks.Callback):
         self.layer = layer
         self._temperatures = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         layer = self.model if self.layer is None else self.layer
         is_layer = isinstance(layer, keras.layers.Layer)
         self._temperatures = temperatures(layer) if is_layer else []
@@ -58,7 +74,7 @@ class AnnealTemperature(keras.callbacks.Callback):
             f"GumbelSinkhorn are. Received: layer={self.layer!r}"
         )
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         step = int(self.model.optimizer.iterations.numpy())
         value = self.schedule(step)
         for variable in self._temperatures:
@@ -71,6 +87,6 @@ class AnnealTemperature(keras.callbacks.Callback):
                 ) from error
             variable.assign(number)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
             logs["temperature"] = float(self._temperatures[0].numpy())

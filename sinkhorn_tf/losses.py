@@ -1,24 +1,26 @@
-"""Losses of soft permutations, for models that know the answer."""
+"""Losses of soft permutations where the right answer is known."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 
 from sinkhorn_tf import permutations
 from sinkhorn_tf._core.arguments import TensorLike
 
-# Below this a probability's logarithm counts as if it were this: an item that cannot
-# be told from another one must not outweigh all the rest.
-_LEAST = 1e-6
+# Added to probabilities before their logarithm is taken, so that an item that cannot be
+# told from another one does not outweigh all the rest.
+_EPSILON = 1e-6
 
 
 def reconstruction(
     soft: TensorLike, items: TensorLike, target: TensorLike
 ) -> tf.Tensor:
-    """Squared error of the softly restored items (Mena et al. 2018, eq. 5).
+    """Squared error of the softly restored items, `|P^T items - target|^2`.
 
     Args:
         soft: `[b, S, N, N]`, S soft permutations of each example.
-        items: `[b, N, ...]`, scrambled.
-        target: `[b, N, ...]`, in their places.
+        items: `[b, N, ...]`, the scrambled items.
+        target: `[b, N, ...]`, the items in their places.
 
     Returns:
         `[b]`, means over samples and items.
@@ -26,17 +28,26 @@ def reconstruction(
     Example:
 
     >>> swap = tf.constant([[[[0.0, 1.0], [1.0, 0.0]]]])
-    >>> reconstruction(swap, [[3.0, 5.0]], [[5.0, 4.0]]).numpy()
+    >>> st.losses.reconstruction(swap, [[3.0, 5.0]], [[5.0, 4.0]]).numpy()
     array([0.5], dtype=float32)
+
+    Reference:
+        Mena et al. (2018), Learning latent permutations with Gumbel-Sinkhorn
+        networks, eq. 5.
     """
     soft, items, target = (tf.convert_to_tensor(x) for x in (soft, items, target))
-    flat = lambda x: tf.reshape(x, [tf.shape(x)[0], 1, x.shape[1], -1])
-    restored = tf.matmul(soft, flat(items), transpose_a=True)
-    return tf.reduce_mean(tf.square(restored - flat(target)), axis=[1, 2, 3])
+    restored = tf.matmul(soft, _flatten_items(items), transpose_a=True)
+    error = tf.square(restored - _flatten_items(target))
+    return tf.reduce_mean(error, axis=[1, 2, 3])
+
+
+def _flatten_items(x):
+    """Reshapes `[b, N, ...]` to `[b, 1, N, size of an item]`."""
+    return tf.reshape(x, [tf.shape(x)[0], 1, x.shape[1], -1])
 
 
 def cross_entropy(soft: TensorLike, perm: TensorLike) -> tf.Tensor:
-    """Minus the logarithm of what the soft permutation gives to the true places.
+    """Minus the logarithm of the probabilities of the true places.
 
     Args:
         soft: `[b, S, N, N]`, S soft permutations of each example.
@@ -48,10 +59,11 @@ def cross_entropy(soft: TensorLike, perm: TensorLike) -> tf.Tensor:
     Example:
 
     >>> swap = tf.constant([[[[0.0, 1.0], [1.0, 0.0]]]])
-    >>> cross_entropy(swap, [[1, 0]]).numpy().round(3) + 0.0
-    array([0.], dtype=float32)
+    >>> soft = (1 - swap) / 4 + swap / 4 * 3
+    >>> st.losses.cross_entropy(soft, [[1, 0]]).numpy().round(4)
+    array([0.2877], dtype=float32)
     """
     soft = tf.convert_to_tensor(soft)
     true = permutations.to_matrix(perm, soft.dtype)[:, None]
     likelihood = tf.reduce_sum(soft * true, axis=-1)
-    return -tf.reduce_mean(tf.math.log(likelihood + _LEAST), axis=[1, 2])
+    return -tf.reduce_mean(tf.math.log(likelihood + _EPSILON), axis=[1, 2])

@@ -21,7 +21,7 @@ sys.meta_path.insert(0, Block())
 
 @pytest.fixture(autouse=True, scope="module")
 def swept():
-    """What traced functions leave behind makes every later collection slower."""
+    """Objects that traced functions leave behind slow every later collection down."""
     yield
     gc.collect()
     gc.freeze()

@@ -1,3 +1,5 @@
+"""The examples of the README."""
+
 import pathlib
 import re
 
@@ -16,9 +18,9 @@ def test_the_keras_example_sorts(examples, capsys):
     names = {}
     exec(examples[0], names)  # noqa: S102
     numbers = names["examples"][:100]
-    found = names["model"].predict(numbers, verbose=0)[:, :, 0]
+    outputs = names["model"].predict(numbers, verbose=0)[:, :, 0]
     expected = np.sort(np.asarray(numbers)[:, :, 0], axis=1)
-    assert np.abs(found - expected).mean() < 0.03
+    assert np.abs(outputs - expected).mean() < 0.03
     printed = np.array(re.findall(r"[\d.]+", capsys.readouterr().out), float)
     assert (np.diff(printed) > 0).all()
 

@@ -1,3 +1,5 @@
+"""The SavedModels in the repository: they answer, and score what they say."""
+
 import json
 import pathlib
 
@@ -13,9 +15,9 @@ ROOT = pathlib.Path(__file__).parent.parent / "savedmodels"
 
 def test_the_jigsaw_of_digits_scores_what_it_says():
     solver = tf.saved_model.load(ROOT / "jigsaw_digits" / "1")
-    found = datasets.load("digits", "test", size=8)
+    held_out = datasets.load("digits", "test", size=8)
     (puzzle,) = batches.evaluation_puzzles(
-        found.images, found.file_order, grid=2, batch_size=1000
+        held_out.images, held_out.file_order, grid=2, batch_size=1000
     )
     answer = solver.serving_default(puzzle["pieces"])
     wrong = (answer["permutation"].numpy() != puzzle["perm"].numpy()).mean()

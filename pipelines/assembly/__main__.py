@@ -5,10 +5,10 @@
     python -m pipelines.assembly --dataset=mnist --judge_only
     python -m pipelines.assembly --evaluate=WORKDIR
 
-Trains a network with an output layer for each digit, has every test digit's pieces
-assembled as every digit, and a judge, a classifier that takes no part in the training,
-say which it takes for what they should be. Leaves in the run directory `metrics.json`,
-`assembly.png`, `network.keras` and the SavedModel `solver/1`.
+Trains a network with an output layer for each digit and assembles the pieces of every
+test digit as every digit. A judge, a classifier that takes no part in the training, says
+which of the results it takes for the wanted digit. Leaves in the run directory
+`metrics.json`, `assembly.png`, `network.keras` and the SavedModel `solver/1`.
 """
 
 from absl import flags
@@ -17,27 +17,27 @@ from pipelines.assembly.config import AssemblyConfig
 from pipelines.shared import program
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Trains, evaluates, or trains the judge alone.
 
     Args:
         config: `AssemblyConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.assembly import experiment, report
     from pipelines.shared.training import run
 
     if config.images.evaluate is not None:
-        return report.evaluate_run(config, given)
+        return report.evaluate_run(config, explicit_names)
     config = config.completed()
-    config.check(given)
+    config.check(explicit_names)
     if config.judge_only:
         return report.judge_only(config)
     return run.run(
         experiment.AssemblyExperiment,
         config,
-        # First, so that a judge that cannot be had is known before the training.
-        prepare=lambda made: made.load_judge(),
+        # If there can be no judge, that is known before the training.
+        prepare=experiment.AssemblyExperiment.load_judge,
     )
 
 

@@ -1,4 +1,4 @@
-"""Measuring assembly: how often a judge takes what was assembled for what was wanted."""
+"""Scores of assembly: how often a judge takes a reconstruction for the wanted digit."""
 
 import functools
 import math
@@ -15,14 +15,15 @@ from pipelines.shared.puzzles import cutting
 def assembler(network, decode, temperature, n_iters):
     """A Keras model from `[pieces, digit]` to scores and to soft permutations.
 
-    Hard assembly matches the scores, by `decode`. "logits": those of the network.
-    "soft": how well a piece fits what all pieces make softly at a place. Their matching
-    is the hard reconstruction that is nearest to the soft one.
+    Hard assembly matches the scores. With `decode="logits"` they are the logits of the
+    network. With `decode="soft"` they say how well a piece fits the soft reconstruction
+    at a place; their matching is the hard reconstruction nearest to the soft one.
 
     Args:
         network: An `assembly_network`.
         decode: "logits" or "soft".
-        temperature, n_iters: Of the soft permutations.
+        temperature: The temperature of the soft permutations.
+        n_iters: The Sinkhorn iterations of the soft permutations.
     """
     pieces, digit = (
         keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in network.inputs
@@ -33,25 +34,25 @@ def assembler(network, decode, temperature, n_iters):
         return keras.Model([pieces, digit], [logits, plan])
     _, n, *shape = pieces.shape
     flat = keras.ops.reshape(pieces, (-1, n, math.prod(shape)))
-    made = keras.ops.matmul(keras.ops.swapaxes(plan, 1, 2), flat)
-    fit = keras.ops.matmul(flat, keras.ops.swapaxes(made, 1, 2))
+    soft = keras.ops.matmul(keras.ops.swapaxes(plan, 1, 2), flat)
+    fit = keras.ops.matmul(flat, keras.ops.swapaxes(soft, 1, 2))
     return keras.Model([pieces, digit], [fit, plan])
 
 
 def reconstructions(assembler, pieces, digit):
-    """What is made of pieces, hard and soft.
+    """Assembles pieces, hard and softly.
 
     Args:
         assembler: Keras model from `[pieces, digit]` to the scores whose matching is
-            the hard permutation, and to the soft one, both `[B, N, N]`.
+            the hard permutation, and to the soft permutation, both `[B, N, N]`.
         pieces: `[B, N, h, w, C]`.
-        digit: int32 `[B]`, what is wanted.
+        digit: int32 `[B]`, the wanted digits.
 
     Returns:
         Dict of `hard` and `soft`, images `[B, S, S, C]`.
     """
     scores, plan = assembler([pieces, digit], training=False)
-    # Compiled, the matching takes a third of the time.
+    # Compiled by XLA, the matching takes a third of the time.
     perm = st.matching(scores, jit_compile=True)
     hard = st.permutations.apply(perm, pieces)
     grid = math.isqrt(pieces.shape[1])
@@ -62,60 +63,73 @@ def reconstructions(assembler, pieces, digit):
 
 
 def measure(reconstruct, judge, held_out, labels, n_labels):
-    """Assembles every image of a split as every label, and has it judged.
+    """Assembles every image of a split as every label, and asks a judge.
 
     Args:
         reconstruct: Function of pieces `[B, N, h, w, C]` and the wanted labels, int32
             `[B]`, to a dict of `hard` and `soft` images.
-        judge: See `assembly.judge`.
+        judge: The network of a judge, see `assembly.judge`.
         held_out: Iterable of batches of puzzles, see `shared.puzzles.cutting`.
-        labels: int array `[M]`, of the images of these puzzles.
+        labels: int array `[M]`, the labels of the images of these puzzles.
         n_labels: K, the number of labels.
 
     Returns:
-        Dict of the scores in `metrics.json`: under `hard` and `soft` each `acceptance`
-        (plain mean over all images and all other labels), its `standard_error` (over
-        the images), `same_digit` (each image as its own label) and `table` (K lists:
-        rows the sources, columns the targets); under `chance` the acceptance of the
-        scrambled pieces as they are; `accepted_originals`, of the images themselves;
+        Dict of the scores in `metrics.json`. Under `hard` and `soft`: `acceptance` (the
+        mean over all images and all other labels), its `standard_error` (over the
+        images), `same_digit` (each image as its own label) and `table` (K lists; rows
+        are sources, columns targets). Under `chance`: the acceptance of the scrambled
+        pieces. Then `accepted_originals`, the share of images that are recognized;
         `n_examples` and `n_pairs`.
     """
 
-    # Traced once for all labels, which are an argument.
+    # The labels are an argument, so that one trace serves all of them.
     @functools.partial(tf.function, autograph=False, reduce_retracing=True)
-    def accepted(pieces, wanted):
-        made = reconstruct(pieces, wanted)
-        return {name: classify(judge, image) == wanted for name, image in made.items()}
+    def is_accepted(pieces, wanted):
+        images = reconstruct(pieces, wanted)
+        return {
+            name: classify(judge, image) == wanted for name, image in images.items()
+        }
+
+    def classify_joined(pieces):
+        return classify(judge, cutting.join(pieces, math.isqrt(pieces.shape[1])))
 
     parts = {}
     for batch in held_out:
         pieces = batch["pieces"]
-        image = lambda x: cutting.join(x, math.isqrt(x.shape[1]))
-        found = [
-            accepted(pieces, tf.fill([len(pieces)], digit)) for digit in range(n_labels)
+        by_digit = [
+            is_accepted(pieces, tf.fill([len(pieces)], digit))
+            for digit in range(n_labels)
         ]
-        here = {name: tf.stack([x[name] for x in found], 1) for name in found[0]}
-        here["scrambled"] = classify(judge, image(pieces))
-        here["original"] = classify(judge, image(batch["target"]))
-        for name, values in here.items():
+        answers = {
+            name: tf.stack([x[name] for x in by_digit], 1) for name in by_digit[0]
+        }
+        answers["scrambled"] = classify_joined(pieces)
+        answers["original"] = classify_joined(batch["target"])
+        for name, values in answers.items():
             parts.setdefault(name, []).append(values.numpy())
-    found = {name: np.concatenate(values) for name, values in parts.items()}
-    each = np.arange(n_labels)
-    other = labels[:, None] != each
-    scrambled = found["scrambled"][:, None] == each
+    answers = {name: np.concatenate(values) for name, values in parts.items()}
+    digits = np.arange(n_labels)
+    other = labels[:, None] != digits
+    scrambled = answers["scrambled"][:, None] == digits
     return {
-        **{name: _scores(found[name], labels, other) for name in ("hard", "soft")},
+        **{name: _scores(answers[name], labels, other) for name in ("hard", "soft")},
         "chance": {"acceptance": float(scrambled[other].mean())},
-        "accepted_originals": float((found["original"] == labels).mean()),
+        "accepted_originals": float((answers["original"] == labels).mean()),
         "n_examples": len(labels),
         "n_pairs": int(other.sum()),
     }
 
 
 def _scores(accepted, labels, other):
-    """The scores of one kind of reconstruction from what was accepted, `[M, K]`."""
+    """The scores of one kind of reconstruction.
+
+    Args:
+        accepted: bool `[M, K]`, whether the judge accepts an image as a label.
+        labels: int array `[M]`.
+        other: bool `[M, K]`, whether a label is another one than that of the image.
+    """
     of_image = (accepted & other).sum(axis=1) / other.sum(axis=1)
-    # Labels without an image, in a small split, have no numbers.
+    # A small split may have no image of a label.
     table = [
         accepted[labels == label].mean(axis=0).tolist() if label in labels else None
         for label in range(accepted.shape[1])
@@ -138,8 +152,8 @@ def table(scores):
         lines.append(f"{source:6}{cells}")
     lines.append(f"{'':16}{'other digits':>14}{'same digit':>14}")
     for name in ("hard", "soft"):
-        found = scores[name]
-        lines.append(f"{name:16}{found['acceptance']:14.4f}{found['same_digit']:14.4f}")
+        part = scores[name]
+        lines.append(f"{name:16}{part['acceptance']:14.4f}{part['same_digit']:14.4f}")
     lines.append(f"{'scrambled':16}{scores['chance']['acceptance']:14.4f}")
     lines.append(f"{'originals':16}{'':14}{scores['accepted_originals']:14.4f}")
     lines.append(f"{scores['n_examples']:,} images, {scores['n_pairs']:,} pairs")

@@ -1,4 +1,4 @@
-"""The settings of assembly, and what fits what."""
+"""The settings of assembly, and the checks that they fit one another."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ from pipelines.shared.options import Options, option
 from pipelines.shared.puzzles.config import ImagesConfig, check_heads, check_split
 from pipelines.shared.training.config import TrainingConfig
 
-# The grid where none was given, by dataset.
+# The default grid, by dataset.
 _GRIDS = {"mnist": 10, "digits": 4}
 
 
@@ -25,18 +25,18 @@ class AssemblyConfig(Options):
     )
     recipe: str = option(
         "nearest",
-        "nearest: each digit's layer also learns from other digits' pieces, to make of "
-        "them one of --candidates images of its digit, the one most like them in "
-        "content; own (the paper's): each learns to put the pieces of its own digit "
-        "back.",
+        "nearest: each digit's layer also learns from the pieces of other digits: it "
+        "makes of them the image of its digit, among --candidates, that is most like "
+        "them in content. own (the paper's): each layer learns to put back the pieces of "
+        "its own digit.",
         choices=("nearest", "own"),
     )
     candidates: int = option(
-        300, "nearest only: images to choose among, for each digit.", lower=1
+        300, "nearest: images of each digit to choose among.", lower=1
     )
     bold: int = option(
         2,
-        "nearest only: bolder copies of each image, candidates, too.",
+        "nearest: bolder copies of each image that are candidates, too.",
         lower=0,
         upper=8,
     )
@@ -46,8 +46,8 @@ class AssemblyConfig(Options):
     heads: int = option(8, "Heads of attention.", lower=1)
     decode: str = option(
         "soft",
-        "What hard assembly matches: the pieces with what they make softly, or (the "
-        "paper's) the network's logits.",
+        "soft: hard assembly matches the pieces with the soft reconstruction. logits "
+        "(the paper's): it matches the network's logits.",
         choices=("soft", "logits"),
     )
     judge: str | None = option(
@@ -57,7 +57,7 @@ class AssemblyConfig(Options):
     )
     judge_only: bool = option(
         False,
-        "Only train the judge, if it is not there.",
+        "Only train the judge, unless there is one.",
         is_recorded=False,
         replaces_training=True,
     )
@@ -76,18 +76,18 @@ class AssemblyConfig(Options):
     )
 
     def completed(self):
-        """The settings with the grid that suits the dataset where none was given."""
+        """The settings with the grid that suits the dataset if it is None."""
         if self.grid is not None:
             return self
         return self.replace(grid=_GRIDS.get(source(self.images.dataset).name))
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where settings do not fit one another.
 
         Args:
-            given: The names of the settings that the command line gave.
+            explicit_names: The names of the settings that the command line sets.
         """
-        check_split(self.images, given)
+        check_split(self.images, explicit_names)
         if not source(self.images.dataset).n_labels:
             known = [name for name, x in SOURCES.items() if x.n_labels]
             raise UserError(

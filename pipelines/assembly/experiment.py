@@ -14,7 +14,7 @@ from pipelines.shared.puzzles.images import fingerprint
 from pipelines.shared.training import export
 from pipelines.shared.training.relaxation import Relaxation
 
-# Images of the validation split to choose the best weights by.
+# The number of images of the validation split by which the best weights are chosen.
 _HELD_OUT = 500
 
 
@@ -43,7 +43,7 @@ class AssemblyExperiment:
         return AssemblyExperiment(config, self._fitted_on)
 
     def load_judge(self):
-        """The judge and its scores, trained first if they are not there."""
+        """The judge and its scores; trains the judge if there is none."""
         if self._judge is None:
             self._judge = judge.load_or_train_judge(
                 self.config.judge_directory, self.config.images, self.config.judge_steps
@@ -51,12 +51,15 @@ class AssemblyExperiment:
         return self._judge
 
     def default_workdir(self):
+        """The run directory where `--workdir` is not set."""
         return f"runs/assembly_{self._source.file_name}_{self.config.recipe}"
 
     def identity(self):
+        """The hash of the training images."""
         return {"training_images": fingerprint(self._fitted_on.images)}
 
     def describe(self):
+        """The numbers of training images and of pixels, as a line."""
         side = self._size // self.config.grid
         return (
             f"{self._source.name}: {len(self._fitted_on.images):,} training images, "
@@ -64,6 +67,7 @@ class AssemblyExperiment:
         )
 
     def build_network(self):
+        """Builds a new network with random weights."""
         config = self.config
         side = self._size // config.grid
         return st.models.assembly_network(
@@ -84,6 +88,7 @@ class AssemblyExperiment:
         return self.config.grid**2 * error
 
     def batches(self, plan, context):
+        """The batches of pairs for one input pipeline."""
         return self._pairs.training(plan, context)
 
     @functools.cached_property
@@ -114,13 +119,14 @@ class AssemblyExperiment:
         return float(tf.reduce_mean(tf.square(restored - pairs["target"])))
 
     def observe(self, network, step, workdir):
-        """Keeps nothing."""
+        """Writes nothing."""
 
     def assembler(self, network):
-        """The model that assembles by these settings, see `acceptance.assembler`."""
+        """The model that assembles as these settings say, see `acceptance.assembler`."""
         return report.assembler(network, self.config)
 
     def report(self, network, workdir, seconds=None):
+        """Measures, prints and draws; writes `metrics.json`."""
         report.report(
             network,
             self.config,

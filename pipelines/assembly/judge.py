@@ -1,8 +1,8 @@
 """A judge of digits: the two-layer convolutional network of TensorFlow's tutorial.
 
 Convolutions of 32 and 64 filters with max pooling, a dense layer of 1,024 and dropout.
-It is trained on whole images alone, takes no part in any other training, and is kept in
-a directory of its own, where every later run finds it.
+The judge is trained on whole images alone, takes no part in any other training, and is
+kept in a directory of its own, where every later run finds it.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from pipelines.shared.training.experiment import FunctionTask
 SIDE = 28
 
 _BATCH = 128
-# Whatever the seed of what is judged.
+# The seed of the judge does not depend on that of the training that it judges.
 _SEED = 0
 
 
@@ -52,7 +52,7 @@ def network(channels, n_labels):
 
 
 def classify(judge, images):
-    """The labels that a judge gives: int32 `[B]`.
+    """Classifies images by a judge; returns the labels, int32 `[B]`.
 
     Args:
         judge: The network.
@@ -65,11 +65,11 @@ def classify(judge, images):
 
 @dataclasses.dataclass(frozen=True)
 class JudgeConfig(Options):
-    """What tells one judge from another."""
+    """The settings that tell one judge from another."""
 
     workdir: str | None = option(None, "Directory of the judge.", is_recorded=False)
     resume: bool = option(False, "Go on with its training.", is_recorded=False)
-    dataset: str = option("mnist", "The digits that it knows.")
+    dataset: str = option("mnist", "The dataset of the digits that it knows.")
     judge_steps: int | None = option(
         None, "Steps of its training.", lower=1, may_change=True
     )
@@ -77,25 +77,26 @@ class JudgeConfig(Options):
 
 
 def load_or_train_judge(workdir, images, steps=None):
-    """The judge in `workdir`, trained first, or to its end, if it has to be.
+    """Loads the judge in a directory; trains it first if it is absent or unfinished.
 
     Args:
-        workdir: Its directory.
-        images: `ImagesConfig`, for the digits that it knows.
-        steps: Steps of training, or None for six epochs, at least 400.
+        workdir: The directory of the judge.
+        images: `ImagesConfig`, for the digits that the judge knows.
+        steps: Steps of its training, or None for six epochs, at least 400.
 
     Returns:
         The network, and its scores: `accuracy` on the test split, `n_examples`.
 
     Raises:
-        UserError: If what is there is no judge of these images, or one of other steps.
+        UserError: If the directory holds another network, a judge of other images, or
+            one that was trained for another number of steps.
     """
     source = datasets.source(images.dataset)
     path = os.path.join(workdir, "network.keras")
     if not os.path.exists(path):
-        print(f"{workdir} has no judge yet: trained, or waited for", file=sys.stderr)
+        print(f"{workdir} has no judge yet: it is being trained", file=sys.stderr)
         run_directory.make(workdir)
-        # Of several runs that need it one trains it, the others wait for it.
+        # If several runs need the judge, one trains it and the others wait.
         with open(os.path.join(workdir, ".lock"), "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(path):
@@ -113,8 +114,8 @@ def load_or_train_judge(workdir, images, steps=None):
 
 
 def _train(workdir, source, images, steps):
-    load = lambda split: load_labelled(images, split, SIDE)
-    fitted_on = load("train")
+    """Trains a judge, or goes on with its training, and writes it with its scores."""
+    fitted_on = load_labelled(images, "train", SIDE)
     steps = steps or max(math.ceil(6 * len(fitted_on.images) / _BATCH), 400)
     config = JudgeConfig(
         workdir=workdir,
@@ -124,7 +125,7 @@ def _train(workdir, source, images, steps):
     )
     run.seed_everything(config)
     run_directory.start(config, workdir)
-    held_out = load("validation")
+    held_out = load_labelled(images, "validation", SIDE)
     training = trainer.Trainer(
         FunctionTask(
             lambda: network(source.channels, source.n_labels),
@@ -144,7 +145,7 @@ def _train(workdir, source, images, steps):
         workdir,
     )
     judge = training.run()
-    test, started = load("test"), time.monotonic()
+    test, started = load_labelled(images, "test", SIDE), time.monotonic()
     scores = {"accuracy": _accuracy(judge, test), "n_examples": len(test.images)}
     metrics_file.write_metrics(
         os.path.join(workdir, "metrics.json"),
@@ -153,7 +154,7 @@ def _train(workdir, source, images, steps):
         time.monotonic() - started,
         training.seconds,
     )
-    # Last: where the network is, all is.
+    # The network is written last: where it is, the judge is complete.
     files.write_whole(os.path.join(workdir, "network.keras"), judge.save)
 
 
@@ -164,8 +165,8 @@ def _losses(judge, batch):
 
 
 def _examples(images):
-    """Function `(plan, context)` to the batches of a training."""
-    # Where batches are made.
+    """Makes the function `(plan, context)` to the batches of a training."""
+    # Batches are made on the CPU.
     with tf.device("CPU"):
         pixels, labels = tf.constant(images.images), tf.constant(images.labels)
 

@@ -1,4 +1,4 @@
-"""Pairs to learn assembly from: pieces of an image, and what is to be made of them.
+"""Pairs to learn assembly from: the pieces of an image, and a target to make of them.
 
 A batch of pairs is a dict of tensors: `pieces` `[B, N, h, w, C]`, scrambled, float32 in
 [0, 1]; `digit` int32 `[B]`, the wanted label; `target` `[B, N, h, w, C]`, the pieces of
@@ -23,22 +23,22 @@ class Pairs:
         images: uint8 array `[M, S, S, C]`.
         labels: int array `[M]`, from 0 on.
         grid: Pieces along a side.
-        candidates: 0: every image is to be made of its own pieces, the recipe of Mena et al.
-            2018, section 4.3. Else an image is also to be made into the other labels: into
-            the one of this many random images with that label whose pieces are most
-            like its own.
-        bold: How many copies of each image in ever bolder strokes may also be
-            candidates, by a pixel each: a 1 has less ink than most digits.
+        candidates: With 0 the target of every image is the image itself, the recipe of
+            Mena et al. (2018), section 4.3. Else an image is also assembled as other
+            labels. The target is then one of so many random images with that label: the
+            one whose pieces are most like those of the image.
+        bold: The number of copies of each image that may also be candidates, each with
+            strokes bolder by a pixel: a 1 has less ink than most digits.
 
     Raises:
-        UserError: If a label, of which candidates are to be taken, has no image.
+        UserError: If there are candidates, and a label has no image.
     """
 
     def __init__(self, images, labels, *, grid, candidates, bold=0):
         self._n_examples = len(images)
         self._grid = grid
         self._candidates = candidates
-        # Where batches are made, and the same targets whatever the device.
+        # Batches are made on the CPU, where targets do not depend on the device.
         with tf.device("CPU"):
             if candidates:
                 copies = [bolder(images, pixels) for pixels in range(1, bold + 1)]
@@ -71,7 +71,7 @@ class Pairs:
             pairs = self._pairs(
                 tf.gather(self._pixels, index),
                 tf.gather(self._labels, index),
-                self._contents if self._contents is None else self._taken(index),
+                self._contents_of(index) if self._candidates else None,
                 position,
                 plan.batch_size,
                 lambda purpose: seeds.stream(plan.seed, purpose, step),
@@ -82,7 +82,10 @@ class Pairs:
         return batches.batches_from(index, make_pairs, plan, context)
 
     def evaluation(self, images, labels):
-        """Pairs of other images with these as targets, the same whatever the seed."""
+        """Pairs of other images, with the images of this object as targets.
+
+        No seed changes them.
+        """
         count = len(images)
         with tf.device("CPU"):
             return self._pairs(
@@ -95,7 +98,7 @@ class Pairs:
             )
 
     def _pairs(self, images, labels, content, position, batch_size, draw):
-        """Pairs of some images; drawn for the global batch, then picked."""
+        """Pairs of some images of a batch, picked from draws for the whole batch."""
         perm = st.permutations.sample([batch_size], self._grid**2, draw("scramble"))
         own = cutting.scramble(images, tf.gather(perm, position), self._grid)
         if not self._candidates:
@@ -109,7 +112,7 @@ class Pairs:
             [batch_size], draw("digit"), 0, n_labels, tf.int32
         )
         wanted = tf.gather(wanted, position)
-        # The same candidates for the whole batch, of each label as many.
+        # The whole batch has the same candidates, of each label as many.
         places = tf.random.stateless_uniform(
             [n_labels, self._candidates], draw("candidates"), dtype=tf.float64
         )
@@ -118,7 +121,7 @@ class Pairs:
         candidates = tf.gather(self._by_label, places)
         chosen = tf.gather(
             tf.reshape(candidates, [-1]),
-            nearest(content, self._taken(candidates), wanted),
+            nearest(content, self._contents_of(candidates), wanted),
         )
         target = tf.image.convert_image_dtype(
             tf.gather(self._pixels, chosen), tf.float32
@@ -131,12 +134,12 @@ class Pairs:
             "target": tf.where(same, own["target"], target),
         }
 
-    def _taken(self, index):
+    def _contents_of(self, index):
         return tf.gather(self._contents, index)
 
 
 def bolder(images, pixels):
-    """Images with bolder strokes: uint8 `[M, S, S, C]`, of bright on dark."""
+    """Images with bolder strokes, bright on dark: uint8 `[M, S, S, C]`."""
     parts = [
         tf.nn.max_pool2d(
             tf.cast(images[start : start + 1000], tf.float32), pixels + 1, 1, "SAME"
@@ -147,12 +150,12 @@ def bolder(images, pixels):
 
 
 def contents(images, grid):
-    """What pieces an image has, in a form that does not depend on their order.
+    """Describes the pieces of images in a way that does not depend on their order.
 
-    Of each piece the mean and the lowest frequencies (the first cosines along and
-    across, and their product), each sorted over the pieces. The squared distance of
-    two contents is at most the squared error that is left when the pieces of one image
-    are put in the best places of the other: a sliced Wasserstein distance.
+    A content holds the means and the lowest frequencies of the pieces (the first cosines
+    along and across, and their product), each sorted over the pieces. The squared
+    distance of two contents is a sliced Wasserstein distance: at most the squared error
+    that is left when the pieces of one image are put in the best places of the other.
 
     Args:
         images: uint8 array `[M, S, S, C]`.
@@ -171,7 +174,7 @@ def contents(images, grid):
     parts = []
     for start in range(0, len(images), 1000):
         part = tf.image.convert_image_dtype(images[start : start + 1000], tf.float32)
-        # Colours count as their mean.
+        # A colour counts as the mean of its channels.
         pieces = tf.reduce_mean(cutting.cut(part, grid), axis=-1)
         features = tf.reshape(pieces, [-1, grid**2, side * side]) @ basis
         features = tf.sort(features, axis=1)

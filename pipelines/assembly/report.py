@@ -1,4 +1,4 @@
-"""What a finished run on assembly leaves: scores, a picture, and words."""
+"""The report of a run on assembly: scores, a picture, and lines on the terminal."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ from pipelines.shared.training import export, metrics_file
 
 
 def judge_only(config):
-    """Trains the judge if it is not there, and says how good it is.
+    """Trains the judge if there is none, and prints its accuracy.
 
     Args:
         config: `AssemblyConfig`.
@@ -34,28 +34,30 @@ def judge_only(config):
 
 
 def assembler(network, config):
-    """The model that assembles by an `AssemblyConfig`, see `acceptance.assembler`."""
+    """The model that assembles as an `AssemblyConfig` says: `acceptance.assembler`."""
     training = config.training
     return acceptance.assembler(
         network, config.decode, training.last_temperature, training.n_iters
     )
 
 
-def evaluate_run(config, given):
+def evaluate_run(config, explicit_names):
     """Measures the network of a finished run on `--dataset` and `--split`.
 
     Args:
         config: `AssemblyConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     workdir = config.images.evaluate
     network = export.load_network(workdir)
     if len(network.inputs) != 2 or network.inputs[1].name != "digit":
         raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
     earlier = read_json(os.path.join(workdir, "flags.json"))
-    config, recorded = evaluation_config(config, given, earlier, ["decode", "judge"])
+    config, recorded = evaluation_config(
+        config, explicit_names, earlier, ["decode", "judge"]
+    )
     check_channels(config.images, network)
-    config.check(given)
+    config.check(explicit_names)
     suffix = evaluation_suffix(config.images) + f"_{config.decode}"
     known_judge = judge.load_or_train_judge(
         config.judge_directory, config.images, config.judge_steps
@@ -77,7 +79,7 @@ def report(network, config, identity, known_judge, workdir, seconds=None):
     Args:
         network: The Keras model.
         config: `AssemblyConfig`.
-        identity: Dict of what tells the run from others beside its settings.
+        identity: Dict of the facts that tell the run from others beside its settings.
         known_judge: The judge and its scores, see `judge.load_or_train_judge`.
         workdir: The run directory.
         seconds: Seconds of the training.
@@ -89,7 +91,7 @@ def report(network, config, identity, known_judge, workdir, seconds=None):
 def _measure(
     network, config, recorded, known_judge, split, workdir, suffix, seconds=None
 ):
-    """Writes `metrics<suffix>.json` and `assembly<suffix>.png`."""
+    """Measures and prints; writes `metrics<suffix>.json` and `assembly<suffix>.png`."""
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
     source = datasets.source(config.images.dataset)

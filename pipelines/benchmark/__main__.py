@@ -27,19 +27,19 @@ from pipelines.benchmark.config import BenchmarkConfig
 from pipelines.shared import program
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Measures.
 
     Args:
         config: `BenchmarkConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.benchmark import study
 
-    config = config.completed(given)
+    config = config.completed(explicit_names)
     if config.scaling:
         return study.run_training_cost(config)
-    config.check(given)
+    config.check(explicit_names)
     study.run(config)
 
 

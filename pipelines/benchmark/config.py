@@ -71,17 +71,19 @@ class BenchmarkConfig(Options):
     patience: float = option(300.0, "Seconds to wait for a peer.", lower=1)
     seed: int = option(0, "Seed of the inputs.", lower=0)
 
-    def completed(self, given=frozenset()):
+    def completed(self, explicit_names=frozenset()):
         """The settings with the small values of `--quick` where it is set.
 
         Args:
-            given: The names of the settings that the command line gave, which stay.
+            explicit_names: The names of the settings that the command line sets, which stay.
         """
         if not self.quick:
             return self
-        return self.replace(**{k: v for k, v in _QUICK.items() if k not in given})
+        return self.replace(
+            **{k: v for k, v in _QUICK.items() if k not in explicit_names}
+        )
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where a list is empty or holds a name that is unknown."""
         for flag, known in (("sections", SECTIONS), ("peers", PEERS)):
             for name in getattr(self, flag):

@@ -23,12 +23,12 @@ _WORKER_TIMEOUT_MS = 20_000
 _DISPATCHER_PATIENCE = 60
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Serves until the process is ended.
 
     Args:
         config: `DataServiceConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     import tensorflow as tf
 

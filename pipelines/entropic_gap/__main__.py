@@ -15,12 +15,12 @@ from pipelines.entropic_gap.config import EntropicGapConfig
 from pipelines.shared import program
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Measures, prints and draws.
 
     Args:
         config: `EntropicGapConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.entropic_gap import study
 

@@ -17,19 +17,19 @@ from pipelines.jigsaw.config import JigsawConfig
 from pipelines.shared import program
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Trains, evaluates or profiles.
 
     Args:
         config: `JigsawConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.jigsaw import experiment, report
     from pipelines.shared.training import run
 
     if config.images.evaluate is not None:
-        return report.evaluate_run(config, given)
-    config.check(given)
+        return report.evaluate_run(config, explicit_names)
+    config.check(explicit_names)
     if config.profile:
         return report.profile(experiment.JigsawExperiment(config))
     return run.run(experiment.JigsawExperiment, config)

@@ -1,7 +1,8 @@
-"""The settings of jigsaw puzzles, and what fits what."""
+"""The settings of jigsaw puzzles, and the checks that they fit one another."""
 
 import dataclasses
 
+from pipelines.shared import options
 from pipelines.shared.errors import UserError
 from pipelines.shared.options import Options, option
 from pipelines.shared.puzzles.config import (
@@ -12,7 +13,7 @@ from pipelines.shared.puzzles.config import (
 )
 from pipelines.shared.training.config import TrainingConfig
 
-# The values of settings that were not given, by --network.
+# The values of settings that are None by default, by --network.
 _DEFAULTS = {
     "paper": {"loss": "reconstruction", "learning_rate": 0.02, "noise_scale": 1.0},
     "context": {"loss": "cross_entropy", "learning_rate": 0.001, "noise_scale": 0.0},
@@ -84,8 +85,8 @@ class JigsawConfig(Options):
     )
     loss: str | None = option(
         None,
-        "Of the softly restored image (Mena et al. 2018, eq. 5), or of the soft "
-        "permutation with the true one.",
+        "Error of the softly restored image (Mena et al. 2018, eq. 5), or cross-entropy "
+        "of the soft permutation with the true one.",
         choices=("reconstruction", "cross_entropy"),
     )
     mirrored: bool = option(
@@ -106,19 +107,19 @@ class JigsawConfig(Options):
     )
 
     def completed(self):
-        """The settings with the values that suit `network` where none was given."""
-        known = {"loss": self.loss, **dataclasses.asdict(self.training)}
+        """The settings with the values that suit `network` for those that are None."""
+        present = options.values(self)
         return self.replace(
-            **{k: v for k, v in _DEFAULTS[self.network].items() if known[k] is None}
+            **{k: v for k, v in _DEFAULTS[self.network].items() if present[k] is None}
         )
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where settings do not fit one another.
 
         Args:
-            given: The names of the settings that the command line gave.
+            explicit_names: The names of the settings that the command line sets.
         """
-        check_split(self.images, given)
+        check_split(self.images, explicit_names)
         if self.network == "context":
             check_heads(self.width, self.heads)
         if self.profile and self.training.distribute != "none":
@@ -129,7 +130,11 @@ class JigsawConfig(Options):
 
     @property
     def size(self):
-        """The side of the puzzles in pixels; raises UserError if none is left."""
+        """The side of the puzzles in pixels.
+
+        Raises:
+            UserError: If the size is no multiple of `grid`, or `erode` leaves no pixel.
+        """
         size = image_size(self.images, self.grid)
         if size // self.grid <= 2 * self.erode:
             raise UserError(

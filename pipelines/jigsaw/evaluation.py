@@ -1,4 +1,4 @@
-"""Measuring jigsaw puzzles: by index, by content, and beside the best possible."""
+"""Scores of jigsaw puzzles: by index, by content, and beside the best possible ones."""
 
 import math
 
@@ -13,7 +13,7 @@ from pipelines.shared.legend import legend
 class Evaluator:
     """Measures a network on puzzles, with hard permutations and no noise.
 
-    Its function is traced once, however often the network is validated.
+    One object traces its function once, however often the network is validated.
 
     Args:
         network: Keras model from pieces to logits `[B, N, N]`.
@@ -34,7 +34,8 @@ class Evaluator:
             puzzles: Iterable of batches of puzzles, see `shared.puzzles.cutting`.
 
         Returns:
-            Dict of float64 `[M]`: the scores that `summary` names, "/" between levels.
+            Dict of float64 `[M]`: the scores that `summary` names, with "/" between
+            levels.
         """
         parts = {}
         for batch in puzzles:
@@ -48,18 +49,21 @@ class Evaluator:
 
 
 def ranking(scores):
-    """The indices of the `examples`, best first.
+    """The indices of puzzles, best first.
 
-    By the number of wrong pieces, by content; then by the cross-entropy.
+    The number of pieces that are wrong by content decides, then the cross-entropy.
+
+    Args:
+        scores: Dict that `Evaluator.examples` returns.
     """
     return np.lexsort((scores["cross_entropy"], scores["by_content/proportion_wrong"]))
 
 
 def summary(scores, n):
-    """The means of the scores of `examples`.
+    """The means of the scores of puzzles.
 
     Args:
-        scores: What `examples` returns.
+        scores: Dict that `Evaluator.examples` returns.
         n: The number of pieces of a puzzle.
 
     Returns:
@@ -74,44 +78,49 @@ def summary(scores, n):
     """
     count = len(scores["proportion_wrong"])
     means = {name: float(values.mean()) for name, values in scores.items()}
-    under = lambda prefix: {
-        k.split("/")[1]: v for k, v in means.items() if k.startswith(prefix + "/")
-    }
-    right = lambda found: {
-        "pieces_right": 1 - found["proportion_wrong"],
-        "puzzles_right": 1 - found["proportion_any_wrong"],
-    }
+    by_content = _below(means, "by_content")
     return {
         **{k: v for k, v in means.items() if "/" not in k},
-        **right(means),
+        **_shares_right(means),
         "n_examples": count,
         "standard_error": {
             name: float(values.std() / math.sqrt(count))
             for name, values in scores.items()
             if "/" not in name
         },
-        "by_content": under("by_content") | right(under("by_content")),
+        "by_content": by_content | _shares_right(by_content),
         "chance": baselines.chance(n),
-        "oracle": under("oracle"),
+        "oracle": _below(means, "oracle"),
+    }
+
+
+def _below(means, level):
+    """The entries of a dict whose names begin with `level/`, without that beginning."""
+    prefix = f"{level}/"
+    return {k.removeprefix(prefix): v for k, v in means.items() if k.startswith(prefix)}
+
+
+def _shares_right(means):
+    return {
+        "pieces_right": 1 - means["proportion_wrong"],
+        "puzzles_right": 1 - means["proportion_any_wrong"],
     }
 
 
 def _measure(network, batch):
     """Scores of each example of a batch, a dict of `[B]`."""
     logits = network(batch["pieces"], training=False)
-    perm, found = batch["perm"], st.matching(logits)
-    target = batch["target"]
-    restored = st.permutations.apply(found, batch["pieces"])
-    flat = lambda x: tf.reshape(x, [tf.shape(x)[0], x.shape[1], -1])
-    difference = flat(restored - target)
+    perm, matching = batch["perm"], st.matching(logits)
+    restored = st.permutations.apply(matching, batch["pieces"])
+    difference = _flatten_pieces(restored - batch["target"])
     differs = tf.reduce_any(difference != 0, axis=2)
-    pieces = flat(batch["pieces"])
+    pieces = _flatten_pieces(batch["pieces"])
     same = tf.reduce_all(pieces[:, :, None] == pieces[:, None, :], axis=3)
     best = {f"oracle/{k}": v for k, v in baselines.oracle(perm, same).items()}
     return {
-        "proportion_wrong": st.metrics.proportion_wrong(perm, found),
-        "proportion_any_wrong": st.metrics.proportion_any_wrong(perm, found),
-        "kendall_tau": st.metrics.kendall_tau(perm, found),
+        "proportion_wrong": st.metrics.proportion_wrong(perm, matching),
+        "proportion_any_wrong": st.metrics.proportion_any_wrong(perm, matching),
+        "kendall_tau": st.metrics.kendall_tau(perm, matching),
         "cross_entropy": st.losses.cross_entropy(st.sinkhorn(logits)[:, None], perm),
         "l1": tf.reduce_mean(tf.abs(difference), [1, 2]),
         "l2": tf.sqrt(tf.reduce_mean(difference**2, [1, 2])),
@@ -121,6 +130,11 @@ def _measure(network, batch):
         ),
         **best,
     }
+
+
+def _flatten_pieces(pieces):
+    """`[B, N, h, w, C]` as `[B, N, h * w * C]`."""
+    return tf.reshape(pieces, [tf.shape(pieces)[0], pieces.shape[1], -1])
 
 
 def table(scores):

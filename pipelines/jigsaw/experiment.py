@@ -42,25 +42,29 @@ class JigsawExperiment:
 
     @property
     def stored_size(self):
-        """The side of training images: photographs have room for random crops."""
+        """The side of training images; photographs are larger, for random crops."""
         has_room = self._source.photographs and self.config.crop
         return round(self._size * 9 / 8) if has_room else self._size
 
     def default_workdir(self):
+        """The run directory where `--workdir` is not set."""
         config = self.config
         name = f"{self._source.file_name}_{config.grid}x{config.grid}"
         return f"runs/jigsaw_{name}_{config.network}"
 
     def identity(self):
+        """The hash of the training images."""
         return {"training_images": fingerprint(self._training_images)}
 
     def describe(self):
+        """The numbers of training images and of pixels, as a line."""
         return (
             f"{self._source.name}: {len(self._training_images):,} training images, "
             f"puzzles of {self._size} x {self._size} px"
         )
 
     def build_network(self):
+        """Builds a new network with random weights."""
         config = self.config
         side = self._size // config.grid - 2 * config.erode
         return st.models.jigsaw_network(
@@ -76,6 +80,7 @@ class JigsawExperiment:
         )
 
     def losses(self, network, batch):
+        """The loss of each puzzle of a batch: `[b]`."""
         logits = network(batch["pieces"], training=True)
         soft = self._relaxation.soft_permutations(logits, batch)
         if self.config.loss == "cross_entropy":
@@ -83,6 +88,7 @@ class JigsawExperiment:
         return st.losses.reconstruction(soft, batch["pieces"], batch["target"])
 
     def batches(self, plan, context):
+        """The batches of puzzles for one input pipeline."""
         config = self.config
         return batches.training_puzzles(
             self._training_images,
@@ -111,9 +117,10 @@ class JigsawExperiment:
         return report.as_puzzles(images, self.config)
 
     def observe(self, network, step, workdir):
-        """Keeps nothing."""
+        """Writes nothing."""
 
     def report(self, network, workdir, seconds=None):
+        """Measures, prints and draws; writes `metrics.json`."""
         report.report(
             network, self.config, self.identity(), "test", workdir, "", seconds
         )

@@ -15,22 +15,21 @@ def draw(network, puzzle, temperature, path):
     Args:
         network: Keras model from pieces to logits.
         puzzle: A batch of puzzles, see `shared.puzzles.cutting`.
-        temperature: That of the training's end; soft permutations are drawn at five
-            times, once and a fifth of it.
+        temperature: The temperature at the end of the training. Soft permutations are
+            drawn at 5, 1 and 1/5 times that temperature.
         path: PNG file to write.
     """
     pieces, target = puzzle["pieces"], puzzle["target"]
     logits = network(pieces, training=False)
     grid = math.isqrt(pieces.shape[1])
-    image = lambda x: cutting.join(x, grid).numpy()
-    rows = {"scrambled": image(pieces)}
+    rows = {"scrambled": pieces}
     for factor in (5, 1, 0.2):
         t = temperature * factor
         # At low temperatures --n_iters leave rows far from a sum of 1.
         soft = st.sinkhorn(logits, t, 1000, tolerance=1e-2)
-        rows[f"soft, t = {t:g}"] = image(st.Restore()([soft, pieces]))
+        rows[f"soft, t = {t:g}"] = st.Restore()([soft, pieces])
     hard = st.permutations.apply(st.matching(logits), pieces)
-    rows["hard"] = image(hard)
-    rows["original"] = image(target)
+    rows |= {"hard": hard, "original": target}
+    images = {label: cutting.join(x, grid).numpy() for label, x in rows.items()}
     wrong = tf.reduce_any(hard != target, axis=[2, 3, 4]).numpy()
-    figures.image_rows(path, rows, frames={"hard": wrong}, grid=grid)
+    figures.image_rows(path, images, frames={"hard": wrong}, grid=grid)

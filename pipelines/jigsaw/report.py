@@ -1,4 +1,4 @@
-"""What a finished run on jigsaw puzzles leaves: scores, pictures, and words."""
+"""The report of a run on jigsaw puzzles: scores, pictures, and lines on the terminal."""
 
 import math
 import os
@@ -23,12 +23,12 @@ from pipelines.shared.puzzles.images import load_images
 from pipelines.shared.training import export, metrics_file, profiling
 from pipelines.shared.training.trainer import Trainer
 
-# Puzzles in a picture.
+# The number of puzzles in a picture.
 _DRAWN = 10
 
 
 def as_puzzles(images, config):
-    """The puzzles of `datasets.Images` to measure on, a `tf.data.Dataset`."""
+    """The puzzles to measure on, made of `datasets.Images`: a `tf.data.Dataset`."""
     return batches.evaluation_puzzles(
         images.images,
         images.file_order,
@@ -38,19 +38,19 @@ def as_puzzles(images, config):
     )
 
 
-def evaluate_run(config, given):
+def evaluate_run(config, explicit_names):
     """Measures the network of a finished run on `--dataset` and `--split`.
 
     Args:
         config: `JigsawConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     workdir = config.images.evaluate
     network = export.load_network(workdir)
     if len(network.inputs[0].shape) != 5:
         raise UserError(f"Not a run of pipelines.jigsaw. Received: {workdir}")
     earlier = read_json(os.path.join(workdir, "flags.json"))
-    config, recorded = evaluation_config(config, given, earlier, ["erode"])
+    config, recorded = evaluation_config(config, explicit_names, earlier, ["erode"])
     config = config.replace(grid=math.isqrt(network.inputs[0].shape[1]))
     check_channels(config.images, network)
     recorded["mirrored"] = config.mirrored
@@ -66,10 +66,10 @@ def report(network, config, identity, split, workdir, suffix, seconds=None):
     Args:
         network: The Keras model.
         config: `JigsawConfig`.
-        identity: Dict of what tells the run from others beside its settings.
+        identity: Dict of the facts that tell the run from others beside its settings.
         split: The split to measure on.
         workdir: The run directory.
-        suffix: Of the names of files.
+        suffix: The end of the names of files.
         seconds: Seconds of the training.
     """
     recorded = options.recorded(config) | identity
@@ -77,8 +77,11 @@ def report(network, config, identity, split, workdir, suffix, seconds=None):
 
 
 def _measure(network, config, recorded, split, workdir, suffix, seconds=None):
-    """Writes `metrics<suffix>.json`, and pictures of the first puzzles, of those solved
-    best, and of those solved worst: `puzzles<suffix>.png`, `best...`, `worst...`."""
+    """Measures a network, prints, and writes metrics and pictures.
+
+    The files are `metrics<suffix>.json`, and pictures of the first puzzles, of those
+    solved best and of those solved worst: `puzzles<suffix>.png`, `best...`, `worst...`.
+    """
     if config.mirrored:
         network = with_mirrored(network)
     side, grid = network.inputs[0].shape[2], config.grid
@@ -105,7 +108,7 @@ def _measure(network, config, recorded, split, workdir, suffix, seconds=None):
 
 
 def profile(experiment):
-    """Times the parts of a training step and prints them; leaves nothing.
+    """Times the parts of a training step and prints them; leaves no file.
 
     Args:
         experiment: `JigsawExperiment`.
@@ -118,10 +121,10 @@ def profile(experiment):
 
 
 def with_mirrored(network):
-    """A network whose logits are averaged with those of the mirrored puzzle."""
+    """A network that averages the logits of a puzzle with those of its mirror image."""
     pieces = keras.Input(network.input_shape[1:], name="pieces")
     grid = math.isqrt(network.output_shape[-1])
-    # Where a position goes when the image is mirrored left to right.
+    # The places to which positions go when the image is mirrored left to right.
     columns = np.arange(grid**2).reshape(grid, grid)[:, ::-1].ravel()
     mirrored = network(keras.ops.flip(pieces, axis=3))
     logits = (network(pieces) + keras.ops.take(mirrored, columns, axis=2)) / 2

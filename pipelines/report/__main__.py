@@ -12,16 +12,16 @@ from pipelines.report.config import ReportConfig
 from pipelines.shared import program
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Writes the tables and heads.
 
     Args:
         config: `ReportConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.report import pages
 
-    config.check(given)
+    config.check(explicit_names)
     pages.write(config)
 
 

@@ -15,7 +15,7 @@ class ReportConfig(Options):
     configs: str = option("configs", "Directory of the configs.")
     results: str = option("RESULTS.md", "The file with the tables.")
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where one of --row and --runs is missing."""
         if bool(self.row) != bool(self.runs):
             raise UserError("--row and --runs need each other.")

@@ -105,7 +105,7 @@ def collect_runs(configs, row, workdirs):
     for workdir in workdirs:
         metrics = read_json(os.path.join(workdir, "metrics.json"), dict)
         given = {k: v for k, v in metrics.get("flags", {}).items() if k not in hidden}
-        if "seed" not in given or "training" not in metrics.get("seconds", {}):
+        if "seed" not in explicit_names or "training" not in metrics.get("seconds", {}):
             raise UserError(f"Not the metrics of a training. Received: {workdir}")
         if given["seed"] in found:
             raise UserError(

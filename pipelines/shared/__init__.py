@@ -1,1 +1,1 @@
-"""What the programs share. Nothing in here is a program."""
+"""The programs share this machinery. Nothing in here is a program."""

@@ -1,4 +1,4 @@
-"""What permutations score by chance, and what the best solver could score."""
+"""Scores to compare with: those of chance, and those of the best possible solver."""
 
 import math
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def chance(n):
-    """What uniformly random permutations of n items score on average."""
+    """The mean scores of uniformly random permutations of n items."""
     return {
         "proportion_wrong": 1 - 1 / n,
         "proportion_any_wrong": 1 - 1 / math.factorial(n),
@@ -15,19 +15,19 @@ def chance(n):
 
 
 def oracle(perm, same):
-    """What a solver scores on average that knows all but equal items apart.
+    """The mean scores of a solver whose only mistake is to confuse equal items.
 
-    Equal items go to the places of their class at random. With k the size of an
-    item's class: P.W. = 1 - mean 1 / k and P.A.W. = 1 - prod 1 / k!. A pair of items
-    of classes A and B keeps its order as often as any pair of their places does, so
-    tau is the mean over pairs of sign * (mean sign over A x B).
+    Such a solver puts equal items in the places of their class at random. With k the
+    size of an item's class: P.W. = 1 - mean 1 / k and P.A.W. = 1 - prod 1 / k!. A pair
+    of items of classes A and B keeps its order as often as any pair of their places
+    does, so tau is the mean over pairs of sign * (mean sign over A x B).
 
     Args:
         perm: int32 `[B, N]`, the true permutations.
         same: bool `[B, N, N]`, which items are equal.
 
     Returns:
-        Dict of float64 `[B]`.
+        Dict with the scores of `chance`, float64 `[B]` each.
     """
     same = tf.cast(same, tf.float64)
     size = tf.reduce_sum(same, 2)

@@ -1,13 +1,26 @@
-"""Pictures of results."""
+"""Pictures of results.
 
-import matplotlib
+They are drawn on `matplotlib.figure.Figure` without pyplot, which would choose a window
+system for the whole process: a picture in a file needs no display.
+"""
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from pipelines.shared.files import write_whole
+
+
+def save(figure, path, dpi=110, **options):
+    """Writes a figure, whole or not at all.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+        path: PNG file to write.
+        dpi: Pixels per inch.
+        **options: Further arguments of `Figure.savefig`.
+    """
+    write_whole(path, lambda name: figure.savefig(name, dpi=dpi, **options))
 
 
 def image_rows(path, rows, *, frames=None, grid=1):
@@ -20,9 +33,8 @@ def image_rows(path, rows, *, frames=None, grid=1):
         grid: Pieces along a side of an image.
     """
     k = len(next(iter(rows.values())))
-    figure, axes = plt.subplots(
-        len(rows), k, figsize=(1.1 * k + 1.4, 1.1 * len(rows) + 0.5), squeeze=False
-    )
+    figure = Figure(figsize=(1.1 * k + 1.4, 1.1 * len(rows) + 0.5))
+    axes = figure.subplots(len(rows), k, squeeze=False)
     for row, (label, images) in zip(axes, rows.items(), strict=True):
         wrong = (frames or {}).get(label)
         for column, (axis, image) in enumerate(zip(row, images, strict=True)):
@@ -33,8 +45,7 @@ def image_rows(path, rows, *, frames=None, grid=1):
                 _frame(axis, image.shape[0] / grid, grid, wrong[column])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
     figure.tight_layout(pad=0.3, h_pad=0.2, w_pad=0.2)
-    write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
-    plt.close(figure)
+    save(figure, path, bbox_inches="tight")
 
 
 def image_tables(path, tables, labels):
@@ -43,16 +54,11 @@ def image_tables(path, tables, labels):
     Args:
         path: PNG file to write.
         tables: Dict of a table's title to images `[rows, columns, H, W, C]` in [0, 1].
-        labels: Of the rows.
+        labels: Strings, the labels of the rows.
     """
     columns = [images.shape[1] for images in tables.values()]
-    figure, axes = plt.subplots(
-        1,
-        len(tables),
-        figsize=(0.4 * sum(columns) + 1.5, 0.4 * len(labels) + 0.6),
-        width_ratios=columns,
-        squeeze=False,
-    )
+    figure = Figure(figsize=(0.4 * sum(columns) + 1.5, 0.4 * len(labels) + 0.6))
+    axes = figure.subplots(1, len(tables), width_ratios=columns, squeeze=False)
     for axis, (title, images) in zip(axes[0], tables.items(), strict=True):
         rows, k, height, width, channels = images.shape
         lined = np.pad(
@@ -69,13 +75,12 @@ def image_tables(path, tables, labels):
         axis.set_yticks([])
     axes[0, 0].set_yticks((np.arange(rows) + 0.5) * (height + 2), labels)
     figure.tight_layout(pad=0.3)
-    write_whole(path, lambda name: figure.savefig(name, dpi=110, bbox_inches="tight"))
-    plt.close(figure)
+    save(figure, path, bbox_inches="tight")
 
 
 def _show(axis, image):
-    """Shows an image `[H, W, C]`; values outside [0, 1] are as black and white."""
-    # Matplotlib clips too, but warns of it for colours.
+    """Shows an image `[H, W, C]`, with values outside [0, 1] clipped."""
+    # Matplotlib clips too, but warns when it clips colours.
     image = np.clip(image, 0, 1)
     axis.imshow(
         image.squeeze(-1) if image.shape[-1] == 1 else image,
@@ -91,7 +96,7 @@ def _frame(axis, side, grid, wrong):
     for position in wrong.nonzero()[0]:
         y, x = divmod(int(position), grid)
         axis.add_patch(
-            plt.Rectangle(
+            Rectangle(
                 (x * side - 0.5, y * side - 0.5),
                 side,
                 side,

@@ -2,13 +2,25 @@
 
 import json
 import os
+import pathlib
 import tempfile
 
 from pipelines.shared.errors import UserError
 
+# The directory of the project, which holds `pipelines`, `configs` and `savedmodels`.
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 
 def read_json(path, kind=dict):
-    """Reads a JSON file that holds a dict, or a list, or raises UserError."""
+    """Reads a JSON file.
+
+    Args:
+        path: Name of the file.
+        kind: The type of the value that it holds, `dict` or `list`.
+
+    Raises:
+        UserError: If the file cannot be read, or holds a value of another type.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
@@ -30,9 +42,12 @@ def write_text(path, text):
 
 
 def write_whole(path, write):
-    """Calls `write(temporary_path)`, then renames it to `path`.
+    """Writes a file under a temporary name, then renames it: nobody sees half a file.
 
-    The temporary name keeps the extension, from which writers tell the format.
+    Args:
+        path: Name of the file.
+        write: Function that writes a file of the name that it is called with. That name
+            ends as `path` does, since writers tell the format from the extension.
     """
     folder, name = os.path.split(path)
     temporary_folder = tempfile.mkdtemp(prefix=".writing-", dir=folder or ".")

@@ -3,8 +3,8 @@
 Pillow decodes them. A picture is turned as its EXIF orientation says; palettes, 16-bit
 values and CMYK become 8-bit grey or RGB; transparent areas are shown over white; the
 first picture of an animation or of a TIFF of several pages counts. Colour profiles are
-not applied. What has no fixed black and white (TIFF of floats or of signed numbers) is
-refused. The content of a file decides, not its suffix.
+not applied. A TIFF of floats or of signed numbers, which has no fixed black and white,
+is refused. The content of a file decides its kind, not its suffix.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.shared.errors import UserError
+from pipelines.shared.errors import UserError, first_line
 from pipelines.shared.files import write_whole
 
 SUFFIXES = (
@@ -57,7 +57,7 @@ def read(path):
         path: Name of a file, which need not be UTF-8.
 
     Returns:
-        uint8 `[height, width, channels]`, 1 channel of a grey image, else 3.
+        uint8 `[height, width, channels]`; a grey image has 1 channel, others have 3.
 
     Raises:
         UserError: If there is no such file, or no image of these kinds in it. The
@@ -84,18 +84,21 @@ def read(path):
             f"It is not an image of a kind that is read ({KINDS})."
         ) from error
     except Image.DecompressionBombError as error:
-        most = 2 * Image.MAX_IMAGE_PIXELS
-        raise UserError(f"An image may have {most:,} pixels, it has more.") from error
+        limit = 2 * Image.MAX_IMAGE_PIXELS
+        raise UserError(
+            f"It has more than the {limit:,} pixels that an image may have."
+        ) from error
     # Damaged files make Pillow raise nearly anything (SyntaxError, struct.error,
     # IndexError, ...), and one of them must not end a program.
     except Exception as error:
-        raise UserError(f"It cannot be decoded: {_first_line(error)}") from error
+        reason = first_line(error, type(error).__name__)
+        raise UserError(f"It cannot be decoded: {reason}") from error
     pixels = np.asarray(shown_pixels)
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
 
 def write(path, image):
-    """Writes an image, whole or not at all, into a folder that is made.
+    """Writes an image, whole or not at all; makes its folder if there is none.
 
     Args:
         path: Name of a file that ends with .png, .jpg or .jpeg.
@@ -123,14 +126,16 @@ def write(path, image):
 
 
 def shown(path):
-    """A path as one line of text that every terminal takes, for messages.
+    """A path as one line of text that every terminal can print, for messages.
 
     Bytes that are not UTF-8 are shown as `\\xe9`, line breaks as `\\n`.
     """
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
@@ -138,7 +143,7 @@ def shown(path):
 def without_warnings():
     """Keeps Pillow's warnings (odd metadata, large pictures) off the terminal.
 
-    Filters of warnings are shared by all threads: enter this before reading in some.
+    All threads share the filters of warnings: enter this context before starting any.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\b")
@@ -146,7 +151,7 @@ def without_warnings():
 
 
 def _orientation(image):
-    """The EXIF orientation, 1 to 8; 1 where there is none that can be read."""
+    """The EXIF orientation, 1 to 8; 1 where it is absent or cannot be read."""
     # A viewer shows a picture with damaged EXIF data as it is stored.
     with contextlib.suppress(Exception):
         return image.getexif().get(_ORIENTATION, 1)
@@ -154,7 +159,7 @@ def _orientation(image):
 
 
 def _as_shown(image):
-    """A Pillow image of mode L or RGB."""
+    """Converts a Pillow image to mode L or RGB, as a viewer shows it."""
     if image.format == "TIFF":
         _check_samples(image)
     if image.mode.startswith("I"):
@@ -164,7 +169,7 @@ def _as_shown(image):
         image = _over_white(image)
         return image.getchannel(0) if is_grey else image
     mode = "L" if is_grey else "RGB"
-    # Most images have it already, and `convert` would copy them.
+    # Most images have this mode already, and `convert` would copy them.
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -174,13 +179,13 @@ def _check_samples(image):
     bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
     if set(kinds) != {_UNSIGNED} or max(bits) > 16:
         raise UserError(
-            "A TIFF is read if its values are whole numbers without a sign, of up to "
-            f"16 bits: save it so. Received: mode {image.mode}, {max(bits)} bits"
+            "A TIFF can be read if its values are whole numbers without a sign, of up "
+            f"to 16 bits: save it so. Received: mode {image.mode}, {max(bits)} bits"
         )
 
 
 def _to_8_bits(image):
-    """Scales a grey image of more than 8 bits, where `convert` would clip it."""
+    """Scales a grey image of more than 8 bits, which `convert` would clip."""
     values = np.asarray(image)
     tags = image.tag_v2 if image.format == "TIFF" else {}
     (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
@@ -193,14 +198,10 @@ def _to_8_bits(image):
 
 
 def _over_white(image):
-    """An RGB image of one with transparent areas."""
-    # Values that were multiplied by alpha are divided by it first.
+    """Lays an image with transparent areas over white: an RGB image."""
+    # Values that were multiplied by alpha are divided by alpha first.
     for mode, plain in (("La", "LA"), ("RGBa", "RGBA")):
         if image.mode == mode:
             image = image.convert(plain)
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""The images of a directory tree, and what in it is passed over."""
+"""The images of a directory tree, and sentences about all that is passed over."""
 
 import collections
 import os
@@ -8,22 +8,22 @@ from typing import NamedTuple
 from pipelines.shared.errors import UserError
 from pipelines.shared.image_files import KINDS, SUFFIXES, shown
 
-# Pictures that people have in their folders and that are not read.
+# Suffixes of pictures that people have in their folders but that cannot be read here.
 _OTHERS = """
     3fr apng arw avif avifs bpg cr2 cr3 crw dds dib djvu dng emf eps exr fits flif hdr
     heic heics heif heifs hif icns ico j2c j2k jfi jif jls jng jp2 jpc jpf jpm jpx jxl
     jxr kdc mng mpo mrw nef nrw orf pam pbm pcx pef pfm pgm pict pnm ppm psb psd qoi raf
     raw rgb rw2 rwl sgi sr2 srf srw svg svgz tga wbmp wdp wmf x3f xbm xcf xpm
 """
-_OTHER_SUFFIXES = frozenset(f".{each}" for each in _OTHERS.split())
+_OTHER_SUFFIXES = frozenset(f".{suffix}" for suffix in _OTHERS.split())
 
 
 class ImageFolder(NamedTuple):
     """The images of a directory tree.
 
     Attributes:
-        names: The relative paths with `/`, sorted. A link that leads nowhere is among
-            them: it is an image that cannot be read.
+        names: The relative paths with `/`, sorted. A link that leads nowhere counts as
+            an image that cannot be read.
         passed_over: One sentence for each kind of thing that was passed over.
         folders: Set of the `(device, inode)` of every folder that was entered.
     """
@@ -55,7 +55,7 @@ def find_images(root):
     except OSError as error:
         raise UserError(f"{shown(root)} cannot be read: {error.strerror}.") from error
     walk.enter("")
-    # Links last, so that what is in the tree keeps its own name.
+    # Links come last, so that a folder in the tree keeps its own name.
     while walk.links:
         walk.follow(walk.links.popleft())
     return ImageFolder(sorted(walk.names), walk.passed_over(), walk.folders)
@@ -119,21 +119,22 @@ class _Walk:
             self.enter(link)
 
     def passed_over(self):
+        """The sentences of `ImageFolder.passed_over`."""
         sentences = []
         if self._others:
             count = sum(self._others.values())
             kinds = ", ".join(f"{n} {suffix}" for suffix, n in self._sorted_others())
             sentences.append(
                 f"{count} {_plural(count, 'file')} of kinds that are not read "
-                f"({kinds}); read are {KINDS}."
+                f"({kinds}); the kinds that are read are {KINDS}."
             )
-        for paths, what in (
+        for paths, pattern in (
             (self._repeated, "linked {} that {} in the tree already"),
             (self._unreadable, "{} that cannot be entered"),
         ):
             if paths:
                 count = len(paths)
-                text = what.format(
+                text = pattern.format(
                     _plural(count, "folder"), "is" if count == 1 else "are"
                 )
                 sentences.append(f"{count} {text}: {', '.join(sorted(paths))}.")
@@ -144,7 +145,7 @@ class _Walk:
 
 
 def folder_identity(path):
-    """What tells a folder from every other: `(device, inode)`."""
+    """The pair `(device, inode)`, which no two folders share."""
     status = os.stat(path)
     return status.st_dev, status.st_ino
 

@@ -2,11 +2,11 @@
 
 
 def legend(item, example):
-    """The names of the scores explained, as lines of text.
+    """Explains the names of the scores in a list of lines.
 
     Args:
-        item, example: Nouns for what is placed and for all of it, such as "piece" and
-            "puzzle".
+        item: Noun for one of the things that are put in order, such as "piece".
+        example: Noun for all of them together, such as "puzzle".
     """
     return [
         f"P.W.: proportion of wrong {item}s.",

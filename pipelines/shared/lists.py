@@ -1,4 +1,4 @@
-"""Lists of numbers to sort (SN section 4.1).
+"""Lists of numbers to sort (Mena et al. 2018, section 4.1).
 
 A batch of lists is a dict of tensors: `values` float32 `[B, N]`, in random order, and
 `sorted` float32 `[B, N]`.
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines.shared.input_pipeline import batches, seeds, service
 
-# The intervals of SN table 1; a network is trained on the first alone.
+# The intervals of Mena et al. (2018), table 1; a network is trained on the first alone.
 INTERVALS = {
     f"U({low},{high})": (low, high)
     for low, high in (
@@ -27,7 +27,8 @@ def draw(count, n, interval, seed):
     """Uniform numbers, rounded to float32: far from 0 many of them are equal.
 
     Args:
-        count, n: Lists, and numbers of each.
+        count: The number of lists.
+        n: The numbers in a list.
         interval: `(low, high)`.
         seed: int32 tensor `[2]`.
 
@@ -44,7 +45,7 @@ def training_lists(n, plan, context):
     """Fresh lists for each step, keyed by the seed and the step.
 
     Args:
-        n: Numbers of a list.
+        n: The numbers in a list.
         plan: `batches.BatchPlan`.
         context: The `tf.distribute.InputContext` of the input pipeline.
 
@@ -75,13 +76,13 @@ def training_lists(n, plan, context):
 
 
 def evaluation_lists(n, interval, purpose, count=1000):
-    """Lists to measure on, the same whatever the flags.
+    """Lists to measure on; no flag changes them.
 
     Args:
-        n: Numbers of a list.
+        n: The numbers in a list.
         interval: A key of `INTERVALS`.
         purpose: "test" or "validation".
-        count: Lists.
+        count: The number of lists.
 
     Returns:
         A batch of lists.

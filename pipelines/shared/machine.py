@@ -7,7 +7,7 @@ import sys
 
 
 def description():
-    """Model of the processor, usable cores, memory and load, a dict."""
+    """A dict of the processor's model, the usable cores, the memory and the load."""
     return {
         "cpu": cpu_model(),
         "cores": _cores(),
@@ -18,25 +18,26 @@ def description():
 
 
 def load():
-    """Processes that wanted to run in the last minute, for each core."""
+    """The mean number of processes that wanted to run in the last minute, per core."""
     try:
         return round(os.getloadavg()[0] / _cores(), 2)
-    except (AttributeError, OSError):  # not on every system
+    # Some systems do not know their load.
+    except (AttributeError, OSError):
         return 0.0
 
 
 def warn_of_load():
-    """Says so on stderr if other programs keep the machine busy."""
+    """Warns on stderr if other programs keep the machine busy."""
     busy = load()
     if busy > 0.25:
         print(
-            f"the machine is busy (load {busy:.2f} per core): times will be too long",
+            f"The machine is busy (load {busy:.2f} per core): times will be too long.",
             file=sys.stderr,
         )
 
 
 def reset_peak_memory():
-    """Forgets the peak so far where the system can; returns the bytes in use now."""
+    """Resets the peak of memory where the system can; returns the bytes in use now."""
     try:
         with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
             file.write("5")
@@ -46,7 +47,7 @@ def reset_peak_memory():
 
 
 def peak_memory():
-    """The most bytes that this process had in use since the reset."""
+    """The largest number of bytes that this process had in use since the reset."""
     try:
         with open("/proc/self/status", encoding="ascii") as file:
             for line in file:

@@ -1,11 +1,14 @@
-"""Ports and addresses: is one free, and does anybody listen there?"""
+"""Ports and addresses: is a port free, and does anybody listen at an address?"""
 
 import socket
 import threading
 
 
 def host_and_port(address):
-    """The parts of `host:port`, `[host]:port` or `grpc://host:port`.
+    """Splits `host:port`, `[host]:port` or `grpc://host:port`.
+
+    Returns:
+        The host, a string, and the port, an int.
 
     Raises:
         ValueError: If the address is of another form.
@@ -49,7 +52,7 @@ def check_free(port):
 
 
 def free_ports(count):
-    """Some ports of this machine that nobody listens at, all different."""
+    """A list of different ports of this machine at which nobody listens."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

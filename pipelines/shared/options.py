@@ -25,17 +25,17 @@ _METADATA = "option"
 
 @dataclasses.dataclass(frozen=True)
 class Properties:
-    """What is known of a setting beside its name, type and default.
+    """The properties of a setting beside its name, type and default.
 
     Attributes:
         help: One sentence for `--helpshort`.
         lower, upper: Bounds of a number, inclusive, or None.
         choices: The values of an enumeration, or ().
-        is_recorded: Whether the setting says what a run is. One that does not says where
-            a run is kept or what is done with it, and is left out of records.
+        is_recorded: Whether the setting says what a run is. A setting that says where a
+            run is kept, or what is done with it, is left out of records.
         may_change: Whether a resumed run may have another value.
-        replaces_training: Whether a value that is true makes the program do something
-            other than to train, in one process, which no search does.
+        replaces_training: Whether the program, where the setting is set, does something
+            else than to train, in one process; a search refuses such a setting.
         search: The values that `pipelines.tune` goes over by default, such as
             "0.3..3" or "5|10|20"; "" where it may search over values that the user
             gives; None where it may not search.
@@ -63,12 +63,12 @@ def option(default, help, **properties):
     """
     if not properties.get("is_recorded", True):
         properties["may_change"] = True
-    found = Properties(help, **properties)
+    metadata = {_METADATA: Properties(help, **properties)}
     if isinstance(default, list):
         return dataclasses.field(
-            default_factory=lambda: list(default), metadata={_METADATA: found}
+            default_factory=lambda: list(default), metadata=metadata
         )
-    return dataclasses.field(default=default, metadata={_METADATA: found})
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Options:
     """The base of all groups of settings; checks the bounds of each.
 
     Attributes:
-        searched: The values that a search goes over where this program differs from
-            what its settings say, by name.
+        searched: Dict of the names of settings to the values that a search goes over
+            by default, where this program differs from the `search` of the settings.
     """
 
     searched: ClassVar[dict[str, str]] = {}
@@ -88,18 +88,21 @@ class Options:
                 check(field.name, getattr(self, field.name), field.metadata[_METADATA])
 
     def completed(self):
-        """The settings with the values that a program chooses where none was given."""
+        """The settings with the values that a program chooses for those that are None."""
         return self
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where settings do not fit one another.
 
         Args:
-            given: The names of the settings that the command line gave.
+            explicit_names: The names of the settings that the command line sets.
         """
 
     def replace(self, **changes):
-        """A copy with other values, by the names of settings, in whichever group.
+        """A copy with other values.
+
+        Args:
+            **changes: Values by the names of settings, of any group.
 
         Raises:
             UserError: If a setting is unknown or a value out of bounds.
@@ -142,13 +145,17 @@ def _range(low, high):
 
 
 def groups(options):
-    """The groups of settings inside of these: a dict of names to `Options`."""
+    """The groups among the fields of an `Options`: a dict of names to `Options`."""
     parts = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     return {name: part for name, part in parts.items() if isinstance(part, Options)}
 
 
 def entries(options):
-    """All settings, of the groups too: a dict of names to `(type, value, Properties)`."""
+    """All settings, with those of the groups, by name.
+
+    Returns:
+        Dict of names to triples of type, value and `Properties`.
+    """
     own = {}
     hints = typing.get_type_hints(type(options))
     for field in dataclasses.fields(options):
@@ -171,7 +178,7 @@ def values(options):
 
 
 def names(options, property_name):
-    """The names of the settings with a property that is true, a set."""
+    """The set of the names of the settings that have a property, such as "may_change"."""
     return {
         name
         for name, (_, _, properties) in entries(options).items()
@@ -180,13 +187,23 @@ def names(options, property_name):
 
 
 def recorded(options):
-    """The values that say what a run is: no path of a machine."""
-    kept = names(options, "is_recorded")
-    return {name: value for name, value in values(options).items() if name in kept}
+    """The values of the settings that say what a run is; no path is among them."""
+    return drop_unrecorded(options, values(options))
+
+
+def drop_unrecorded(options, settings):
+    """A dict of settings without those that do not say what a run is.
+
+    Args:
+        options: The `Options` of the program.
+        settings: Dict of names to values, possibly of another version of the program.
+    """
+    hidden = entries(options).keys() - names(options, "is_recorded")
+    return {name: value for name, value in settings.items() if name not in hidden}
 
 
 def _kind(hint):
-    """The type of a setting without its None; of lists that of their elements too."""
+    """The type of a setting without its None, such as `int` or `list[str]`."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     return hint
@@ -241,30 +258,30 @@ def from_flags(options, flag_values):
     """The settings with the values of parsed flags.
 
     Returns:
-        The `Options`, and a frozenset of the names that the command line gave.
+        The `Options`, and a frozenset of the names that the command line sets.
 
     Raises:
         UserError: If a value is out of bounds: absl lets NaN pass.
     """
-    known = entries(options)
-    chosen = {name: flag_values[name].value for name in known}
-    given = frozenset(name for name in known if flag_values[name].present)
-    changes = {name: chosen[name] for name in given}
-    return options.replace(**changes), given
+    names = entries(options)
+    explicit_names = frozenset(name for name in names if flag_values[name].present)
+    changes = {name: flag_values[name].value for name in explicit_names}
+    return options.replace(**changes), explicit_names
 
 
 def from_arguments(options, arguments):
-    """The settings with the values of command-line arguments, `--flagfile` among them.
+    """The settings with the values of command-line arguments.
 
     Args:
         options: The `Options` with the default values.
         arguments: List of strings, such as `["--flagfile=configs/x.cfg"]`.
 
     Returns:
-        As `from_flags`.
+        The same as `from_flags`.
 
     Raises:
-        UserError: If an argument is no flag of these, or its value is out of bounds.
+        UserError: If an argument is no flag of these options, or its value is out of
+            bounds.
     """
     flag_values = flags.FlagValues()
     define_flags(options, flag_values)
@@ -278,24 +295,21 @@ def from_arguments(options, arguments):
 
 
 def parse_value(options, name, text):
-    """The value that the flag of a setting would take from a text.
+    """The value that a text stands for as the flag of a setting.
 
     Raises:
-        ValueError: If it takes no such value.
+        ValueError: If the flag takes no such value.
     """
     flag_values = flags.FlagValues()
     define_flags(options, flag_values)
     value = flag_values[name].parser.parse(text)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("it must be finite")
+        raise ValueError("it must be a finite number")
     return value
 
 
 def as_arguments(options, names):
-    """Command-line arguments of the named settings, one line each, as in a flag file."""
+    """The lines of a flag file that set the named settings to their values here."""
     flag_values = flags.FlagValues()
     define_flags(options, flag_values)
-    lines = []
-    for name in names:
-        lines.append(flag_values[name].serialize())
-    return lines
+    return [flag_values[name].serialize() for name in names]

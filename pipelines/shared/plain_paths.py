@@ -1,4 +1,4 @@
-"""Paths that TensorFlow takes as they are.
+"""Paths without the characters that TensorFlow reads as a pattern.
 
 TensorFlow looks for the variables of a checkpoint or of a SavedModel by a pattern: in a
 directory `run[1]` it finds none, or those of its neighbour `run1`.
@@ -32,6 +32,6 @@ def plain_path(folder):
 
 
 def _temporary_directory():
-    """The directory of temporary files; /tmp where TMPDIR itself is such a path."""
+    """The directory of temporary files; /tmp where TMPDIR itself holds a pattern."""
     usual = tempfile.gettempdir()
     return "/tmp" if re.search(r"[*?\[\]\\]", usual) else usual

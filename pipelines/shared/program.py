@@ -4,17 +4,24 @@ TensorFlow is imported only once the flags are parsed.
 """
 
 import importlib.util
-import os
 import sys
 
 from absl import app, logging
 
 from pipelines.shared import options, startup
-from pipelines.shared.errors import UserError
+from pipelines.shared.errors import UserError, first_line, operation_failure
 
-# Packages that one extra brings, for a sentence about those that are missing.
-_EXTRA = "pip install 'sinkhorn_tf[pipelines]'"
-_OWN = ("pipelines", "sinkhorn_tf")
+# The command that installs every package that a program needs.
+_INSTALL = "pip install 'sinkhorn_tf[pipelines]'"
+# A module of these that is missing is a mistake of the project, not of the user.
+_OWN_PACKAGES = ("pipelines", "sinkhorn_tf")
+# The packages whose names are not those of their modules.
+_PACKAGES = {
+    "PIL": "pillow",
+    "keras_tuner": "keras-tuner",
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
 
 
 def run(main, defaults, flag_values):
@@ -22,71 +29,68 @@ def run(main, defaults, flag_values):
 
     Args:
         main: Function of the settings, an `Options`, and of the names of those that
-            the command line gave, a frozenset.
+            the command line sets, a frozenset.
         defaults: The `Options` with the default values, from which flags are derived.
         flag_values: The `absl.flags.FlagValues` of this process.
     """
-    # Before TensorFlow is imported: its start-up messages drown those of the programs.
+    # The start-up messages of TensorFlow would drown those of the program.
     startup.quieten()
     options.define_flags(defaults, flag_values, module_name=sys.argv[0])
 
-    def guarded(arguments):
-        _print_any_name()
+    def guarded_main(arguments):
+        _escape_unprintable_names()
         if len(arguments) > 1:
             _fail(f"Unexpected arguments: {' '.join(arguments[1:])}")
         try:
-            config, given = options.from_flags(defaults, flag_values)
+            config, explicit_names = options.from_flags(defaults, flag_values)
             _start_up()
-            main(config, given)
+            main(config, explicit_names)
         except KeyboardInterrupt:
             _fail("Interrupted. A training goes on from its last checkpoint: --resume.")
-        # Anything that is not for the user to mend is raised again.
+        # An error that the user cannot mend is raised again.
         except Exception as error:
             sentence = _sentence(error)
             if sentence is None:
                 raise
             _fail(sentence)
 
-    app.run(guarded)
+    app.run(guarded_main)
 
 
 def _start_up():
+    """Imports TensorFlow, and sets what concerns the whole process."""
     logging.set_verbosity(logging.WARNING)
-    # Pictures go to files: Matplotlib needs no display.
-    os.environ["MPLBACKEND"] = "Agg"
     if importlib.util.find_spec("tensorflow") is None:
-        raise UserError(f"TensorFlow is not installed: {_EXTRA}")
+        raise UserError(f"tensorflow is not installed: {_INSTALL}")
     import tensorflow as tf
 
-    # On a GPU too the results are those of a CPU: where neighbours differ in the fourth
-    # digit, TensorFloat-32 makes them equal.
+    # TensorFloat-32 would make numbers equal that differ in the fourth digit, and the
+    # results on a GPU would differ from those on a CPU.
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def _sentence(error):
-    """What to say of an error that the user can mend, or None."""
-    import tensorflow as tf
-
+    """The sentence about an error that the user can mend; None for any other error."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
-        package = (error.name or "").partition(".")[0]
-        return (
-            None
-            if package in ("", *_OWN)
-            else f"This needs the package {package}: {_EXTRA}"
-        )
-    if isinstance(error, tf.errors.OpError):
-        # A UserError that is raised where batches are made comes wrapped.
-        _, is_ours, sentence = error.message.partition("UserError: ")
-        if is_ours:
-            return sentence.splitlines()[0]
-        return f"{type(error).__name__}: {error.message.splitlines()[0]}"
+        module = (error.name or "").partition(".")[0]
+        if module in ("", *_OWN_PACKAGES):
+            return None
+        return f"{_PACKAGES.get(module, module)} is not installed: {_INSTALL}"
+    # An error before TensorFlow is imported is none of its own.
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
+        # TensorFlow wraps a UserError that is raised where batches are made.
+        _, is_user_error, sentence = error.message.partition("UserError: ")
+        if is_user_error:
+            return first_line(sentence)
+        return f"{type(error).__name__}: {operation_failure(error)}"
     return str(error) if isinstance(error, OSError) else None
 
 
-def _print_any_name():
-    """A name that the terminal's encoding lacks is shown escaped; it is no error."""
+def _escape_unprintable_names():
+    """Lets names be printed that the terminal's encoding lacks, with escapes."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

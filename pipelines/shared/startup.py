@@ -1,7 +1,7 @@
 """TensorFlow's start-up without the lines that it prints about itself.
 
-The C++ of TensorFlow writes them before it reads `TF_CPP_MIN_LOG_LEVEL`, at the import
-and at the first look for a GPU, so no variable hides them.
+The C++ of TensorFlow writes these lines before it reads `TF_CPP_MIN_LOG_LEVEL`, at the
+import and at the first look for a GPU, so no variable hides them.
 """
 
 import contextlib
@@ -11,8 +11,8 @@ import os
 import subprocess
 import sys
 
-# Copies stdin to stdout without these lines. It is a process, so that nothing is lost
-# if TensorFlow ends this one: where the processor is too old, for example.
+# A program that copies stdin to stdout without those lines. It runs in a process of its
+# own, so that nothing is lost if TensorFlow ends this one, as it does on an old processor.
 _FILTER = r"""
 import re, sys
 known = re.compile(
@@ -28,9 +28,9 @@ for line in sys.stdin.buffer:
 
 
 def quieten():
-    """Hides what TensorFlow says of itself when it is imported, from now on.
+    """Hides what TensorFlow will say of itself when it is imported.
 
-    Warnings and errors are shown, and with `TF_CPP_MIN_LOG_LEVEL=0` everything.
+    Warnings and errors are still shown. `TF_CPP_MIN_LOG_LEVEL=0` shows everything.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if level != "0" and "tensorflow" not in sys.modules:
@@ -38,7 +38,7 @@ def quieten():
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as it would be found without it, with a `_Loader`."""
+    """Finds TensorFlow where it is, and gives it a `_Loader`."""
 
     def find_spec(self, name, path, target=None):
         if name != "tensorflow":
@@ -71,19 +71,20 @@ class _Loader(importlib.abc.Loader):
 
 @contextlib.contextmanager
 def _filtered_stderr():
-    """Sends what is written to the file descriptor of stderr through `_FILTER`."""
+    """Sends all that is written to the file descriptor of stderr through `_FILTER`."""
     try:
         sys.stderr.flush()
-        shown = os.dup(2)
-    # A process without stderr.
+        terminal = os.dup(2)
+    # The process may have no stderr.
     except (AttributeError, OSError):
         yield
         return
     with subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _FILTER],
         stdin=subprocess.PIPE,
-        stdout=shown,
-        # An interrupt from the keyboard is for this process, whose last words it passes.
+        stdout=terminal,
+        # An interrupt from the keyboard ends this process alone: the filter still has to
+        # pass on its last words.
         start_new_session=True,
     ) as process:
         os.dup2(process.stdin.fileno(), 2)
@@ -93,5 +94,5 @@ def _filtered_stderr():
         finally:
             sys.stderr.flush()
             # The filter sees the end of its input, and ends.
-            os.dup2(shown, 2)
-            os.close(shown)
+            os.dup2(terminal, 2)
+            os.close(terminal)

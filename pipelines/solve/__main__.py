@@ -24,14 +24,14 @@ from pipelines.shared import program
 from pipelines.solve.config import SolveConfig
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Solves an image or a folder of images.
 
     Args:
         config: `SolveConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
-    config.check(given)
+    config.check(explicit_names)
     from pipelines.solve import jobs
 
     jobs.run(config)

@@ -29,7 +29,7 @@ class SolveConfig(Options):
     scramble: bool = option(False, "The images are in order: scramble them first.")
     seed: int = option(0, "Seed of the scrambling.", lower=0)
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where a setting is missing, or the server is no address."""
         for name in ("model", "image", "out"):
             if not getattr(self, name):

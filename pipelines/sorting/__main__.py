@@ -15,12 +15,12 @@ from pipelines.shared import program
 from pipelines.sorting.config import SortingConfig
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Trains or evaluates.
 
     Args:
         config: `SortingConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.shared.training import run
     from pipelines.sorting import experiment, report

@@ -11,7 +11,7 @@ from pipelines.shared.training.config import TrainingConfig
 class SortingConfig(Options):
     """All settings of `python -m pipelines.sorting`."""
 
-    n: int = option(50, "Numbers of a list.", lower=2, upper=10_000)
+    n: int = option(50, "Numbers in a list.", lower=2, upper=10_000)
     hidden: int = option(32, "Units of the hidden layer.", lower=1, search="16|32|64")
     evaluate: str | None = option(
         None,
@@ -20,7 +20,9 @@ class SortingConfig(Options):
         replaces_training=True,
     )
     precision: str = option(
-        "float64", "Of the logits in evaluation.", choices=("float32", "float64")
+        "float64",
+        "Precision of the logits in evaluation.",
+        choices=("float32", "float64"),
     )
     from_least: bool = option(
         False, "Subtract each list's least number first, in evaluation."
@@ -38,7 +40,7 @@ class SortingConfig(Options):
         )
     )
 
-    # What a search goes over where sorting differs from other trainings.
+    # Sorting needs other values than those that most trainings are searched for.
     searched: ClassVar[dict[str, str]] = {
         "learning_rate": "0.01..1",
         "temperature": "0.1..10",

@@ -39,21 +39,25 @@ class SortingExperiment:
         return SortingExperiment(config)
 
     def default_workdir(self):
+        """The run directory where `--workdir` is not set."""
         return f"runs/sorting_n{self.config.n}"
 
     def identity(self):
+        """An empty dict: the settings alone say what a run is."""
         return {}
 
     def describe(self):
+        """The empty string: the lists follow from the settings."""
         return ""
 
     def build_network(self):
+        """Builds a new network with random weights."""
         return st.models.sorting_network(self.config.n, self.config.hidden)
 
     def losses(self, network, batch):
         """The reconstruction error (Mena et al. 2018, eq. 5), a sum over numbers: `[b]`.
 
-        As a mean its gradients come down to the size of Adam's epsilon.
+        A mean would have gradients as small as Adam's epsilon.
         """
         logits = network(batch["values"], training=True)
         soft = self._relaxation.soft_permutations(logits, batch)
@@ -61,22 +65,22 @@ class SortingExperiment:
         return self.config.n * error
 
     def batches(self, plan, context):
+        """The batches of lists for one input pipeline."""
         return lists.training_lists(self.config.n, plan, context)
 
     def validate(self, network):
-        """The mean over the intervals of the proportion of lists with any wrong number,
-        and a little for each wrong number."""
+        """The mean over the intervals of P.A.W. and P.W., by content, added up."""
         self._scorer.set_weights(network)
         scores = [
-            self._evaluator.scores(held)["by_content"]
-            for held in self._held_out.values()
+            self._evaluator.scores(batch)["by_content"]
+            for batch in self._held_out.values()
         ]
         return float(
             np.mean([s["proportion_any_wrong"] + s["proportion_wrong"] for s in scores])
         )
 
     def observe(self, network, step, workdir, n_iters=200):
-        """Writes how soft the first held-out list is sorted now, for the picture."""
+        """Writes the soft permutation of the first held-out list, for the picture."""
         folder = os.path.join(workdir, "soft")
         os.makedirs(folder, exist_ok=True)
         values = self._held_out["U(0,1)"]["sorted"][:1]
@@ -87,6 +91,7 @@ class SortingExperiment:
         )
 
     def report(self, network, workdir, seconds=None):
+        """Measures, prints and draws; writes `metrics.json`."""
         report.report(network, self.config, workdir, seconds)
 
     def export(self, network, workdir):

@@ -1,13 +1,13 @@
 """The picture of a network that sorts."""
 
-import matplotlib.pyplot as plt
 from matplotlib import colors
+from matplotlib.figure import Figure
 
-from pipelines.shared.files import write_whole
+from pipelines.shared import figures
 
 
 def draw(path, soft, errors, slopes, inversions, kink):
-    """Draws what is known of a network that sorts.
+    """Draws the soft permutations, the errors and the slopes of a network that sorts.
 
     Args:
         path: PNG file to write.
@@ -19,7 +19,7 @@ def draw(path, soft, errors, slopes, inversions, kink):
         kink: The last kink.
     """
     columns = max(len(soft), 2)
-    figure = plt.figure(figsize=(2.6 * columns, 5.4), layout="constrained")
+    figure = Figure(figsize=(2.6 * columns, 5.4), layout="constrained")
     grid = figure.add_gridspec(2, 2 * columns)
     most = max((plan.max() for plan in soft.values()), default=1.0)
     for column, (title, plan) in enumerate(soft.items()):
@@ -49,5 +49,4 @@ def draw(path, soft, errors, slopes, inversions, kink):
         fontsize=9,
     )
     axis.set_xlabel("position", fontsize=8)
-    write_whole(path, lambda name: figure.savefig(name, dpi=110))
-    plt.close(figure)
+    figures.save(figure, path)

@@ -1,4 +1,4 @@
-"""What a finished run on sorting leaves: scores, a picture, and words."""
+"""The report of a run on sorting: scores, a picture, and lines on the terminal."""
 
 import glob
 import os
@@ -27,8 +27,7 @@ def evaluate_run(config):
     earlier = read_json(os.path.join(workdir, "flags.json"))
     changed = ("precision", "from_least", "evaluate")
     settings = earlier | {name: getattr(config, name) for name in changed}
-    hidden = options.values(config).keys() - options.recorded(config).keys()
-    recorded = {k: v for k, v in settings.items() if k not in hidden}
+    recorded = options.drop_unrecorded(config, settings)
     suffix = f"_{config.precision}{'_from_least' if config.from_least else ''}"
     _measure(network, config, recorded, workdir, suffix)
 
@@ -46,7 +45,7 @@ def report(network, config, workdir, seconds=None):
 
 
 def _measure(network, config, recorded, workdir, suffix, seconds=None):
-    """Writes `metrics<suffix>.json` and `sorting<suffix>.png`."""
+    """Measures and prints; writes `metrics<suffix>.json` and `sorting<suffix>.png`."""
     started = time.monotonic()
     scorer = SortingScorer(network, config.precision, config.from_least)
     evaluator = evaluation.Evaluator(scorer)
@@ -71,7 +70,7 @@ def _measure(network, config, recorded, workdir, suffix, seconds=None):
 def draw(network, scores, workdir, path):
     """Draws the soft permutation over training, the errors, and the slopes."""
     pattern = os.path.join(glob.escape(workdir), "soft", "*.npy")
-    # The last four; early on all look the same.
+    # Early on the soft permutations all look the same: the last four are drawn.
     soft = {
         f"step {int(os.path.splitext(os.path.basename(name))[0]):,}": np.load(name)
         for name in sorted(glob.glob(pattern))[-4:]

@@ -7,10 +7,10 @@ import sinkhorn_tf as st
 
 
 class SortingScorer:
-    """The logits of a network as evaluation takes them: values `[B, N]` -> `[B, N, N]`.
+    """The logits of a network as evaluation takes them: values `[B, N]` to `[B, N, N]`.
 
-    Far from 0 float32 loses the differences between numbers: the logits are computed
-    in another precision, with the same weights. To subtract the least number does not
+    Far from 0 float32 loses the differences between numbers. So the logits are computed
+    with the same weights in another precision. To subtract the least number does not
     change the matching where the network is affine: `a_j (x - x_least)` differs from
     `a_j x` by a constant of each column.
 
@@ -42,7 +42,7 @@ class SortingScorer:
 def slopes(network):
     """The slopes `a_j` of the logits beyond the last kink, and that kink.
 
-    There the rows are `a_j x + c_j`, whose matching sorts exactly if `a_j` increases.
+    Beyond it the rows are `a_j x + c_j`, whose matching sorts exactly if `a_j` increases.
     """
     w, b, v, _ = (x.astype(np.float64) for x in network.get_weights())
     w = w[0]

@@ -17,16 +17,16 @@ from pipelines.shared import program
 from pipelines.training_cost.config import TrainingCostConfig
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Measures and prints.
 
     Args:
         config: `TrainingCostConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.training_cost import study
 
-    study.run(config.completed(given))
+    study.run(config.completed(explicit_names))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,14 @@ class TrainingCostConfig(Options):
         1.0, "Seconds of a burst; a step of the slowest case takes longer.", lower=0
     )
 
-    def completed(self, given=frozenset()):
+    def completed(self, explicit_names=frozenset()):
         """The settings with the small values of `--quick` where it is set.
 
         Args:
-            given: The names of the settings that the command line gave, which stay.
+            explicit_names: The names of the settings that the command line sets, which stay.
         """
         if not self.quick:
             return self
-        return self.replace(**{k: v for k, v in _QUICK.items() if k not in given})
+        return self.replace(
+            **{k: v for k, v in _QUICK.items() if k not in explicit_names}
+        )

@@ -26,16 +26,16 @@ from pipelines.shared.errors import UserError
 from pipelines.tune.config import defaults
 
 
-def main(config, given=frozenset()):
+def main(config, explicit_names=frozenset()):
     """Searches.
 
     Args:
         config: `TuneConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     from pipelines.tune import study
 
-    study.run(config, given)
+    study.run(config, explicit_names)
 
 
 if __name__ == "__main__":

@@ -48,11 +48,11 @@ class TuneConfig(Options):
         """The settings with those of the program complete."""
         return dataclasses.replace(self, program=self.program.completed())
 
-    def check(self, given=frozenset()):
+    def check(self, explicit_names=frozenset()):
         """Raises UserError where settings ask for what a search does not do.
 
         Args:
-            given: The names of the settings that the command line gave.
+            explicit_names: The names of the settings that the command line sets.
         """
         values = options.values(self)
         for name in sorted(options.names(self, "replaces_training")):
@@ -67,11 +67,11 @@ class TuneConfig(Options):
                 f"Received: --distribute={values['distribute']}"
             )
         if self.tuner == "hyperband":
-            self._check_hyperband(given)
-        self.program.check(given)
+            self._check_hyperband(explicit_names)
+        self.program.check(explicit_names)
 
-    def _check_hyperband(self, given):
-        if "trials" in given:
+    def _check_hyperband(self, explicit_names):
+        if "trials" in explicit_names:
             raise UserError(
                 "--trials is for --tuner=bayesian; of hyperband --factor and --rungs "
                 f"say how many there are. Received: --trials={self.trials}"

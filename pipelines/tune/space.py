@@ -1,7 +1,6 @@
 """The settings that a search goes over, as text such as `learning_rate=0.001..0.01`."""
 
 import dataclasses
-import math
 
 from pipelines.shared import options
 from pipelines.shared.errors import UserError
@@ -128,10 +127,6 @@ def _setting(config, name, text):
         raise UserError(
             f"--{name} does not take what --space says: {error}. Received: {name}={text}"
         ) from error
-    if not all(math.isfinite(x) for x in values if isinstance(x, float)):
-        raise UserError(
-            f"--space takes finite numbers for {name}. Received: {name}={text}"
-        )
     if len(set(values)) < 2 or (
         is_range and (len(values) > 2 or values[0] > values[1])
     ):

@@ -19,15 +19,15 @@ from pipelines.tune import outcome, space
 EXPERIMENTS = {"jigsaw": JigsawExperiment, "sorting": SortingExperiment}
 
 
-def run(config, given=frozenset()):
+def run(config, explicit_names=frozenset()):
     """Searches, alone or as one of several processes.
 
     Args:
         config: `TuneConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
     config = config.completed()
-    config.check(given)
+    config.check(explicit_names)
     # Each trial compiles functions of its own, which TensorFlow takes for a mistake.
     tf.get_logger().setLevel("ERROR")
     settings = space.settings(config.program, config.space)

@@ -1,10 +1,13 @@
 """The entropic penalty: bounds, exact gaps, and the temperature to choose.
 
-Weed 2018, An explicit analysis of the entropic penalty in linear programming ("EP").
 The penalised program is `min c'x - H(x) / eta` over `{Ax = b, x >= 0}`, with
 `H(x) = sum_i x_i log(1 / x_i)`. For permutations `eta = 1 / temperature` and the cost
-is minus the logits: its solution is the limit `S(logits / temperature)`. All of it is
-float64 NumPy and SciPy on the host.
+is minus the logits: the solution is the limit `S(logits / temperature)`. Everything
+here is float64 NumPy and SciPy on the host. The numbers of theorems, propositions and
+definitions are those of the paper.
+
+Reference:
+    Weed (2018), An explicit analysis of the entropic penalty in linear programming.
 """
 
 from sinkhorn_tf.entropic._assignment_gap import assignment_gap, second_best_gap

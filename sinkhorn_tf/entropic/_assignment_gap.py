@@ -9,27 +9,34 @@ lightest cycle of positive weight: it has an edge of positive weight, and the sh
 way back closes the cycle.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csgraph
 
-from sinkhorn_tf.entropic import _checks
+from sinkhorn_tf.entropic import _numpy_arguments
 
 
-def assignment_gap(cost, *, tolerance=None):
-    """From the best permutation to the best *strictly worse* one (EP, Definition 1).
+def assignment_gap(
+    cost: ArrayLike, *, tolerance: float | None = None
+) -> float | np.ndarray:
+    """The cost from the best permutation to the best *strictly worse* one.
 
-    This is the gap of the Birkhoff polytope, which EP calls hard in general. For N
-    rows it takes time N^3, about a second for 500.
+    This is the gap of the Birkhoff polytope (Weed 2018, Definition 1), said there to
+    be hard to compute in general. For N rows it takes time N^3, about a second for 500.
 
     Args:
         cost: `[..., N, N]`, costs to minimise, minus the logits; +inf forbids a pair.
-        tolerance: Reduced costs up to here are taken for 0, so that permutations made
-            of them are tied with the best. None: what they can be off by rounding,
-            `N 2^-50 max|cost|`; 0 for integers, which are exact. What counts as tied
-            costs up to N times as much more than the best, and the bounds that rest
-            on the gap hold up to that (Corollary 2).
+        tolerance: Reduced costs up to this number are taken for 0, so that
+            permutations made of them are tied with the best. None stands for the
+            largest error by rounding, `N 2^-50 max|cost|`, or 0 for integers, which
+            are exact. A permutation that counts as tied costs at most N times the
+            tolerance more than the best, and the bounds that rest on the gap hold up
+            to that (Corollary 2).
 
     Returns:
         Float > 0, or float64 `[...]`; +inf where all permutations cost the same.
@@ -37,12 +44,17 @@ def assignment_gap(cost, *, tolerance=None):
     Raises:
         ValueError: If a shape or number is out of range, or the forbidden pairs leave
             no permutation.
+
+    Example:
+
+    >>> st.entropic.assignment_gap([[0, 0, 5], [0, 0, 5], [5, 5, 0]])
+    10.0
     """
     return _for_each(cost, tolerance, strictly=True)
 
 
-def second_best_gap(cost):
-    """From the best permutation to the second best, 0 if there are two best ones.
+def second_best_gap(cost: ArrayLike) -> float | np.ndarray:
+    """The cost from the best permutation to the second best, 0 if two are the best.
 
     Args:
         cost: As in `assignment_gap`.
@@ -52,11 +64,16 @@ def second_best_gap(cost):
 
     Raises:
         ValueError: As `assignment_gap`.
+
+    Example:
+
+    >>> st.entropic.second_best_gap([[0, 0, 5], [0, 0, 5], [5, 5, 0]])
+    0.0
     """
     return _for_each(cost, 0.0, strictly=False)
 
 
-def optimal_duals(cost):
+def optimal_duals(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best permutation, and duals that prove it.
 
     Args:
@@ -74,7 +91,9 @@ def optimal_duals(cost):
             f"{int(np.isinf(cost).sum())} pairs of cost +inf"
         ) from error
     rows = np.arange(len(cost))
-    # The edges of the residual graph, and the shortest paths to its nodes.
+    # The edges of the residual graph, and the shortest paths to its nodes. Bellman and
+    # Ford's iterations by hand: SciPy's refuse a graph where rounding has made a cycle
+    # of tied permutations slightly negative.
     weights = cost[:, perm] - cost[rows, perm][:, None]
     distance = np.zeros(len(cost))
     for _ in rows:
@@ -87,15 +106,15 @@ def optimal_duals(cost):
     return perm, reduced[:, np.argsort(perm)]
 
 
-def rounding_of_duals(cost):
-    """What the reduced costs can be off by rounding; 0 for integers."""
-    if _checks.are_exact(cost, 4 * len(cost)):
+def rounding_of_duals(cost: np.ndarray) -> float:
+    """The largest error of the reduced costs by rounding; 0 for integers."""
+    if _numpy_arguments.sums_are_exact(cost, 4 * len(cost)):
         return 0.0
     return 4 * len(cost) * 2.0**-52 * np.abs(cost[np.isfinite(cost)]).max(initial=0.0)
 
 
 def _for_each(cost, tolerance, strictly):
-    cost = _checks.to_costs(cost)
+    cost = _numpy_arguments.to_costs(cost)
     n = cost.shape[-1]
     gaps = [_gap(each, tolerance, strictly) for each in cost.reshape(-1, n, n)]
     return gaps[0] if cost.ndim == 2 else np.reshape(gaps, cost.shape[:-2])
@@ -103,8 +122,8 @@ def _for_each(cost, tolerance, strictly):
 
 def _gap(cost, tolerance, strictly):
     rounding = rounding_of_duals(cost)
-    tolerance = _checks.to_tie_tolerance(tolerance, rounding)
-    # By a power of 2: no digit changes, and no sum overflows.
+    tolerance = _numpy_arguments.to_tie_tolerance(tolerance, rounding)
+    # Scaling by a power of 2 changes no digit, and afterwards no sum overflows.
     _, exponent = np.frexp(np.abs(cost[np.isfinite(cost)]).max(initial=0.0))
     cost = np.ldexp(cost, -exponent)
     perm, reduced = optimal_duals(cost)
@@ -124,14 +143,15 @@ def _gap(cost, tolerance, strictly):
                 gap = np.ldexp(max(gap, 0.0), exponent)
             # A gap too large for float64 is not +inf, which says there is none.
             return float(min(gap, np.finfo(np.float64).max))
-        # Positive by rounding only.
+        # This cycle is positive by rounding only.
         cycles[source, target] = math.inf
 
 
 def _with_pair(cost, perm, reduced, row, col):
-    """What the best permutation with this pair costs more than the best of all.
+    """The cost of the best permutation with this pair, less that of the best of all.
 
-    A sum without rounding of the costs themselves; the reduced costs are rounded.
+    It is summed without rounding from the costs themselves; the reduced costs are
+    rounded.
     """
     forced = reduced.copy()
     forced[row] = math.inf
@@ -141,9 +161,7 @@ def _with_pair(cost, perm, reduced, row, col):
 
 
 def _shortest_paths(edges):
-    """Floyd and Warshall: float64 `[N, N]`, without the way from a node to itself."""
-    distance = edges.copy()
-    for k in range(len(distance)):
-        through = distance[:, k, None] + distance[None, k, :]
-        np.minimum(distance, through, out=distance)
-    return distance
+    """The lengths of shortest paths, float64 `[N, N]`; 0 from a node to itself."""
+    # A dense graph would lose its edges of weight 0, which a sparse one stores.
+    graph = csgraph.csgraph_from_dense(edges, null_value=math.inf)
+    return csgraph.floyd_warshall(graph)

@@ -1,4 +1,6 @@
-"""What `{Ax = b, x >= 0}` is made of: its support, and rows that are independent."""
+"""The polytope `{Ax = b, x >= 0}`: its support, and rows that are independent."""
+
+from __future__ import annotations
 
 import typing
 
@@ -6,9 +8,12 @@ import numpy as np
 from scipy.linalg import qr
 from scipy.optimize import linprog
 
-# Of a row, relative to its largest entry: what counts as dependent, as inconsistent.
-_RANK, _CONSISTENT = 1e-11, 1e-9
-_FEASIBILITY = 1e-9
+# Rows are dependent up to this, relative to the largest entry of the factor R.
+_RANK_TOLERANCE = 1e-11
+# Equations are consistent up to this, relative to the largest right-hand side.
+_CONSISTENCY_TOLERANCE = 1e-9
+# Coordinates above this are positive.
+_POSITIVE = 1e-9
 
 
 class Polytope(typing.NamedTuple):
@@ -16,12 +21,12 @@ class Polytope(typing.NamedTuple):
 
     A: np.ndarray  # [r, s], independent rows
     b: np.ndarray  # [r]
-    support: np.ndarray  # bool [d], what the polytope does not force to 0
-    interior: np.ndarray  # [s], positive, about in the polytope
+    support: np.ndarray  # bool [d], the coordinates that are not forced to 0
+    interior: np.ndarray  # [s], positive, in the polytope up to rounding
 
 
-def analyse(A, b):
-    """Checks `{Ax = b, x >= 0}`, and takes out what is redundant or forced to 0.
+def analyse(A: np.ndarray, b: np.ndarray) -> Polytope:
+    """Checks `{Ax = b, x >= 0}`, and takes out redundant rows and zero coordinates.
 
     Args:
         A: float64 `[m, d]`, finite.
@@ -31,7 +36,7 @@ def analyse(A, b):
         A `Polytope`.
 
     Raises:
-        ValueError: If it is empty or unbounded.
+        ValueError: If the polytope is empty or unbounded.
     """
     A, b = _scaled(A, b)
     rows = _independent_rows(A, b)
@@ -39,13 +44,13 @@ def analyse(A, b):
     _check_bounded(A, b)
     support, interior = _relative_interior(A, b)
     A = A[:, support]
-    # Without some coordinates more rows can be dependent.
+    # More rows can be dependent now that some coordinates are gone.
     rows = _independent_rows(*_scaled(A, b))
     return Polytope(A[rows], b[rows], support, interior[support])
 
 
 def _scaled(A, b):
-    """Each row with a largest coefficient of 1."""
+    """Scales each row to a largest coefficient of 1."""
     size = np.abs(A).max(1, initial=0.0)
     size = np.where(size > 0, size, 1.0)
     return A / size[:, None], b / size
@@ -58,12 +63,14 @@ def _independent_rows(A, b):
     else:
         _, upper, order = qr(A.T, mode="economic", pivoting=True)
         diagonal = np.abs(np.diag(upper))
-        rank = int((diagonal > _RANK * max(A.shape) * diagonal[0]).sum())
+        rank = int((diagonal > _RANK_TOLERANCE * max(A.shape) * diagonal[0]).sum())
     rows = np.sort(order[:rank])
-    # The solution of least norm of the rows kept must solve the others.
-    x = np.linalg.lstsq(A[rows], b[rows], rcond=None)[0] if rank else 0 * A[:0].sum(0)
+    # The solution of least norm of these rows must solve the others.
+    x = np.zeros(A.shape[1])
+    if rank:
+        x = np.linalg.lstsq(A[rows], b[rows], rcond=None)[0]
     error = np.abs(A @ x - b)
-    if (error > _CONSISTENT * max(np.abs(b).max(initial=0.0), 1e-300)).any():
+    if (error > _CONSISTENCY_TOLERANCE * max(np.abs(b).max(initial=0.0), 1e-300)).any():
         raise ValueError(
             "Ax = b must have a solution x >= 0: its equations contradict each other. "
             f"Received: error of the best solution={error.max():.3g}"
@@ -84,8 +91,8 @@ def _check_bounded(A, b):
         raise ValueError(
             "Ax = b must have a solution x >= 0. Received: an infeasible A, b"
         )
-    # Bounded exactly if no direction of recession is left.
-    recession = _solve(-np.ones(d), A, 0 * b, upper=1.0)
+    # The polytope is bounded if and only if it has no direction of recession.
+    recession = _solve(-np.ones(d), A, np.zeros_like(b), upper=1.0)
     if result.status == 3 or -recession.fun > 1e-6:
         raise ValueError(
             "{Ax = b, x >= 0} must be bounded. Received: an unbounded direction "
@@ -96,9 +103,9 @@ def _check_bounded(A, b):
 def _relative_interior(A, b):
     """The coordinates that can be positive, and a point where all of them are.
 
-    Freund, Roundy & Todd 1985: the largest `sum min(y_i, 1)` over the cone of the
-    polytope's multiples has `y_i >= 1` wherever that is possible. What it leaves is
-    looked at again, since a coordinate that is at most tiny needs a large multiple.
+    By Freund, Roundy and Todd (1985): the largest `sum min(y_i, 1)` over the cone of the
+    polytope's multiples has `y_i >= 1` wherever that is possible. The coordinates that
+    it leaves are looked at again, since one that is at most tiny needs a large multiple.
     """
     m, d = A.shape
     scale = np.abs(b).max()
@@ -118,7 +125,7 @@ def _relative_interior(A, b):
     support = point > 0
     while not support.all():
         result = _solve(-1.0 * ~support, A, b / scale)
-        new = ~support & (result.x > _FEASIBILITY) if result.status == 0 else []
+        new = ~support & (result.x > _POSITIVE) if result.status == 0 else []
         if not np.any(new):
             break
         support |= new

@@ -1,102 +1,209 @@
-"""The upper bounds of EP on `c'x - min c'x` at the penalised optimum `x`.
+"""The upper bounds of Weed (2018) on `c'x - min c'x` at the penalised optimum `x`.
 
 `R1` is the largest l1 norm in the polytope and `RH` the largest difference of two
-entropies (definitions 2 and 3); upper bounds of the two, and lower bounds of the
+entropies (definitions 2 and 3). Upper bounds of `R1` and `RH`, and lower bounds of the
 gaps, give valid bounds too. A gap of +inf says that no vertex is worse: then the
 bounds are 0. All arguments broadcast; the results are float64.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sinkhorn_tf._core.arguments import to_count
-from sinkhorn_tf.entropic import _checks
+from sinkhorn_tf.entropic import _numpy_arguments
 
 
-def birkhoff_radii(n):
-    """`(R1, RH) = (n, n log n)` of the `n` x `n` doubly stochastic matrices (Lemma 4)."""
+def birkhoff_radii(n: int) -> tuple[float, float]:
+    """The radii of the `n` x `n` doubly stochastic matrices (Lemma 4).
+
+    Args:
+        n: Python int >= 1.
+
+    Returns:
+        `(R1, RH) = (n, n log n)`.
+
+    Raises:
+        TypeError, ValueError: If `n` is out of range.
+
+    Example:
+
+    >>> R1, RH = st.entropic.birkhoff_radii(4)
+    >>> R1, round(RH, 3)
+    (4.0, 5.545)
+    """
     n = to_count(n, "n", 1)
     return float(n), n * math.log(n)
 
 
-def simplex_radii(beta, d):
-    """`(R1, RH) = (beta, beta log d)` of `{x in R^d: sum x = beta, x >= 0}`."""
-    beta = _checks.to_number(beta, "beta")
+def simplex_radii(beta: float, d: int) -> tuple[float, float]:
+    """The radii of the simplex `{x in R^d: sum x = beta, x >= 0}`.
+
+    Args:
+        beta: Number > 0, the total.
+        d: Python int >= 1, the dimension.
+
+    Returns:
+        `(R1, RH) = (beta, beta log d)`.
+
+    Raises:
+        TypeError, ValueError: If a number is out of range.
+
+    Example:
+
+    >>> R1, RH = st.entropic.simplex_radii(2.0, 3)
+    >>> R1, round(RH, 3)
+    (2.0, 2.197)
+    """
+    beta = _numpy_arguments.to_number(beta, "beta")
     return beta, beta * math.log(to_count(d, "d", 1))
 
 
-def slow_rate(eta, RH):
-    """`RH / eta` (Prop. 1), for every `eta > 0`.
+def slow_rate(eta: ArrayLike, RH: ArrayLike) -> float | np.ndarray:
+    """The bound that holds for every `eta > 0` (Prop. 1): `RH / eta`.
 
     Args:
-        eta: Array; +inf is returned where it is not positive.
+        eta: Array; where it is not positive the bound is +inf.
         RH: Entropic radius, >= 0.
+
+    Returns:
+        float64 of the broadcast shape.
+
+    Raises:
+        TypeError, ValueError: If a number is out of range, or shapes do not broadcast.
+
+    Example:
+
+    >>> st.entropic.slow_rate([1.0, 10.0], RH=4.0)
+    array([4. , 0.4])
     """
-    eta = _checks.to_array(eta, "eta")
-    RH = _checks.to_non_negative(RH, "RH")
-    eta, RH = _checks.broadcast(eta=eta, RH=RH)
+    eta = _numpy_arguments.to_array(eta, "eta")
+    RH = _numpy_arguments.to_non_negative_array(RH, "RH")
+    eta, RH = _numpy_arguments.broadcast(eta=eta, RH=RH)
     bound = np.full(eta.shape, math.inf)
     with np.errstate(over="ignore"):
         np.divide(RH, eta, out=bound, where=eta > 0)
     return bound[()]
 
 
-def fast_rate(eta, gap, R1, RH):
-    """`gap exp(-eta gap / R1 + (R1 + RH) / R1)` (Theorem 1).
+def fast_rate(
+    eta: ArrayLike, gap: ArrayLike, R1: ArrayLike, RH: ArrayLike
+) -> float | np.ndarray:
+    """The exponential bound (Theorem 1).
+
+    `gap exp(-eta gap / R1 + (R1 + RH) / R1)`
 
     Args:
-        eta: Array; +inf is returned below `(R1 + RH) / gap`.
+        eta: Array; below `(R1 + RH) / gap` the bound is +inf.
         gap: Suboptimality gap (Definition 1), > 0, may be +inf.
         R1: Largest l1 norm, > 0.
         RH: Entropic radius, >= 0.
+
+    Returns:
+        float64 of the broadcast shape.
+
+    Raises:
+        TypeError, ValueError: If a number is out of range, or shapes do not broadcast.
+
+    Example:
+
+    >>> R1, RH = st.entropic.birkhoff_radii(4)
+    >>> st.entropic.fast_rate([1.0, 10.0, 100.0], 1.0, R1, RH).round(6)
+    array([     inf, 0.892521, 0.      ])
     """
     decay, gap, valid = _decay(eta, gap, R1, RH)
     return _or_inf(valid, np.where(decay > 0, gap, 0) * decay)
 
 
-def distance_bound(eta, gap, R1, RH):
-    """`2 R1 exp(-eta gap / R1 + (R1 + RH) / R1)` (Corollary 1).
+def distance_bound(
+    eta: ArrayLike, gap: ArrayLike, R1: ArrayLike, RH: ArrayLike
+) -> float | np.ndarray:
+    """A bound of the l1 distance from the optimal face (Corollary 1).
 
-    It bounds the l1 distance of the penalised optimum from the optimal face.
+    `2 R1 exp(-eta gap / R1 + (R1 + RH) / R1)`
 
     Args:
         eta, gap, R1, RH: As in `fast_rate`.
+
+    Returns:
+        float64 of the broadcast shape.
+
+    Raises:
+        TypeError, ValueError: As `fast_rate`.
+
+    Example:
+
+    >>> R1, RH = st.entropic.birkhoff_radii(4)
+    >>> round(float(st.entropic.distance_bound(20.0, 1.0, R1, RH)), 4)
+    0.5861
     """
     decay, _, valid = _decay(eta, gap, R1, RH)
     return _or_inf(valid, 2 * np.asarray(R1, np.float64) * decay)
 
 
-def relaxed_rate(eta, gap_tau, tau, R1, RH):
-    """`gap_tau exp(-eta gap_tau / R1 + (R1 + RH) / R1) + tau` (Corollary 2).
+def relaxed_rate(
+    eta: ArrayLike, gap_tau: ArrayLike, tau: ArrayLike, R1: ArrayLike, RH: ArrayLike
+) -> float | np.ndarray:
+    """The exponential bound where nearly optimal vertices count as optimal.
+
+    `gap_tau exp(-eta gap_tau / R1 + (R1 + RH) / R1) + tau` (Corollary 2)
 
     Args:
-        eta: Array; +inf is returned below `(R1 + RH) / gap_tau`.
+        eta: Array; below `(R1 + RH) / gap_tau` the bound is +inf.
         gap_tau: The least cost above `min + tau` among the vertices, less the largest
-            one up to there; > 0, may be +inf. `suboptimality_gap(..., tau=tau)`.
+            one up to there; > 0, may be +inf. It is `suboptimality_gap(..., tau=tau)`.
         tau: Vertices this close to the minimum count as optimal; >= 0.
         R1, RH: As in `fast_rate`.
+
+    Returns:
+        float64 of the broadcast shape.
+
+    Raises:
+        TypeError, ValueError: As `fast_rate`.
+
+    Example:
+
+    >>> R1, RH = st.entropic.birkhoff_radii(4)
+    >>> round(float(st.entropic.relaxed_rate(100.0, 1.0, 0.125, R1, RH)), 6)
+    0.125
     """
-    tau = _checks.to_non_negative(tau, "tau")
-    gap_tau = _checks.to_positive(gap_tau, "gap_tau", infinite=True)
+    tau = _numpy_arguments.to_non_negative_array(tau, "tau")
+    gap_tau = _numpy_arguments.to_positive_array(gap_tau, "gap_tau", infinite=True)
     rate = fast_rate(eta, gap_tau, R1, RH)
-    rate, tau = _checks.broadcast(rate=np.asarray(rate), tau=tau)
+    rate, tau = _numpy_arguments.broadcast(rate=np.asarray(rate), tau=tau)
     return (rate + tau)[()]
 
 
-def integral_rate(eta, R1, RH):
-    """`exp(-eta / R1 + (R1 + RH) / R1)` (Corollary 3).
+def integral_rate(eta: ArrayLike, R1: ArrayLike, RH: ArrayLike) -> float | np.ndarray:
+    """The exponential bound for integer costs and vertices (Corollary 3).
 
-    For integer costs and a polytope whose vertices are integers: its gap is >= 1.
+    `exp(-eta / R1 + (R1 + RH) / R1)`, since the gap is at least 1 then.
 
     Args:
-        eta: Array; +inf is returned below `R1 + RH`.
+        eta: Array; below `R1 + RH` the bound is +inf.
         R1, RH: As in `fast_rate`.
+
+    Returns:
+        float64 of the broadcast shape.
+
+    Raises:
+        TypeError, ValueError: As `fast_rate`.
+
+    Example:
+
+    >>> R1, RH = st.entropic.birkhoff_radii(4)
+    >>> round(float(st.entropic.integral_rate(20.0, R1, RH)), 4)
+    0.0733
     """
     return fast_rate(eta, 1.0, R1, RH)
 
 
-def sufficient_eta(epsilon, gap, R1, RH):
+def sufficient_eta(
+    epsilon: ArrayLike, gap: ArrayLike, R1: ArrayLike, RH: ArrayLike
+) -> float | np.ndarray:
     """The `eta` from which the fast rate is at most `epsilon` (after Theorem 1).
 
     `max(0, R1 / gap log(gap / epsilon)) + (R1 + RH) / gap`; with a gap of 1 and the
@@ -105,10 +212,25 @@ def sufficient_eta(epsilon, gap, R1, RH):
     Args:
         epsilon: Accuracy, > 0.
         gap, R1, RH: As in `fast_rate`.
+
+    Returns:
+        float64 of the broadcast shape.
+
+    Raises:
+        TypeError, ValueError: As `fast_rate`.
+
+    Example:
+
+    >>> R1, RH = st.entropic.birkhoff_radii(4)
+    >>> eta = st.entropic.sufficient_eta(0.01, 1.0, R1, RH)
+    >>> round(float(eta), 3), round(float(st.entropic.fast_rate(eta, 1.0, R1, RH)), 3)
+    (27.966, 0.01)
     """
-    epsilon = _checks.to_positive(epsilon, "epsilon")
+    epsilon = _numpy_arguments.to_positive_array(epsilon, "epsilon")
     gap, R1, RH = _constants(gap, R1, RH)
-    epsilon, gap, R1, RH = _checks.broadcast(epsilon=epsilon, gap=gap, R1=R1, RH=RH)
+    epsilon, gap, R1, RH = _numpy_arguments.broadcast(
+        epsilon=epsilon, gap=gap, R1=R1, RH=RH
+    )
     # log(gap) / gap is 0 in the limit.
     finite = np.where(np.isinf(gap), 1.0, gap)
     logs = np.maximum(np.log(finite) - np.log(epsilon), 0)
@@ -117,21 +239,21 @@ def sufficient_eta(epsilon, gap, R1, RH):
 
 def _decay(eta, gap, R1, RH):
     """The exponential, the gap, and where the bounds with this gap hold."""
-    eta = _checks.to_array(eta, "eta")
+    eta = _numpy_arguments.to_array(eta, "eta")
     gap, R1, RH = _constants(gap, R1, RH)
-    eta, gap, R1, RH = _checks.broadcast(eta=eta, gap=gap, R1=R1, RH=RH)
+    eta, gap, R1, RH = _numpy_arguments.broadcast(eta=eta, gap=gap, R1=R1, RH=RH)
     with np.errstate(over="ignore"):
         valid = (eta > 0) & (eta >= (R1 + RH) / gap)
         exponent = np.where(valid, eta, math.inf) * gap / R1 - (R1 + RH) / R1
-    # Where the condition holds the exponent is >= 0, but for its rounding.
+    # Where the condition holds the exponent is >= 0, except for its rounding.
     return np.exp(-np.maximum(exponent, 0)), gap, valid
 
 
 def _constants(gap, R1, RH):
     return (
-        _checks.to_positive(gap, "gap", infinite=True),
-        _checks.to_positive(R1, "R1"),
-        _checks.to_non_negative(RH, "RH"),
+        _numpy_arguments.to_positive_array(gap, "gap", infinite=True),
+        _numpy_arguments.to_positive_array(R1, "R1"),
+        _numpy_arguments.to_non_negative_array(RH, "RH"),
     )
 
 

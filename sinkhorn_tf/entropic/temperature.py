@@ -1,39 +1,60 @@
-"""EP in the units of the layers: logits, temperature, and `<P*, X> - <S(X / t), X>`."""
+"""The bounds in the units of the layers: logits, temperature, `<P*, X> - <S(X / t), X>`."""
+
+from __future__ import annotations
 
 import math
 import typing
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sinkhorn_tf._core.arguments import fit, shown, to_bool, to_count
 from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
-from sinkhorn_tf.entropic import _checks, bounds
+from sinkhorn_tf.entropic import _numpy_arguments, bounds
 from sinkhorn_tf.entropic._assignment_gap import assignment_gap, optimal_duals
 
-# What a temperature is lowered by, so that the bound holds in floating point too.
+# Temperatures are lowered by this share, so that the bound holds in floating point too.
 _ROUNDING = 1e-12
 
 
 class LayerBounds(typing.NamedTuple):
     """Upper bounds of `<P*, X> - <S(X / t), X>`; +inf where one says nothing.
 
-    All are about the limit `S(X / t)`, never about a number of iterations.
+    All are about the limit `S(X / t)`, never about a number of iterations. The numbers
+    of theorems are those of Weed (2018).
+
+    Attributes:
+        slow_rate: Prop. 1.
+        fast_rate: Theorem 1; needs `gap`.
+        integral_rate: Corollary 3; needs `integer`.
+        relaxed_rate: Corollary 2; needs `gap_tau` and `tau`.
+        distance_bound: Corollary 1, a bound of the l1 distance from the mixtures of
+            best permutations.
+
+    Example:
+
+    >>> bounds = st.entropic.layer_bounds(0.01, 4, integer=True)
+    >>> round(float(bounds.slow_rate), 4), round(float(bounds.integral_rate), 4)
+    (0.0555, 0.0)
     """
 
-    slow_rate: np.ndarray
-    """Prop. 1."""
-    fast_rate: np.ndarray
-    """Theorem 1; needs `gap`."""
-    integral_rate: np.ndarray
-    """Corollary 3; needs `integer`."""
-    relaxed_rate: np.ndarray
-    """Corollary 2; needs `gap_tau` and `tau`."""
-    distance_bound: np.ndarray
-    """Corollary 1, of the l1 distance from the mixtures of best permutations."""
+    slow_rate: float | np.ndarray
+    fast_rate: float | np.ndarray
+    integral_rate: float | np.ndarray
+    relaxed_rate: float | np.ndarray
+    distance_bound: float | np.ndarray
 
 
-def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=False):
-    """The bounds of EP at `eta = 1 / temperature` for `n` x `n` logits.
+def layer_bounds(
+    temperature: ArrayLike,
+    n: int,
+    *,
+    gap: ArrayLike | None = None,
+    gap_tau: ArrayLike | None = None,
+    tau: ArrayLike | None = None,
+    integer: bool = False,
+) -> LayerBounds:
+    """The bounds of Weed (2018) at `eta = 1 / temperature` for `n` x `n` logits.
 
     Args:
         temperature: Array of numbers > 0.
@@ -47,8 +68,16 @@ def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=Fa
 
     Raises:
         TypeError, ValueError: If a number is out of range.
+
+    Example:
+
+    >>> bounds = st.entropic.layer_bounds([0.1, 0.01], 4, gap=1.0)
+    >>> bounds.slow_rate.round(4)
+    array([0.5545, 0.0555])
+    >>> bounds.fast_rate.round(4)
+    array([0.8925, 0.    ])
     """
-    eta = 1 / _checks.to_positive(temperature, "temperature")
+    eta = 1 / _numpy_arguments.to_positive_array(temperature, "temperature")
     integer = to_bool(integer, "integer")
     if (gap_tau is None) != (tau is None):
         raise ValueError(
@@ -72,11 +101,13 @@ def layer_bounds(temperature, n, *, gap=None, gap_tau=None, tau=None, integer=Fa
     )
 
 
-def assignment_suboptimality(logits, temperature):
-    """`<P*, X> - <S(X / t), X>`, measured: what the bounds bound.
+def assignment_suboptimality(
+    logits: ArrayLike, temperature: ArrayLike
+) -> float | np.ndarray:
+    """Measures `<P*, X> - <S(X / t), X>`, the quantity that the bounds are for.
 
-    From the reduced costs, which are not negative: exponentially small values keep
-    their digits, down to the rounding of the logits.
+    It is summed from the reduced costs, which are not negative, so that exponentially
+    small values keep their digits, down to the rounding of the logits.
 
     Args:
         logits: float array `[..., N, N]`; -inf forbids a pair.
@@ -88,9 +119,15 @@ def assignment_suboptimality(logits, temperature):
     Raises:
         ValueError: If a shape or number is out of range, the forbidden pairs leave no
             permutation, or the solver does not converge.
+
+    Example:
+
+    >>> logits = [[1.0, 0.0], [0.0, 1.0]]
+    >>> st.entropic.assignment_suboptimality(logits, [1.0, 0.5]).round(4)
+    array([0.5379, 0.2384])
     """
-    cost = _checks.to_costs(logits, "logits", sign=-1)
-    temperature = _checks.to_positive(temperature, "temperature")
+    cost = _numpy_arguments.to_costs(logits, "logits", sign=-1)
+    temperature = _numpy_arguments.to_positive_array(temperature, "temperature")
     if not fit(temperature.shape, cost.shape[:-2]):
         raise ValueError(
             f"temperature must broadcast against the batch dimensions {cost.shape[:-2]}. "
@@ -113,13 +150,18 @@ def assignment_suboptimality(logits, temperature):
 
 
 def temperature_for_accuracy(
-    cost=None, epsilon=None, *, n=None, gap=None, integer=False
-):
-    """The largest temperature that EP proves sufficient for an accuracy.
+    cost: ArrayLike | None = None,
+    epsilon: float | None = None,
+    *,
+    n: int | None = None,
+    gap: float | None = None,
+    integer: bool = False,
+) -> tuple[float, str]:
+    """The largest temperature that Weed (2018) proves sufficient for an accuracy.
 
     At this temperature `<P*, X> - <S(X / t), X> <= epsilon` for the logits
     `X = -cost`, in the limit of the iterations. The theory is for the worst case: on
-    most logits a far larger one does.
+    most logits a far larger temperature suffices.
 
     Args:
         cost: `[N, N]`, minus the logits; +inf forbids a pair. Its gap is computed
@@ -132,12 +174,19 @@ def temperature_for_accuracy(
     Returns:
         `(temperature, name)`: a float, and the function of `st.entropic` whose bound
         proves it, "slow_rate", "fast_rate" or "integral_rate" (the fast rate with a
-        gap of 1). The temperature is +inf where every one will do: for N = 1, or if
+        gap of 1). The temperature is +inf where every one suffices: for N = 1, or if
         all permutations cost the same.
 
     Raises:
         TypeError, ValueError: If a number is out of range, neither or both of `cost`
-            and `n` are given, or `integer` is set and `cost` is not.
+            and `n` are given, or `integer` is set and the costs are not integers.
+
+    Example:
+
+    >>> cost = [[0, 3], [3, 0]]
+    >>> temperature, bound = st.entropic.temperature_for_accuracy(cost, 0.01)
+    >>> round(temperature, 3), bound
+    (0.371, 'fast_rate')
     """
     if (cost is None) == (n is None):
         raise ValueError(
@@ -147,9 +196,9 @@ def temperature_for_accuracy(
     if epsilon is None:
         raise ValueError("epsilon must be a number > 0. Received: epsilon=None")
     integer = to_bool(integer, "integer")
-    epsilon = _checks.to_number(epsilon, "epsilon")
+    epsilon = _numpy_arguments.to_number(epsilon, "epsilon")
     if cost is not None:
-        cost = _checks.to_costs(cost)
+        cost = _numpy_arguments.to_costs(cost)
         if cost.ndim > 2:
             raise ValueError(
                 f"cost must have shape [N, N]. Received: cost.shape={cost.shape}"
@@ -165,7 +214,7 @@ def temperature_for_accuracy(
     n = to_count(n, "n", 1)
     name = "fast_rate"
     if gap is not None:
-        gap = _checks.to_number(gap, "gap", infinite=True)
+        gap = _numpy_arguments.to_number(gap, "gap", infinite=True)
     if integer and (gap is None or gap < 1):
         gap, name = 1.0, "integral_rate"
     R1, RH = bounds.birkhoff_radii(n)

@@ -1,4 +1,4 @@
-"""What stock TensorFlow Serving makes of a SavedModel: what it computes and refuses."""
+"""Models for stock TensorFlow Serving: what it computes, and what it refuses."""
 
 import functools
 import gc
@@ -29,7 +29,7 @@ class Resources(typing.NamedTuple):
 
 
 def resources(functions: Iterable[tf.types.experimental.GenericFunction]) -> Resources:
-    """Everything that the functions hold, whoever made it: Keras, a layer, a closure.
+    """Everything that the functions hold, made by Keras, a layer or a closure.
 
     Raises:
         ValueError: If they hold what no SavedModel can.
@@ -38,7 +38,7 @@ def resources(functions: Iterable[tf.types.experimental.GenericFunction]) -> Res
     for function in functions:
         concrete = function.get_concrete_function()
         variables |= {id(x): x for x in concrete.variables}
-        # Others are constants, which are saved with their function.
+        # Captures of other dtypes are constants, which are saved with their function.
         handles |= {
             id(x): x
             for x in concrete.captured_inputs
@@ -56,16 +56,18 @@ def resources(functions: Iterable[tf.types.experimental.GenericFunction]) -> Res
 
 
 def _owners(handles):
-    """The tables whose handles these are; they are taken out of the dict.
+    """The tables that own these handles, which are taken out of the dict.
 
-    A function knows only the handle of a table, and a table may be anywhere, in an
-    attribute of a layer that Keras does not track or in a closure.
+    A function knows only the handle of a table, and the table may be anywhere: in a
+    closure, or in an attribute of a layer that Keras does not track.
     """
     tables = []
-    for candidate in gc.get_objects() if handles else ():
-        # Not isinstance, which would run the code of proxies.
+    if not handles:
+        return tables
+    for candidate in gc.get_objects():
+        # `isinstance` would run the code of proxies.
         if issubclass(type(candidate), tf.saved_model.experimental.TrackableResource):
-            # Not `resource_handle`, which would make a resource for one without.
+            # `resource_handle` would make a resource for a table without one.
             handle = getattr(candidate, "_resource_handle", None)
             if handles.pop(id(handle), None) is not None:
                 tables.append(candidate)
@@ -75,7 +77,7 @@ def _owners(handles):
 def refuse_what_serving_refuses(directory: str, *, allow_jit: bool = False) -> None:
     """Reads a SavedModel back and checks every node of its graphs and functions.
 
-    The functions of a graph are one flat library, however they are nested.
+    Nested functions are entries of the same flat library.
 
     Args:
         directory: The directory that holds `saved_model.pb`.
@@ -98,6 +100,29 @@ def refuse_what_serving_refuses(directory: str, *, allow_jit: bool = False) -> N
                 _refuse_op(node)
 
 
+def refuse_what_xla_refuses(
+    specs: dict[str, tuple[tf.TensorSpec, ...]], held: Resources
+) -> None:
+    """Raises ValueError if there are strings or tables, which XLA does not compile.
+
+    Args:
+        specs: Those of the inputs of each signature.
+        held: What the functions hold.
+    """
+    refused = [
+        f"input {spec.name} of strings"
+        for inputs in specs.values()
+        for spec in inputs
+        if spec.dtype == tf.string
+    ]
+    refused += [type(table).__name__ for table in held.tables]
+    if refused:
+        raise ValueError(
+            "jit_variant is not for models with strings or lookup tables, which XLA "
+            f"does not compile; export without it. Received: {refused[0]}"
+        )
+
+
 def prepare_for_serving(directory: str) -> None:
     """Rewrites a SavedModel so that a server does no more than it is asked for.
 
@@ -113,19 +138,22 @@ def prepare_for_serving(directory: str) -> None:
 
 
 def _give_outputs_nodes(meta_graph):
-    """Puts a node of its own behind every output of every signature.
+    """Puts an identity node behind every output of every signature.
 
-    The outputs of a signature are those of one node, the call of its function, and a
-    node that is asked for is not taken apart: all of the function runs. Behind nodes of
-    their own they are: the call is inlined, and what leads to no output is dropped.
+    Without it all outputs are those of one node, the call of the signature's function.
+    TensorFlow does not inline a node that is fetched, so that all of the function runs,
+    whichever output a client asks for. Behind identities the call is inlined, and what
+    leads to no output that was asked for is dropped.
     """
     nodes = meta_graph.graph_def.node
     taken = {node.name for node in nodes}
-    # Not after signatures and outputs, which may have names that no node can have.
+    # The names of signatures and outputs may be ones that no node can have.
     names = (name for k in itertools.count() if (name := f"outputs/{k}") not in taken)
     for _, signature in sorted(meta_graph.signature_def.items()):
-        # Without inputs there is nothing to ask for, only to initialise.
-        for _, info in sorted(signature.outputs.items()) if signature.inputs else ():
+        # A signature without inputs is one that initialises the model.
+        if not signature.inputs:
+            continue
+        for _, info in sorted(signature.outputs.items()):
             node = nodes.add(name=next(names), op="Identity")
             node.input.append(info.name)
             node.attr["T"].type = info.dtype
@@ -133,7 +161,7 @@ def _give_outputs_nodes(meta_graph):
 
 
 def _call_without_state(graph):
-    """Makes calls of functions that only read variables ones without side effects.
+    """Marks calls of functions that only read variables as free of side effects.
 
     A server writes no variables, and a stateful call keeps memory for each request that
     fails in it, 750 bytes with TensorFlow 2.21.
@@ -158,8 +186,8 @@ def _call_without_state(graph):
 
 
 def _is_stateful(op):
-    found = op_def_registry.get(op)
-    return found is None or found.is_stateful
+    definition = op_def_registry.get(op)
+    return definition is None or definition.is_stateful
 
 
 def _read(directory):

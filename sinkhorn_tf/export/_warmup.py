@@ -6,16 +6,19 @@ import numpy as np
 import tensorflow as tf
 
 FILE_NAME = "tf_serving_warmup_requests"
-# TensorFlow Serving loads no model with more.
-MOST_REQUESTS = 1000
 
 
-def checked(
+def to_requests(
     examples: dict[str, dict], functions: dict[str, Callable], specs: dict[str, tuple]
 ) -> dict[str, dict[str, tf.Tensor]]:
-    """The requests as tensors, each answered once.
+    """Converts the requests to tensors and answers each of them once.
 
     A request that fails would keep the server from loading the model.
+
+    Args:
+        examples: The inputs of one request for each signature.
+        functions: The function of each signature.
+        specs: The inputs of each signature.
 
     Raises:
         ImportError: If the classes of the records are not installed.
@@ -23,20 +26,20 @@ def checked(
     """
     _prediction_log()
     requests = {}
-    for name, given in examples.items():
+    for name, inputs in examples.items():
         if name not in specs:
             raise ValueError(
                 f"warmup_examples takes the signatures {', '.join(specs)}. "
                 f"Received: {name!r}"
             )
-        wanted = {spec.name: spec for spec in specs[name]}
-        if set(given) != set(wanted):
+        by_name = {spec.name: spec for spec in specs[name]}
+        if set(inputs) != set(by_name):
             raise ValueError(
-                f"A warm-up request for {name} has the inputs {', '.join(wanted)}. "
-                f"Received: {', '.join(given)}"
+                f"A warm-up request for {name} has the inputs {', '.join(by_name)}. "
+                f"Received: {', '.join(inputs)}"
             )
         requests[name] = {
-            key: to_tensor(value, wanted[key], name) for key, value in given.items()
+            key: to_tensor(value, by_name[key], name) for key, value in inputs.items()
         }
         functions[name](*(requests[name][spec.name] for spec in specs[name]))
     return requests
@@ -46,8 +49,8 @@ def write(path: str, requests: dict[str, dict[str, tf.Tensor]], model: str) -> N
     """Writes one PredictionLog record for each request.
 
     Args:
-        path: Of the file.
-        requests: What `checked` returned.
+        path: Path of the file.
+        requests: What `to_requests` returned.
         model: The name that the server will know the model by.
     """
     log = _prediction_log()

@@ -1,4 +1,4 @@
-"""Keras layers: each only holds the settings of one operator."""
+"""Keras layers: operators with their settings, and parts of the networks."""
 
 from sinkhorn_tf.layers.dense_by_target import DenseByTarget
 from sinkhorn_tf.layers.edge_features import EdgeFeatures
@@ -8,7 +8,8 @@ from sinkhorn_tf.layers.pair_attention import PairAttention
 from sinkhorn_tf.layers.restore import Restore
 from sinkhorn_tf.layers.sinkhorn import SinkhornLayer
 
-# Named like its siblings. The class keeps its name, under which Keras stores weights.
+# An alias named like its siblings. The class keeps its name, under which Keras stores
+# weights.
 Sinkhorn = SinkhornLayer
 
 __all__ = [

@@ -4,14 +4,18 @@ A setting that is assigned counts everywhere (in `call`, compiled functions, `fi
 config and saved files), or the assignment raises.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
+import typing
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments
 
 
 class ConfiguredLayer(keras.layers.Layer):
@@ -27,10 +31,10 @@ class ConfiguredLayer(keras.layers.Layer):
 
 
 class Setting:
-    """A Python value that graphs are made with.
+    """A Python value that is compiled into graphs.
 
-    Until a graph has been made it can be assigned; afterwards that raises
-    AttributeError, since the graph would go on with the old value.
+    It can be assigned until a graph has been made with it; afterwards an assignment
+    raises AttributeError, since the graph would go on with the old value.
 
     Args:
         check: Converts and checks a value, `check(value, name)`.
@@ -38,7 +42,9 @@ class Setting:
             as the layer is built.
     """
 
-    def __init__(self, check, sets_shape=False):
+    def __init__(
+        self, check: Callable[[typing.Any, str], typing.Any], sets_shape: bool = False
+    ):
         self._check = check
         self._sets_shape = sets_shape
 
@@ -46,7 +52,7 @@ class Setting:
         self.name = name
         self._read_in_a_graph = f"_{name}_read_in_a_graph"
 
-    def __get__(self, layer, owner=None):
+    def __get__(self, layer: typing.Any, owner: type | None = None) -> typing.Any:
         if layer is None:
             return self
         try:
@@ -59,7 +65,7 @@ class Setting:
             vars(layer)[self._read_in_a_graph] = True
         return value
 
-    def __set__(self, layer, value):
+    def __set__(self, layer: typing.Any, value: typing.Any) -> None:
         value = self._check(value, self.name)
         if self._is_fixed(layer) and value != vars(layer)[self.name]:
             raise AttributeError(
@@ -101,11 +107,11 @@ class VariableSetting(Setting):
         self._mark = f"holds_{name}_of_sinkhorn_tf"
 
     def create(self, layer, value, make_variable):
-        """Makes the variable of a layer.
+        """Makes the variable of a layer, in the constructor of the layer.
 
         Args:
-            layer: The layer, in its constructor.
-            value: The first value.
+            layer: The layer.
+            value: The initial value.
             make_variable: Maps a name, an initializer and a dtype to a
                 `keras.Variable`, which is a weight if `add_weight` makes it.
         """
@@ -119,10 +125,10 @@ class VariableSetting(Setting):
             # Checkpoints of TensorFlow know a weight by the attribute's name.
             keras.layers.Layer.__setattr__(layer, self.name, variable)
         else:
-            # Keras would make it a weight.
+            # The assignment of Keras would make it a weight.
             self.__set__(layer, variable)
 
-    def __get__(self, layer, owner=None):
+    def __get__(self, layer: typing.Any, owner: type | None = None) -> typing.Any:
         if layer is None:
             return self
         if self.name not in vars(layer):
@@ -132,9 +138,9 @@ class VariableSetting(Setting):
     def _read(self, layer):
         return self.variable(layer)
 
-    def __set__(self, layer, value):
+    def __set__(self, layer: typing.Any, value: typing.Any) -> None:
         is_new = self.name not in vars(layer)
-        # Or a subclass makes a weight of its own of it.
+        # A subclass may also replace the variable by a weight of its own.
         if is_new or any(value is weight for weight in layer.weights):
             vars(layer)[self.name] = value
             setattr(value, self._mark, True)
@@ -150,6 +156,7 @@ class VariableSetting(Setting):
         vars(layer)[self._last] = _shortest(value, number, variable.dtype)
 
     def variable(self, layer):
+        """The variable of a layer."""
         return vars(layer)[self.name]
 
     def is_held_by(self, variable):
@@ -157,10 +164,10 @@ class VariableSetting(Setting):
         return getattr(variable, self._mark, False)
 
     def value(self, layer):
-        """The present value as a float, as short as it can be written.
+        """The present value as a float with as few digits as possible.
 
-        Without a value that is known (inside a graph of TensorFlow 1) or valid, it is
-        the last one that was assigned.
+        Where the present value is unknown (inside a graph of TensorFlow 1) or invalid,
+        it is the last one that was assigned.
         """
         last = vars(layer)[self._last]
         variable = self.variable(layer)
@@ -173,7 +180,7 @@ class VariableSetting(Setting):
         return float(str(present))
 
     def to_number(self, value, dtype):
-        """A Python float of a scalar that is in the range, in `dtype` too."""
+        """Converts a scalar to a Python float that is in the range, in `dtype` too."""
         number = to_float(value, self.name)
         with np.errstate(over="ignore"):
             held = _scalar_type(dtype)(number)
@@ -202,8 +209,8 @@ class NumberSetting(VariableSetting):
         return self.value(layer)
 
 
-def to_float(value, name):
-    """A Python float from a real number or a scalar array, tensor or variable."""
+def to_float(value: typing.Any, name: str) -> float:
+    """Converts a real number or a scalar array, tensor or variable to a float."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         try:
             return float(value)
@@ -223,21 +230,21 @@ def to_float(value, name):
 
 
 def _shortest(value, number, dtype):
-    """Python's own floats as they are, others with as few digits as `dtype` needs."""
+    """Keeps floats of Python; others get as few digits as `dtype` needs."""
     if isinstance(value, float):
         return number
     return float(str(_scalar_type(dtype)(number)))
 
 
-def to_flag(value, name):
-    """A Python bool from True, False or an integer that is 0 or 1."""
+def to_flag(value: typing.Any, name: str) -> bool:
+    """Converts True, False or an integer that is 0 or 1 to a Python bool."""
     is_flag = isinstance(value, (bool, np.bool_, numbers.Integral)) and value in (0, 1)
     if not is_flag:
         raise TypeError(f"{name} must be True or False. Received: {name}={value!r}")
     return bool(value)
 
 
-def check_real(value, name):
+def check_real(value: typing.Any, name: str) -> None:
     """Raises TypeError unless `value` holds real numbers, of any shape."""
     for leaf in tf.nest.flatten(value):
         dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
@@ -249,9 +256,9 @@ def check_real(value, name):
             )
 
 
-def to_positive_count(value, name):
-    """A Python int from an integer >= 1."""
-    return _arguments.to_count(value, name, 1)
+def to_positive_count(value: typing.Any, name: str) -> int:
+    """Converts an integer >= 1 to a Python int."""
+    return arguments.to_count(value, name, 1)
 
 
 def _not_a_number(name, value):

@@ -1,31 +1,36 @@
-"""What the layers with a temperature share."""
+"""The base of the layers with a temperature."""
+
+from __future__ import annotations
+
+import typing
 
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments
+from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._matching.matching import matching
-from sinkhorn_tf.layers import _settings as settings
+from sinkhorn_tf.layers import _settings
 from sinkhorn_tf.permutations import to_matrix
 
-# What training keeps a temperature above; at it a plan of usual logits is hard.
+# Training keeps temperatures above this, where a plan of usual logits is hard.
 _LEAST_TRAINED = 1e-6
 
 
-def temperatures(layer):
+def temperatures(layer: keras.layers.Layer) -> list[keras.Variable]:
     """The variables of all temperatures in a layer or model, however deep inside."""
     return [x for x in layer.variables if TemperedLayer.temperature.is_held_by(x)]
 
 
 def _to_tolerance(value, name):
-    return None if value is None else _arguments.to_tolerance(value, name)
+    return None if value is None else arguments.to_tolerance(value, name)
 
 
 def _to_gradient(value, name):
-    return _arguments.to_stopping(None, value)[1]
+    return arguments.to_stopping(None, value)[1]
 
 
-class TemperedLayer(settings.ConfiguredLayer):
+class TemperedLayer(_settings.ConfiguredLayer):
     """A layer on logits with a temperature that can be changed while training.
 
     The temperature is a variable: assigning it (`layer.temperature = 0.05`, or as
@@ -47,23 +52,23 @@ class TemperedLayer(settings.ConfiguredLayer):
             it positive.
     """
 
-    temperature = settings.VariableSetting(lambda x: x > 0, "positive")
-    n_iters = settings.Setting(lambda x, name: _arguments.to_count(x, name, 0))
-    tolerance = settings.Setting(_to_tolerance)
-    gradient = settings.Setting(_to_gradient)
-    hard = settings.Setting(settings.to_flag)
-    trainable_temperature = settings.ConstructorSetting(settings.to_flag)
+    temperature = _settings.VariableSetting(lambda x: x > 0, "positive")
+    n_iters = _settings.Setting(lambda x, name: arguments.to_count(x, name, 0))
+    tolerance = _settings.Setting(_to_tolerance)
+    gradient = _settings.Setting(_to_gradient)
+    hard = _settings.Setting(_settings.to_flag)
+    trainable_temperature = _settings.ConstructorSetting(_settings.to_flag)
 
     def __init__(
         self,
-        temperature=1.0,
-        n_iters=20,
-        tolerance=None,
-        gradient="unrolled",
-        hard=False,
-        trainable_temperature=False,
-        **kwargs,
-    ):
+        temperature: float | TensorLike = 1.0,
+        n_iters: int = 20,
+        tolerance: float | None = None,
+        gradient: str = "unrolled",
+        hard: bool = False,
+        trainable_temperature: bool = False,
+        **kwargs: typing.Any,
+    ) -> None:
         # Inputs are cast in `call`: autocasting would also cast a temperature that is
         # given as a call argument.
         super().__init__(autocast=False, **kwargs)
@@ -86,33 +91,33 @@ class TemperedLayer(settings.ConfiguredLayer):
             constraint=PositiveTemperature(float(initializer())) if trained else None,
         )
 
-    def to_logits(self, logits):
+    def _to_logits(self, logits):
         """Casts the inputs to the compute dtype of the policy."""
         return tf.cast(tf.convert_to_tensor(logits), self.compute_dtype)
 
-    def to_temperature(self, temperature):
-        """The call's temperature, or else the layer's own."""
+    def _to_temperature(self, temperature):
+        """Returns the temperature of the call, or else the layer's own."""
         if temperature is None:
             return tf.convert_to_tensor(self.temperature)
-        settings.check_real(temperature, "temperature")
+        _settings.check_real(temperature, "temperature")
         return temperature
 
-    def batch_shape(self, logits_shape, temperature_shape):
-        """The batch dimensions of a plan, as a list; those of the two broadcast."""
+    def _batch_shape(self, logits_shape, temperature_shape):
+        """The batch dimensions of a plan, those of both arguments broadcast, as a list."""
         batch = tf.TensorShape(logits_shape[:-2])
         if temperature_shape is not None:
             batch = tf.broadcast_static_shape(batch, tf.TensorShape(temperature_shape))
         return batch.as_list()
 
-    def finish(self, soft, logits):
+    def _finish(self, soft, logits):
         """Returns `soft`, or its straight-through matching if the layer is hard."""
         if not self.hard:
             return soft
         hard = to_matrix(matching(logits), soft.dtype)
-        # The difference is exactly 0, so that the result is exactly hard.
+        # The difference is exactly 0, so that the entries are exactly 0 and 1.
         return hard + (soft - tf.stop_gradient(soft))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, typing.Any]:
         return {
             **super().get_config(),
             "temperature": type(self).temperature.value(self),
@@ -128,21 +133,22 @@ class TemperedLayer(settings.ConfiguredLayer):
 class PositiveTemperature(keras.constraints.Constraint):
     """Keeps a trained temperature at `minimum` or above.
 
-    One that a step of the optimizer made NaN or infinite starts again at `restart`.
+    A temperature that a step of the optimizer made NaN or infinite starts again at
+    `restart`.
 
     Args:
         restart: Number > 0.
         minimum: Number > 0.
     """
 
-    def __init__(self, restart=1.0, minimum=_LEAST_TRAINED):
+    def __init__(self, restart: float = 1.0, minimum: float = _LEAST_TRAINED) -> None:
         self.restart = restart
         self.minimum = minimum
 
-    def __call__(self, w):
+    def __call__(self, w: TensorLike) -> tf.Tensor:
         w = tf.convert_to_tensor(w)
-        kept = tf.maximum(w, tf.cast(self.minimum, w.dtype))
-        return tf.where(tf.math.is_finite(w), kept, tf.cast(self.restart, w.dtype))
+        bounded = tf.maximum(w, tf.cast(self.minimum, w.dtype))
+        return tf.where(tf.math.is_finite(w), bounded, tf.cast(self.restart, w.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, typing.Any]:
         return {"restart": self.restart, "minimum": self.minimum}

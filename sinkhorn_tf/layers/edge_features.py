@@ -1,26 +1,32 @@
 """How well the edges of pieces continue one another, as a layer."""
 
+from __future__ import annotations
+
+import typing
+
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf.layers import _settings as settings
+from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf.layers import _settings
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
-class EdgeFeatures(settings.ConfiguredLayer):
+class EdgeFeatures(_settings.ConfiguredLayer):
     """Features of each pair of pieces: do the pixels go on from one to the other?
 
-    For each direction (j to the right of i, to its left, below, above) the squared
-    differences of the touching edges, taken as they are and extrapolated by half a
-    pixel to where they meet. Their logarithms are given in relation to the mean over
-    the other pieces, to the best fit that i has, and to the best fit that j has: what
-    counts is whether two pieces suit each other better than they suit the others.
+    For each direction (j to the right of i, to its left, below, above) the touching
+    edges have a squared difference, taken of the edges as they are, and of the edges
+    extrapolated by half a pixel to the line where they meet. The features are its
+    logarithm in relation to the mean over the other pieces, to the best fit of i, and
+    to the best fit of j: they tell whether two pieces suit each other better than they
+    suit the others.
 
-    Edges can be compared at several scales: as lines of 1, 2, 4, ... pixels' width,
-    smoothed along the edge as much. The coarse ones see across a gap.
+    Edges can be compared at several scales: as lines 1, 2, 4, ... pixels wide, smoothed
+    along the edge over as many. The coarse scales see across a gap.
 
-    Has no weights, and knows nothing of positions. Computed in float32 at least:
-    differences of neighbouring pixels are lost in half precision.
+    The layer has no weights, and does not depend on positions. It computes in float32
+    at least: differences of neighbouring pixels are lost in half precision.
 
     Args:
         scales: Number of scales, from single pixels on.
@@ -34,15 +40,21 @@ class EdgeFeatures(settings.ConfiguredLayer):
 
     Raises:
         ValueError: If `scales` is below 1.
+
+    Example:
+
+    >>> pieces = tf.ones([1, 4, 6, 6, 3])
+    >>> st.layers.EdgeFeatures(scales=2)(pieces).shape
+    TensorShape([1, 4, 4, 48])
     """
 
-    scales = settings.Setting(settings.to_positive_count, sets_shape=True)
+    scales = _settings.Setting(_settings.to_positive_count, sets_shape=True)
 
-    def __init__(self, scales=1, **kwargs):
+    def __init__(self, scales: int = 1, **kwargs: typing.Any) -> None:
         super().__init__(**{"autocast": False, **kwargs})
         self.scales = scales
 
-    def call(self, pieces):
+    def call(self, pieces: TensorLike) -> tf.Tensor:
         wide = pieces.dtype == tf.float64 and self.compute_dtype == "float64"
         pieces = tf.cast(pieces, tf.float64 if wide else tf.float32)
         columns = tf.transpose(pieces, [0, 1, 3, 2, 4])
@@ -53,22 +65,22 @@ class EdgeFeatures(settings.ConfiguredLayer):
         both = [right, _transposed(right), below, _transposed(below)]
         fit = tf.concat(both, axis=-1)
         n = fit.shape[1]
-        self_ = tf.eye(n, dtype=fit.dtype)[:, :, None]
-        others = fit * (1 - self_)
-        far = fit + 1e3 * self_
+        same = tf.eye(n, dtype=fit.dtype)[:, :, None]
+        others = fit * (1 - same)
+        far = fit + 1e3 * same
         relations = (
             others - tf.reduce_sum(others, axis=2, keepdims=True) / max(n - 1, 1),
             fit - tf.reduce_min(far, axis=2, keepdims=True),
             fit - tf.reduce_min(far, axis=1, keepdims=True),
         )
         # A puzzle of one piece has no others to relate to.
-        return tf.cast(tf.concat(relations, axis=-1) * (1 - self_), self.compute_dtype)
+        return tf.cast(tf.concat(relations, axis=-1) * (1 - same), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, n = input_shape[:2]
         return (batch, n, n, 24 * self.scales)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, typing.Any]:
         return {**super().get_config(), "scales": self.scales}
 
 
@@ -85,25 +97,25 @@ def _continuation(lines, width):
     last, first = lines[:, :, -1], lines[:, :, 0]
     before, after = lines[:, :, max(depth - 2, 0)], lines[:, :, min(1, depth - 1)]
     pairs = ((last, first), (1.5 * last - 0.5 * before, 1.5 * first - 0.5 * after))
-    found = [_mean_squared_differences(a, b) for a, b in pairs]
-    # A hundredth of the range, squared: less is noise.
-    return tf.math.log(tf.stack(found, axis=-1) + 1e-4)
+    differences = [_mean_squared_differences(a, b) for a, b in pairs]
+    # Below a hundredth of the range, squared, a difference is noise.
+    return tf.math.log(tf.stack(differences, axis=-1) + 1e-4)
 
 
 def _pooled(lines, width):
-    """The two outermost lines of `width` on either side, means over blocks."""
+    """Means over blocks of the outermost lines: two of `width` on either side."""
     _, n, depth, length, channels = lines.shape
     width = min(width, max(depth // 2, 1), length)
     ends = tf.concat([lines[:, :, : 2 * width], lines[:, :, -2 * width :]], axis=2)
     flat = tf.reshape(ends, [-1, ends.shape[2], length, channels])
-    # Blocks at the ends of a line that is no multiple are means of what is there.
+    # A block at the end of a line may be smaller: it is the mean of the pixels there.
     flat = tf.nn.avg_pool2d(flat, [width, width], [width, width], "SAME")
     return tf.reshape(flat, [-1, n, *flat.shape[1:]])
 
 
 def _mean_squared_differences(a, b):
-    """Of all pairs: `[B, N, pixel, channel]` twice to `[B, N, N]`."""
-    # Not as |a|^2 + |b|^2 - 2 a.b: what is left of that is rounding.
+    """The means for all pairs of two `[B, N, pixel, channel]`: `[B, N, N]`."""
+    # The expansion |a|^2 + |b|^2 - 2 a.b would lose all digits to rounding.
     difference = a[:, :, None] - b[:, None, :]
     return tf.reduce_mean(tf.square(difference), axis=[3, 4])
 

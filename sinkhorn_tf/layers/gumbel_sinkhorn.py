@@ -1,27 +1,32 @@
 """The Gumbel-Sinkhorn distribution as a layer."""
 
+from __future__ import annotations
+
+import typing
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments
+from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise, perturbed_sinkhorn
-from sinkhorn_tf.layers import _settings as settings
+from sinkhorn_tf.layers import _settings
 from sinkhorn_tf.layers._tempered import TemperedLayer
 
-# The key beside the weights in a file.
+# Key of the noise scale beside the weights in a file.
 _NOISE_SCALE = "noise_scale"
 
 
 def _to_n_samples(value, name):
-    return None if value is None else settings.to_positive_count(value, name)
+    return None if value is None else _settings.to_positive_count(value, name)
 
 
 def _to_seed(value, name):
-    return _arguments.to_python_seed(value)
+    return arguments.to_python_seed(value)
 
 
-class _SeedSetting(settings.Setting):
+class _SeedSetting(_settings.Setting):
     """A seed; assigning it starts the sequence of the layer's generator again."""
 
     def __set__(self, layer, value):
@@ -42,10 +47,10 @@ class GumbelSinkhorn(TemperedLayer):
     Args:
         temperature: Positive number. It can be assigned at any time
             (`layer.temperature = 0.05`), and annealed with `AnnealTemperature`.
-        noise_scale: Number >= 0. It can be assigned at any time too; it is saved with
-            the layer, although it is none of its weights.
+        noise_scale: Number >= 0. It can be assigned at any time too. It is saved with
+            the layer, although it is not a weight.
         n_samples: None for one sample without an axis of its own, or a Python int
-            >= 1 for the axis `[..., n_samples, N, N]`.
+            >= 1, the size of an axis before the last two.
         n_iters: Python int >= 0, the number of iterations.
         seed: Int for a reproducible sequence of noise, or None. Assigning it starts the
             sequence again.
@@ -54,7 +59,7 @@ class GumbelSinkhorn(TemperedLayer):
         tolerance, gradient, trainable_temperature: As in `SinkhornLayer`.
 
     `n_samples` can be assigned until the layer is built, the other settings until a
-    graph has been made with them; afterwards that raises AttributeError.
+    graph has been made with them; afterwards an assignment raises AttributeError.
 
     Call arguments:
         logits: `[..., N, N]`, score of putting item i at position j.
@@ -64,25 +69,38 @@ class GumbelSinkhorn(TemperedLayer):
 
     Returns:
         `[..., N, N]` or `[..., n_samples, N, N]` of the layer's compute dtype.
+
+    Example:
+
+    >>> layer = st.layers.GumbelSinkhorn(temperature=0.5, n_samples=3, seed=0)
+    >>> layer(tf.zeros([2, 4, 4]), training=True).shape
+    TensorShape([2, 3, 4, 4])
+    >>> layer.temperature = 0.1
+    >>> layer.get_config()["temperature"]
+    0.1
+
+    Reference:
+        Mena et al. (2018), Learning latent permutations with Gumbel-Sinkhorn
+        networks, section 3.
     """
 
-    noise_scale = settings.NumberSetting(lambda x: x >= 0, "at least 0")
-    n_samples = settings.Setting(_to_n_samples, sets_shape=True)
+    noise_scale = _settings.NumberSetting(lambda x: x >= 0, "at least 0")
+    n_samples = _settings.Setting(_to_n_samples, sets_shape=True)
     seed = _SeedSetting(_to_seed)
 
     def __init__(
         self,
-        temperature=1.0,
-        noise_scale=1.0,
-        n_samples=None,
-        n_iters=20,
-        seed=None,
-        hard=False,
-        tolerance=None,
-        gradient="unrolled",
-        trainable_temperature=False,
-        **kwargs,
-    ):
+        temperature: float | TensorLike = 1.0,
+        noise_scale: float | TensorLike = 1.0,
+        n_samples: int | None = None,
+        n_iters: int = 20,
+        seed: int | None = None,
+        hard: bool = False,
+        tolerance: float | None = None,
+        gradient: str = "unrolled",
+        trainable_temperature: bool = False,
+        **kwargs: typing.Any,
+    ) -> None:
         super().__init__(
             temperature=temperature,
             n_iters=n_iters,
@@ -109,17 +127,22 @@ class GumbelSinkhorn(TemperedLayer):
             )
 
     @property
-    def variables(self):
-        # State like that of the seed generator, but none of the weights: a list of
-        # weights from elsewhere has the temperature alone.
+    def variables(self) -> list[keras.Variable]:
+        # The noise scale is state like that of the seed generator, but not a weight: a
+        # list of weights from elsewhere has the temperature alone.
         return [*super().variables, type(self).noise_scale.variable(self)]
 
-    def call(self, logits, temperature=None, training=False):
-        logits = self.to_logits(logits)
+    def call(
+        self,
+        logits: TensorLike,
+        temperature: TensorLike | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        logits = self._to_logits(logits)
         shape = tf.shape(logits)
         samples = self.n_samples or 1
         shape = tf.concat([shape[:-2], [samples], shape[-2:]], 0)
-        dtype = _arguments.compute_dtype(logits.dtype)
+        dtype = arguments.compute_dtype(logits.dtype)
         if training:
             noise_scale = tf.convert_to_tensor(type(self).noise_scale.variable(self))
             noise = gumbel_noise(shape, self._next_seed(), dtype)
@@ -130,29 +153,31 @@ class GumbelSinkhorn(TemperedLayer):
         soft, noisy = perturbed_sinkhorn(
             logits,
             noise,
-            self.to_temperature(temperature),
+            self._to_temperature(temperature),
             noise_scale,
             self.n_iters,
             tolerance=self.tolerance,
             gradient=self.gradient,
         )
-        result = self.finish(soft, noisy)
+        result = self._finish(soft, noisy)
         return result if self.n_samples else tf.squeeze(result, -3)
 
     def _next_seed(self):
         # Keras draws unsigned pairs, the stateless ops take signed ones.
         return tf.bitcast(tf.cast(self.seed_generator.next(), tf.uint32), tf.int32)
 
-    def compute_output_shape(self, logits_shape, temperature_shape=None):
-        batch = self.batch_shape(logits_shape, temperature_shape)
+    def compute_output_shape(
+        self, logits_shape: tuple, temperature_shape: tuple | None = None
+    ) -> tuple:
+        batch = self._batch_shape(logits_shape, temperature_shape)
         samples = [] if self.n_samples is None else [self.n_samples]
         return (*batch, *samples, *logits_shape[-2:])
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: typing.Any) -> None:
         super().save_own_variables(store)
         store[_NOISE_SCALE] = np.asarray(self.noise_scale)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: typing.Any) -> None:
         values = {name: store[name] for name in list(store.keys())}
         # Version 0.1 wrote the noise scale into the config alone.
         noise_scale = values.pop(_NOISE_SCALE, None)
@@ -160,7 +185,7 @@ class GumbelSinkhorn(TemperedLayer):
         if noise_scale is not None:
             self.noise_scale = np.asarray(noise_scale)[()]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, typing.Any]:
         return {
             **super().get_config(),
             "noise_scale": self.noise_scale,

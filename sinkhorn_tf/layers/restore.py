@@ -1,12 +1,18 @@
 """Applying a soft or hard permutation to items, as a layer."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
+
+from sinkhorn_tf._core.arguments import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class Restore(keras.layers.Layer):
-    """Puts items in the places a permutation gives them: `P^T items`.
+    """Puts items in the places that a permutation assigns to them: `P^T items`.
 
     Call arguments:
         inputs: `[permutation, items]`, a soft or hard `[..., N, N]` and
@@ -19,9 +25,16 @@ class Restore(keras.layers.Layer):
 
     Raises:
         ValueError: If the shapes do not fit.
+
+    Example:
+
+    >>> swap = tf.constant([[[0.0, 1.0], [1.0, 0.0]]])
+    >>> items = tf.constant([[[3.0], [5.0]]])
+    >>> st.layers.Restore()([swap, items]).numpy().tolist()
+    [[[5.0], [3.0]]]
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[TensorLike]) -> tf.Tensor:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
             raise ValueError(
                 f"Restore needs [permutation, items]. Received: {type(inputs).__name__}"
@@ -43,7 +56,7 @@ class Restore(keras.layers.Layer):
         restored.set_shape(output_shape)
         return restored
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         permutation, items = (tf.TensorShape(shape) for shape in input_shape)
         batch_rank = permutation.rank - 2
         try:

@@ -1,4 +1,4 @@
-"""The network that assembles pieces to a wanted target, SN section 4.3."""
+"""The network that assembles pieces to a wanted target."""
 
 import keras
 
@@ -17,23 +17,24 @@ def assembly_network(
     heads: int = 8,
     name: str = "assembly",
 ) -> keras.Model:
-    """A network that assembles pieces to any of several targets (SN section 4.3).
+    """Builds a network that assembles pieces to any of several targets.
 
-    A trunk that all targets share, the same for each piece, and an output layer for
-    each target. Scrambling the pieces permutes the rows of the logits.
+    It is a trunk that all targets share, the same for each piece, and an output layer
+    for each target. Scrambling the pieces permutes the rows of the logits.
 
-    Differs from the paper in: the trunk begins with `hidden` dense layers in place of a
-    convolution, which for pieces of 3 by 3 pixels is nearly the same; with `depth` the
-    pieces also see each other, through attention without positions, so that the whole
-    can depend on what there is to make it of.
+    It differs from the network of the paper in two ways. The trunk begins with `hidden`
+    dense layers in place of a convolution, which for pieces of 3 by 3 pixels is nearly
+    the same. With `depth` the pieces also see each other, through attention without
+    positions, so that the whole can depend on which pieces there are.
 
     Args:
         n_pieces: N, the number of pieces.
         piece_shape: `(height, width, channels)` of a piece.
         n_targets: Number of targets.
         width: Size of a piece's vector.
-        hidden: Dense layers that see a piece alone, at least 1.
-        depth, heads: Blocks of attention, 0 for none, and heads in each.
+        hidden: Number of dense layers that see a piece alone, at least 1.
+        depth: Number of blocks of attention, 0 for none.
+        heads: Heads of attention in each block.
         name: Name of the model.
 
     Returns:
@@ -42,15 +43,22 @@ def assembly_network(
         logits `[B, N, N]`; NaN for a target that does not exist.
 
     Raises:
-        ValueError: If `hidden` is below 1, or `width` no multiple of `heads` where
-            there is attention.
+        ValueError: If `hidden` is below 1, or `width` is not a multiple of `heads`
+            where there is attention.
+
+    Example:
+
+    >>> network = st.models.assembly_network(4, (3, 3, 1), n_targets=10, width=16)
+    >>> pieces, digit = tf.ones([2, 4, 3, 3, 1]), tf.constant([0, 9])
+    >>> network([pieces, digit]).shape
+    TensorShape([2, 4, 4])
+
+    Reference:
+        Mena et al. (2018), Learning latent permutations with Gumbel-Sinkhorn
+        networks, section 4.3.
     """
     if hidden < 1:
         raise ValueError(f"hidden must be at least 1. Received: hidden={hidden}")
-    if depth and width % heads:
-        raise ValueError(
-            f"The width must be a multiple of heads={heads}. Received: width={width}"
-        )
     pieces = keras.Input((n_pieces, *piece_shape), name="pieces")
     digit = keras.Input((), name="digit", dtype="int32")
     height, wide, channels = piece_shape

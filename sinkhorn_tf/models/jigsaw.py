@@ -21,23 +21,26 @@ def jigsaw_network(
     edge_scales: int = 1,
     name: str | None = None,
 ) -> keras.Model:
-    """A network for jigsaw puzzles, for which scrambling permutes the logits' rows.
+    """Builds a network for jigsaw puzzles: scrambled pieces permute the logits' rows.
 
-    "paper" (SN section 4.2): a convolution with max pooling, then a dense layer to N
-    outputs, the same for each piece.
+    The kind "paper" is that of Mena et al. (2018): a convolution with max pooling, then
+    a dense layer to N outputs, the same for each piece.
 
-    "context": convolutions make a vector of each piece, then the pieces see each other
-    through `depth` blocks of attention without positions, whose scores also depend on
-    how well the edges of each two pieces continue one another.
+    In the kind "context" convolutions make a vector of each piece. Then the pieces see
+    each other through `depth` blocks of attention without positions, whose scores also
+    depend on how well the edges of each two pieces continue one another.
 
     Args:
         n_pieces: N, the number of pieces of a puzzle.
         piece_shape: `(height, width, channels)` of a piece.
         kind: "paper" or "context".
-        filters, kernel_size: Of the convolution of "paper", in pixels.
-        width, depth, heads: Of "context": the size of a piece's vector, blocks, and
-            heads of attention in each.
-        edge_scales: Of "context": see `EdgeFeatures`; 0 for attention without them.
+        filters: Number of filters of the convolution ("paper" alone).
+        kernel_size: Size of the filters in pixels ("paper" alone).
+        width: Size of a piece's vector ("context" alone).
+        depth: Number of blocks of attention ("context" alone).
+        heads: Heads of attention in each block ("context" alone).
+        edge_scales: Number of scales of `EdgeFeatures`; 0 for attention without them
+            ("context" alone).
         name: Name of the model.
 
     Returns:
@@ -45,16 +48,26 @@ def jigsaw_network(
         with values in [0, 1] to logits `[B, N, N]`.
 
     Raises:
-        ValueError: If `kind` is unknown, or `width` no multiple of `heads`.
+        ValueError: If `kind` is unknown, or `width` is not a multiple of `heads`.
+
+    Example:
+
+    >>> network = st.models.jigsaw_network(9, (8, 8, 1), filters=4, kernel_size=3)
+    >>> network(tf.ones([2, 9, 8, 8, 1])).shape
+    TensorShape([2, 9, 9])
+
+    Reference:
+        Mena et al. (2018), Learning latent permutations with Gumbel-Sinkhorn
+        networks, section 4.2.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}. Received: kind={kind!r}")
     pieces = keras.Input((n_pieces, *piece_shape), name="pieces")
     x = keras.ops.reshape(pieces, (-1, *piece_shape))
     if kind == "paper":
-        x = _convolution_and_pooling(x, filters, kernel_size)
+        x = _convolve_and_pool(x, filters, kernel_size)
     else:
-        x = _encoded(x, width)
+        x = _encode(x, width)
         x = keras.ops.reshape(x, (-1, n_pieces, width))
         pairs = None
         if edge_scales:
@@ -65,7 +78,7 @@ def jigsaw_network(
     return keras.Model(pieces, logits, name=name or f"jigsaw_{kind}")
 
 
-def _convolution_and_pooling(x, filters, kernel_size):
+def _convolve_and_pool(x, filters, kernel_size):
     x = keras.layers.Conv2D(
         filters, kernel_size, padding="same", activation="relu", name="convolution"
     )(x)
@@ -73,11 +86,11 @@ def _convolution_and_pooling(x, filters, kernel_size):
     return keras.layers.Flatten()(x)
 
 
-def _encoded(x, width):
-    """Pieces `[M, height, width, channels]` to vectors `[M, width]`.
+def _encode(x, width):
+    """Maps pieces `[M, height, width, channels]` to vectors `[M, width]`.
 
-    Convolutions of stride 2, of 32 filters and twice as many each time up to `width`,
-    down to at most 4 pixels a side.
+    The convolutions have a stride of 2, and 32 filters at first, then twice as many
+    each time up to `width`, until a piece has at most 4 pixels a side.
     """
     number, filters = 0, 32
     while True:

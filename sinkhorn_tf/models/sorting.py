@@ -1,4 +1,4 @@
-"""The network for sorting numbers of SN section 4.1."""
+"""The network that sorts numbers."""
 
 import keras
 
@@ -6,19 +6,28 @@ import keras
 def sorting_network(
     n: int, hidden: int = 32, *, dtype: str | None = None, name: str = "sorting"
 ) -> keras.Model:
-    """The network for sorting numbers of SN section 4.1.
+    """Builds a network that sorts numbers.
 
-    The same for each number: a dense layer of ReLU units, then a dense layer to N
+    It is the same for each number: a dense layer of ReLU units, then a dense layer to N
     outputs. So every row of the logits is a piecewise linear function of its number.
 
     Args:
         n: N, the length of a list.
         hidden: Units of the first layer.
-        dtype: Of the computation, Keras' default if None.
+        dtype: Dtype of the computation; None for Keras' default.
         name: Name of the model.
 
     Returns:
         A functional `keras.Model` from float32 values `[B, N]` to logits `[B, N, N]`.
+
+    Example:
+
+    >>> st.models.sorting_network(5)(tf.ones([2, 5])).shape
+    TensorShape([2, 5, 5])
+
+    Reference:
+        Mena et al. (2018), Learning latent permutations with Gumbel-Sinkhorn
+        networks, section 4.1.
     """
     values = keras.Input((n,), name="values", dtype="float32")
     x = keras.ops.expand_dims(values, -1)

@@ -35,7 +35,7 @@ DTYPES = {
     for dtype in (tf.float32, tf.float64, tf.int8, tf.int32, tf.int64)
     + (tf.bool, tf.complex64, tf.string)
 }
-# Of `TF_Code`, which is gRPC's.
+# The codes of `TF_Code` are those of gRPC.
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -110,15 +110,15 @@ class Models:
         invalid = grpc.StatusCode.INVALID_ARGUMENT
         if signature not in signatures or not signatures[signature].method_name:
             raise Refused(invalid, f"Serving signature name: {signature!r} not found")
-        found = signatures[signature]
-        if set(inputs) != set(found.inputs):
+        chosen = signatures[signature]
+        if set(inputs) != set(chosen.inputs):
             raise Refused(invalid, f"input size does not match: {sorted(inputs)[:8]}")
-        if not set(wanted) <= set(found.outputs):
+        if not set(wanted) <= set(chosen.outputs):
             raise Refused(invalid, "output tensor alias not found in signature")
         try:
             with self._lock:
                 model = self._loaded[name]
-                return model.run(signature, inputs, wanted or sorted(found.outputs))
+                return model.run(signature, inputs, wanted or sorted(chosen.outputs))
         except self._failed as error:
             raise Refused(CODES[error.code], str(error)) from error
         except KeyError as error:
@@ -133,7 +133,7 @@ class Service:
     def Predict(self, request, context):
         spec = request.model_spec
         try:
-            found = self._models.predict(
+            arrays = self._models.predict(
                 spec.name,
                 spec.signature_name or "serving_default",
                 {name: self._parse(x) for name, x in request.inputs.items()},
@@ -144,7 +144,7 @@ class Service:
         except (tf.errors.OpError, TypeError, ValueError) as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:1000])
         answer = predict_pb2.PredictResponse(model_spec=spec)
-        for name, array in found.items():
+        for name, array in arrays.items():
             answer.outputs[name].CopyFrom(tf.make_tensor_proto(array))
         return answer
 
@@ -152,10 +152,10 @@ class Service:
         answer = get_model_metadata_pb2.GetModelMetadataResponse()
         answer.model_spec.CopyFrom(request.model_spec)
         try:
-            found = self._models.metadata(request.model_spec.name)
+            metadata = self._models.metadata(request.model_spec.name)
         except Refused as error:
             context.abort(error.code, str(error))
-        answer.metadata["signature_def"].Pack(found)
+        answer.metadata["signature_def"].Pack(metadata)
         return answer
 
 
@@ -217,14 +217,14 @@ def handler(models):
             self.wfile.write(text)
 
     def metadata(name):
-        found = models.metadata(name)
-        return json_format.MessageToDict(found, preserving_proto_field_name=True)
+        message = models.metadata(name)
+        return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
     def predict(name, body):
         signature = body.get("signature_name", "serving_default")
         inputs = {k: np.array(v, np.float32) for k, v in body["inputs"].items()}
-        found = models.predict(name, signature, inputs, [])
-        return {key: array.tolist() for key, array in found.items()}
+        arrays = models.predict(name, signature, inputs, [])
+        return {key: array.tolist() for key, array in arrays.items()}
 
     return Handler
 

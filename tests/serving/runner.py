@@ -23,12 +23,16 @@ def run(folder, jobs):
     """
     lines, places = [], []
     for number, (model, signature, inputs) in enumerate(jobs):
-        given, found = (folder / f"{name}{number}.npz" for name in ("in", "out"))
-        np.savez(given, **inputs)
-        places.append(found)
-        job = {"model": model, "signature": signature, "inputs": given}
+        inputs_file, outputs_file = (
+            folder / f"{name}{number}.npz" for name in ("in", "out")
+        )
+        np.savez(inputs_file, **inputs)
+        places.append(outputs_file)
+        job = {"model": model, "signature": signature, "inputs": inputs_file}
         lines.append(
-            json.dumps({k: str(v) for k, v in (job | {"outputs": found}).items()})
+            json.dumps(
+                {k: str(v) for k, v in (job | {"outputs": outputs_file}).items()}
+            )
         )
     ended = subprocess.run(
         [sys.executable, "-I", c_api.__file__, LIBRARIES],

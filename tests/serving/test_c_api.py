@@ -1,4 +1,4 @@
-"""What stock TensorFlow Serving would run: the C API, without XLA or Python.
+"""Models as stock TensorFlow Serving runs them: the C API, without XLA or Python.
 
 The process that answers never imports tensorflow or this project (it checks that
 itself), and disables XLA on the processor as the server does.
@@ -51,13 +51,14 @@ def random_inputs(version, rng):
     """A batch of 4 for each signature of a SavedModel."""
     model = saved_model_pb2.SavedModel()
     model.ParseFromString((version / "saved_model.pb").read_bytes())
-    shape = lambda info: [4, *(d.size for d in info.tensor_shape.dim[1:])]
-    dtype = lambda info: tf.dtypes.as_dtype(info.dtype).as_numpy_dtype
+
+    def random_input(info):
+        shape = [4, *(d.size for d in info.tensor_shape.dim[1:])]
+        dtype = tf.dtypes.as_dtype(info.dtype).as_numpy_dtype
+        return rng.uniform(0.1, 1, shape).astype(dtype)
+
     return {
-        name: {
-            key: rng.uniform(0.1, 1, shape(info)).astype(dtype(info))
-            for key, info in signature.inputs.items()
-        }
+        name: {key: random_input(info) for key, info in signature.inputs.items()}
         for name, signature in model.meta_graphs[0].signature_def.items()
         if signature.method_name == "tensorflow/serving/predict"
     }
@@ -86,18 +87,25 @@ def lookup():
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory, network, digits, lookup):
-    """Of every model and signature, and of two that must fail, by name."""
+    """The answers of every model and signature, and of two that must fail, by name."""
     folder = tmp_path_factory.mktemp("c_api")
     rng = np.random.default_rng(0)
     spec = tf.TensorSpec([None, 3], tf.float32, name="x")
-    jitted = lambda x: {"y": tf.function(tf.math.tanh, jit_compile=True)(x)}
-    python = lambda x: {"y": tf.numpy_function(np.tanh, [x], tf.float32)}
+
+    def jitted(x):
+        return {"y": tf.function(tf.math.tanh, jit_compile=True)(x)}
+
+    def python(x):
+        return {"y": tf.numpy_function(np.tanh, [x], tf.float32)}
+
+    def odd(solve, pieces):
+        return {"die Größe": solve(pieces)["value"]}
+
     x = {"x": np.zeros([2, 3], np.float32)}
     jobs = {
         "jitted": (save(folder / "jitted", jitted, spec), "serving_default", x),
         "python": (save(folder / "python", python, spec), "serving_default", x),
     }
-    odd = lambda solve, pieces: {"die Größe": solve(pieces)["value"]}
     fresh = st.export_solver(
         network,
         folder / "fresh",
@@ -115,8 +123,8 @@ def answers(tmp_path_factory, network, digits, lookup):
         version = max(path.iterdir(), key=lambda p: int(p.name))
         for name, inputs in random_inputs(version, rng).items():
             jobs[path.name, name] = (version, name, inputs)
-    found = run(folder, jobs.values())
-    return dict(zip(jobs, zip(jobs.values(), found, strict=True), strict=True))
+    results = run(folder, jobs.values())
+    return dict(zip(jobs, zip(jobs.values(), results, strict=True), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -124,14 +132,14 @@ def answers(tmp_path_factory, network, digits, lookup):
     [("jitted", 13, "XLA compilation disabled"), ("python", 3, "'PyFunc'")],
 )
 def test_what_the_exporter_refuses_fails_there(answers, name, code, message):
-    found, said = answers[name][1]
-    assert found == code and message in said
+    received, said = answers[name][1]
+    assert received == code and message in said
 
 
 def test_every_model_and_signature_answers(answers):
-    found = {key: value for key, value in answers.items() if isinstance(key, tuple)}
-    assert {name for name, _ in found} == {path.name for path in SAVED.iterdir()}
-    for (_, signature), ((_, _, inputs), answer) in found.items():
+    of_models = {key: value for key, value in answers.items() if isinstance(key, tuple)}
+    assert {name for name, _ in of_models} == {path.name for path in SAVED.iterdir()}
+    for (_, signature), ((_, _, inputs), answer) in of_models.items():
         perm = answer["permutation"]
         ordered = np.sort(perm, axis=1)
         assert (ordered == np.arange(perm.shape[1])).all() and perm.dtype == np.int32
@@ -147,32 +155,35 @@ def test_every_model_and_signature_answers(answers):
 
 
 def test_the_permutations_are_those_of_the_keras_model(answers, network, digits):
-    found = answers["fresh"][1]
+    answer = answers["fresh"][1]
     logits = network.predict(digits, verbose=0).astype(np.float64)
     expected = best(logits)
-    value = lambda perm: np.take_along_axis(logits, perm[:, :, None], 2).sum((1, 2))
+
+    def value(perm):
+        return np.take_along_axis(logits, perm[:, :, None], 2).sum((1, 2))
+
     # Equal pieces, and what differs by less than the rounding of the logits.
-    np.testing.assert_allclose(value(found["permutation"]), value(expected), atol=1e-5)
+    np.testing.assert_allclose(value(answer["permutation"]), value(expected), atol=1e-5)
     pieces = digits.reshape(1000, 9, -1)
     equal = (pieces[:, :, None] == pieces[:, None]).all(3).sum((1, 2)) > 9
-    same = (found["permutation"] == expected).all(1)
+    same = (answer["permutation"] == expected).all(1)
     assert (same | equal).mean() >= 0.999 and same[~equal].size >= 100
-    assert (found["gap"] >= 0).all() and (found["gap"] <= 1e-12).all()
+    assert (answer["gap"] >= 0).all() and (answer["gap"] <= 1e-12).all()
     # Signatures and outputs may have any names.
-    np.testing.assert_array_equal(answers["odd"][1]["die Größe"], found["value"])
+    np.testing.assert_array_equal(answers["odd"][1]["die Größe"], answer["value"])
 
 
 def test_lookup_tables_travel_and_half_precision_stays_inside(answers, lookup):
     model, items = lookup
-    found = answers["words"][1]
+    answer = answers["words"][1]
     logits = tf.cast(model(items), tf.float64).numpy()
-    np.testing.assert_array_equal(found["permutation"], best(logits))
+    np.testing.assert_array_equal(answer["permutation"], best(logits))
     value = np.take_along_axis(logits, best(logits)[..., None], 2).sum((1, 2))
-    np.testing.assert_allclose(found["value"], value, atol=0.02)
-    assert found["plan"].dtype == np.float32
-    np.testing.assert_allclose(found["plan"].sum(1), 1, atol=1e-6)
-    for k, places in enumerate(found["permutation"]):
-        np.testing.assert_array_equal(found["restored"][k, places], items[k])
+    np.testing.assert_allclose(answer["value"], value, atol=0.02)
+    assert answer["plan"].dtype == np.float32
+    np.testing.assert_allclose(answer["plan"].sum(1), 1, atol=1e-6)
+    for k, places in enumerate(answer["permutation"]):
+        np.testing.assert_array_equal(answer["restored"][k, places], items[k])
 
 
 def test_gaps_of_a_trained_model_on_1000_puzzles(tmp_path):
@@ -181,6 +192,6 @@ def test_gaps_of_a_trained_model_on_1000_puzzles(tmp_path):
     (puzzle,) = batches.evaluation_puzzles(images, order, grid=2, batch_size=1000)
     inputs = {"pieces": puzzle["pieces"].numpy()}
     version = SAVED / "jigsaw_digits" / "1"
-    (found,) = run(tmp_path, [(version, "serving_default", inputs)])
-    assert (found["gap"] >= 0).all()
-    assert (found["gap"] == 0).mean() >= 0.9
+    (answer,) = run(tmp_path, [(version, "serving_default", inputs)])
+    assert (answer["gap"] >= 0).all()
+    assert (answer["gap"] == 0).mean() >= 0.9

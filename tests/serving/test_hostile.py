@@ -20,7 +20,7 @@ predict_pb2 = pytest.importorskip(
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 MODEL = "jigsaw_digits"
-# What each signature takes, without the batch.
+# The inputs of each signature, without the batch.
 INPUTS = {
     "serving_default": {"pieces": (4, 4, 4, 1)},
     "solve_image": {"image": (8, 8, 1)},
@@ -171,9 +171,9 @@ def send_to_operators(count, seed):
             x = x.astype(rng.choice([np.float32, np.float64, np.int32, np.complex64]))
         for function in functions:
             with contextlib.suppress(TypeError, ValueError):
-                found = function(tf.constant(x), jit_compile=False)
+                result = function(tf.constant(x), jit_compile=False)
                 if function is st.matching:
-                    for p in found.numpy().reshape([-1, shape[-1]]):
+                    for p in result.numpy().reshape([-1, shape[-1]]):
                         assert (p == -1).all() or sorted(p) == list(range(len(p)))
 
 

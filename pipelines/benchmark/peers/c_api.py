@@ -210,7 +210,7 @@ class Model:
                 runtime.status,
             )
         finally:
-            for tensor in given:
+            for tensor in explicit_names:
                 runtime.TF_DeleteTensor(tensor)
         runtime.check()
         return {name: runtime.array(x) for name, x in zip(names, found, strict=True)}

@@ -1,30 +1,31 @@
 """Decoded arrays kept on disk."""
 
+import functools
 import hashlib
-import os
 import pathlib
 import re
-import uuid
 import zipfile
 
 import numpy as np
 from absl import logging
 
 from pipelines.shared.datasets.sources import Images
+from pipelines.shared.files import write_whole
 
 
 def load_cached(reader, split, size, cache_dir):
-    """Reads a split, from `cache_dir` where it is kept already.
+    """Reads a split, from `cache_dir` where it holds the split already.
 
-    Two files: NAME.npy holds the images, which are mapped into memory, and NAME.npz
-    the rest. NAME carries a hash of the reader's identity, so that other data never
-    answer for these. Broken files are written anew.
+    Of two files, NAME.npy holds the images, which are mapped into memory, and NAME.npz
+    the rest. NAME contains a hash of the reader's identity, so that the arrays of other
+    data are never taken for these. Broken files are written again.
 
     Args:
-        reader: Has `source`, `identity` and `read(split, size)`.
+        reader: An object with the attributes `source` and `identity` and the method
+            `read(split, size)`.
         split: The split.
         size: Side of the images, in pixels.
-        cache_dir: The folder, or None to read without keeping.
+        cache_dir: The folder, or None to keep nothing.
 
     Returns:
         `Images`.
@@ -44,9 +45,9 @@ def load_cached(reader, split, size, cache_dir):
     loaded = reader.read(split, size)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The images last: a reader looks for them first.
-        _write(path.with_suffix(".npz"), _save_rest, loaded)
-        _write(path, _save_images, loaded)
+        # The images are written last, since a reader looks for them first.
+        write_whole(path.with_suffix(".npz"), functools.partial(_save_rest, loaded))
+        write_whole(path, lambda name: np.save(name, loaded.images))
         return _read(path, size, reader.source)
     except OSError as error:
         logging.warning("Cannot keep the decoded images in %s: %s", folder, error)
@@ -54,10 +55,11 @@ def load_cached(reader, split, size, cache_dir):
 
 
 def _read(path, size, source):
+    """Reads the `Images` of two files; raises an exception where they are broken."""
     images = np.load(path, mmap_mode="r")
     with open(path.with_suffix(".npz"), "rb") as file, np.load(file) as rest:
         file_order, skipped = rest["file_order"], int(rest["skipped"])
-        # Files of before there were labels lack the key.
+        # Caches that were written before labels were added lack this key.
         labels = rest["labels"] if source.n_labels else ()
     shape = (len(file_order), size, size, source.channels)
     if images.dtype != np.uint8 or images.shape != shape:
@@ -67,26 +69,12 @@ def _read(path, size, source):
     return Images(images, file_order, skipped, labels if len(labels) else None)
 
 
-def _save_images(file, loaded):
-    np.save(file, loaded.images)
-
-
-def _save_rest(file, loaded):
+def _save_rest(loaded, name):
+    """Writes all of `Images` but the images."""
     labels = () if loaded.labels is None else loaded.labels
     np.savez(
-        file,
+        name,
         file_order=loaded.file_order,
         skipped=loaded.skipped,
         labels=np.asarray(labels, np.int64),
     )
-
-
-def _write(path, save, loaded):
-    """Writes under another name first: nobody ever sees half a file."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(partial, "wb") as file:
-            save(file, loaded)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,7 +1,5 @@
 """From decoded pictures of any shape to one array of square images."""
 
-import re
-
 import numpy as np
 import tensorflow as tf
 
@@ -9,28 +7,41 @@ BATCH = 128
 IN_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
+def central_square(image, side):
+    """Crops the square in the middle of an image.
+
+    Args:
+        image: `[..., height, width, channels]`; in a graph, height and width may be
+            unknown.
+        side: The side of the square, in pixels.
+
+    Returns:
+        `[..., side, side, channels]`.
+    """
+    shape = tf.shape(image)
+    top, left = (shape[-3] - side) // 2, (shape[-2] - side) // 2
+    return image[..., top : top + side, left : left + side, :]
+
+
 def square(image, size):
     """Crops the central square and resizes it.
 
     The crop has the side of the shorter edge. The resize is bilinear and antialiased:
-    when it shrinks, its kernel widens to cover every pixel. Graph ops throughout, so
-    it takes unknown heights and widths in `tf.data`.
+    when it shrinks, its kernel widens to cover every pixel. All ops are graph ops, so
+    that heights and widths may be unknown in `tf.data`.
 
     Args:
         image: Numbers in 0..255, `[height, width, channels]`, or `[batch, height,
             width, channels]`.
-        size: The side wanted, in pixels.
+        size: The side of the result, in pixels.
 
     Returns:
         uint8 of the same rank, `size` high and wide.
     """
     image = tf.convert_to_tensor(image)
     shape = tf.shape(image)
-    height, width = shape[-3], shape[-2]
-    side = tf.minimum(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    image = image[..., top : top + side, left : left + side, :]
-    # It computes in float32 whatever the dtype; a cast would cost more than the rest.
+    image = central_square(image, tf.minimum(shape[-3], shape[-2]))
+    # The resize computes in float32 for any dtype; a cast before it would be slow.
     image = tf.image.resize(image, [size, size], antialias=True)
     image = tf.round(tf.cast(image, tf.float32))
     return tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8)
@@ -52,7 +63,7 @@ def collect(batches, shape, label):
     Args:
         batches: A `tf.data.Dataset` of uint8 `[batch, size, size, channels]`.
         shape: The shape of the result, `(count, size, size, channels)`.
-        label: Names the progress bar, which shows on a terminal only.
+        label: The name of the progress bar, which is shown on a terminal only.
 
     Returns:
         uint8 of that shape.
@@ -60,16 +71,10 @@ def collect(batches, shape, label):
     from tqdm import tqdm
 
     images = np.empty(shape, np.uint8)
-    found = 0
+    count = 0
     with tqdm(total=shape[0], desc=label, unit=" images", disable=None) as bar:
         for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-            images[found : found + len(batch)] = batch
-            found += len(batch)
+            images[count : count + len(batch)] = batch
+            count += len(batch)
             bar.update(len(batch))
     return images
-
-
-def what_failed(error):
-    """Returns one line of a `tf.errors.OpError`, without TensorFlow's decoration."""
-    line = error.message.splitlines()[0]
-    return re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", line)

@@ -14,7 +14,7 @@ from pipelines.shared.datasets.sources import (
     seeded_part,
 )
 
-# Role: first column, end column and number of the crops from the photographs.
+# First column, end column and number of the crops from the photographs, by role.
 _STRIPS = {
     "train": (0, 512, 1600),
     "validation": (512, 576, 200),
@@ -31,12 +31,13 @@ class Digits:
         self.identity = "scikit-learn digits"
 
     def read(self, split, size):
+        """The `Images` of a split, `size` pixels high and wide."""
         from sklearn.datasets import load_digits
 
-        found = load_digits()
-        grey = found.images  # Values 0..16.
-        chosen = seeded_part(self.source.name, split, len(grey))
-        pixels = np.round(grey[chosen, :, :, np.newaxis] * (255 / 16))
+        digits = load_digits()
+        chosen = seeded_part(self.source.name, split, len(digits.images))
+        # The scans have the values 0 to 16.
+        pixels = np.round(digits.images[chosen, :, :, np.newaxis] * (255 / 16))
         batches = (
             tf.data.Dataset.from_tensor_slices(pixels)
             .batch(BATCH)
@@ -44,7 +45,7 @@ class Digits:
         )
         shape = (len(chosen), size, size, self.source.channels)
         images = collect(batches, shape, self.source.name)
-        return Images(images, chosen, 0, found.target[chosen].astype(np.int64))
+        return Images(images, chosen, 0, digits.target[chosen].astype(np.int64))
 
 
 class Photos:
@@ -59,6 +60,7 @@ class Photos:
         self.identity = "scikit-learn photographs"
 
     def read(self, split, size):
+        """The `Images` of a split, `size` pixels high and wide."""
         from sklearn.datasets import load_sample_images
 
         check_role(self.source.name, split)

@@ -1,4 +1,4 @@
-"""Where the TensorFlow Datasets (TFDS) are, and getting those that are not there."""
+"""The directory of TensorFlow Datasets (TFDS), and the download of absent datasets."""
 
 import dataclasses
 import os
@@ -13,19 +13,20 @@ from absl import logging
 
 from pipelines.shared import network
 from pipelines.shared.datasets.sources import ROLES, DataError
+from pipelines.shared.errors import first_line
 
 _CONNECT_SECONDS = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Official:
-    """What TFDS calls a dataset and its splits, and where the data come from.
+    """The names of a dataset and its splits in TFDS, and the origin of the data.
 
     Attributes:
         name: The name in TFDS.
-        roles: The split expression of every role.
-        host: The server of the download; None if it is by hand only.
-        origin: The same in words.
+        roles: Dict of the roles to their split expressions.
+        host: The server of the download; None if the data can only be downloaded by hand.
+        origin: A clause that says where the data come from.
     """
 
     name: str
@@ -59,7 +60,7 @@ OFFICIAL = {
 
 
 def by_name(name):
-    """The `Official` of `tfds:NAME`, which has to be prepared already."""
+    """The `Official` of `tfds:NAME`, a dataset that has to be prepared already."""
     roles = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
     return Official(
         name.removeprefix("tfds:"), roles, None, "it is never downloaded here"
@@ -67,7 +68,7 @@ def by_name(name):
 
 
 def tfds_directory(data_dir):
-    """Returns `data_dir`, else `TFDS_DATA_DIR`, else TFDS' default, made absolute."""
+    """The absolute path of `data_dir`, else of `TFDS_DATA_DIR`, else of TFDS' default."""
     data_dir = os.fspath(
         data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     )
@@ -77,18 +78,18 @@ def tfds_directory(data_dir):
 
 
 def build_command(official, data_dir):
-    """Returns the shell command that prepares a dataset."""
+    """The shell command that prepares a dataset."""
     directory = shlex.quote(f"--data_dir={data_dir}")
     return f"`tfds build {official.name} {directory}`"
 
 
 def newest_version(official, data_dir):
-    """Returns the directory of the newest version, or None if there is none."""
+    """The directory of the newest version of a dataset, or None if there is none."""
     parent = os.path.join(data_dir, official.name)
     if not tf.io.gfile.isdir(parent):
         return None
     names = (name.rstrip("/") for name in tf.io.gfile.listdir(parent))
-    # A version in the making has a suffix to its name.
+    # A version that is just being prepared has a suffix to its name.
     versions = [name for name in names if re.fullmatch(r"\d+\.\d+\.\d+", name)]
     if not versions:
         return None
@@ -99,14 +100,14 @@ def newest_version(official, data_dir):
 def download(official, data_dir):
     """Downloads and prepares a dataset, and returns the directory of its version.
 
-    TFDS retries for minutes when there is no network, so this looks first.
+    TFDS retries for minutes without a network, so the connection is tried first.
 
     Args:
         official: The `Official`.
         data_dir: The TFDS directory.
 
     Raises:
-        DataError: If it can't be downloaded, within seconds when there is no network.
+        DataError: If it cannot be downloaded; within seconds if there is no network.
     """
     if official.host is None:
         raise _not_prepared(official, data_dir, ": no download was tried.")
@@ -125,9 +126,9 @@ def download(official, data_dir):
     try:
         builder = tfds.builder(official.name, data_dir=data_dir)
         builder.download_and_prepare()
-    # Network, quota, checksums, disk: every one has exceptions of its own.
+    # Network, quota, checksums, disk: each raises exceptions of its own.
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = first_line(f"{type(error).__name__}: {error}")
         raise _not_prepared(
             official, data_dir, f"; a download was tried and failed ({reason}):"
         ) from error
@@ -145,12 +146,12 @@ def reachable(host):
 
 
 def _not_prepared(official, data_dir, why):
-    """The error of a dataset that is not there.
+    """The error about a dataset that is absent.
 
     Args:
         official: The `Official`.
         data_dir: The TFDS directory.
-        why: What became of the download, with the punctuation around it.
+        why: A clause about the attempt to download it, with the punctuation around it.
     """
     how = "prepare" if why.endswith(":") else "Prepare"
     return DataError(

@@ -1,7 +1,8 @@
 """Sources in the layout of TensorFlow Datasets (TFDS)."""
 
+import contextlib
 import hashlib
-import logging as python_logging
+import logging
 import os
 
 import numpy as np
@@ -13,7 +14,6 @@ from pipelines.shared.datasets.decoding import (
     collect,
     match_channels,
     square,
-    what_failed,
 )
 from pipelines.shared.datasets.obtaining import (
     OFFICIAL,
@@ -24,22 +24,17 @@ from pipelines.shared.datasets.obtaining import (
     tfds_directory,
 )
 from pipelines.shared.datasets.sources import ROLES, DataError, Images
+from pipelines.shared.errors import first_line, operation_failure
 
-# How many of imagenet's train examples make the role "validation".
+# The number of imagenet's train examples that make the role "validation".
 IMAGENET_HELD_OUT = 1000
 
 
-# TFDS warns of a deprecated attribute that it reads itself.
-python_logging.getLogger("absl").addFilter(
-    lambda record: "FeatureConnector.dtype" not in record.getMessage()
-)
-
-
 class Prepared:
-    """A dataset in a TFDS directory, downloaded first if it has to be.
+    """A dataset in a TFDS directory; it is downloaded first if it is absent.
 
-    The newest version there is opened as it is, whatever version the installed TFDS
-    would prepare and whichever of its splits are there.
+    The newest version in the directory is opened with the splits that it has, even if
+    the installed TFDS would prepare another version.
     """
 
     def __init__(self, source, data_dir):
@@ -55,11 +50,17 @@ class Prepared:
 
     @property
     def identity(self):
-        # The file has the version and every split's number of examples and bytes.
+        """The directory, and a hash of the file that describes the dataset."""
+        # That file says the version, and the examples and bytes of every split.
         with tf.io.gfile.GFile(self._info_path, "rb") as file:
             return f"{self.version_dir} {hashlib.sha256(file.read()).hexdigest()}"
 
     def read(self, split, size):
+        """The `Images` of a split, `size` pixels high and wide."""
+        with _without_deprecation_warning():
+            return self._read(split, size)
+
+    def _read(self, split, size):
         builder = self._open()
         if "image" not in builder.info.features:
             raise DataError(
@@ -78,7 +79,7 @@ class Prepared:
             if self.source.n_labels and "label" in builder.info.features:
                 labels = _labels(builder, expression)[chosen]
         except tf.errors.OpError as error:
-            raise self._damaged(what_failed(error)) from error
+            raise self._damaged(operation_failure(error)) from error
         return Images(images, file_order[chosen], 0, labels)
 
     def _open(self):
@@ -86,12 +87,12 @@ class Prepared:
 
         try:
             return tfds.builder_from_directory(self.version_dir)
-        # Spoiled metadata show as any exception: of JSON, of protobuf, of TFDS.
+        # Spoiled metadata raise exceptions of JSON, of protobuf, of TFDS.
         except Exception as error:
             raise self._damaged("its metadata cannot be read") from error
 
     def _count(self, builder, split, expression):
-        """Returns how many examples the expression selects, if their files exist."""
+        """The number of examples that the expression selects, whose files must exist."""
         try:
             selected = builder.info.splits[expression]
         except (KeyError, ValueError) as error:
@@ -105,7 +106,7 @@ class Prepared:
         return selected.num_examples
 
     def _part_by_hash(self, builder, split, expression, count):
-        """Returns the ascending indices of imagenet's role `train` or `validation`."""
+        """The ascending indices of imagenet's role `train` or `validation`."""
         if count <= IMAGENET_HELD_OUT:
             raise self._bad_split(
                 builder,
@@ -136,16 +137,16 @@ class Prepared:
 
         dataset = _raw(builder, expression, "image")
         if len(chosen) < count:
-            wanted = np.isin(np.arange(count), chosen)
+            is_chosen = np.isin(np.arange(count), chosen)
             dataset = tf.data.Dataset.zip(
-                dataset, tf.data.Dataset.from_tensor_slices(wanted)
+                dataset, tf.data.Dataset.from_tensor_slices(is_chosen)
             )
             dataset = dataset.filter(lambda _, keep: keep).map(lambda raw, _: raw)
         dataset = dataset.map(decode, **IN_PARALLEL)
         if None in feature.shape:
             batches = dataset.map(resize, **IN_PARALLEL).batch(BATCH)
         else:
-            # Pictures of one shape are resized together, which is twice as fast.
+            # To resize pictures of one shape together is twice as fast.
             batches = dataset.batch(BATCH).map(resize, **IN_PARALLEL)
         shape = (len(chosen), size, size, channels)
         return collect(batches, shape, self.source.name)
@@ -158,7 +159,7 @@ class Prepared:
         )
 
     def _bad_split(self, builder, split, reason):
-        """The error of a role or of a TFDS split that cannot be had."""
+        """The error about a role or a TFDS split that cannot be read."""
         splits = builder.info.splits
         present = ", ".join(
             f"{name} ({splits[name].num_examples:,})" for name in splits
@@ -179,13 +180,27 @@ class Prepared:
             advice = f"to read the TFDS split {other}, give 'tfds:{other}'."
         return DataError(
             f"{asked} in {self.version_dir}, which has {present} as its TFDS "
-            f"splits: {advice} "
-            f"{reason.splitlines()[0]}"
+            f"splits: {advice} {first_line(reason)}"
         )
 
 
+@contextlib.contextmanager
+def _without_deprecation_warning():
+    """Hides a warning of TFDS about an attribute that TFDS itself reads."""
+    logger = logging.getLogger("absl")
+
+    def is_other(record):
+        return "FeatureConnector.dtype" not in record.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
 def _file_order(builder, expression):
-    """Returns the index of every selected example in its TFDS split."""
+    """The index of every selected example in its TFDS split."""
     start = {}
     for info in builder.info.splits.values():
         lengths = np.cumsum([0, *info.shard_lengths])
@@ -214,6 +229,6 @@ def _raw(builder, expression, feature):
         split=expression,
         shuffle_files=False,
         decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
-        # One file after the other, so that test[:500] is the beginning of test.
+        # Files are read one after the other, so that test[:500] is the beginning of test.
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )

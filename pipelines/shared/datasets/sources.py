@@ -1,4 +1,4 @@
-"""What is known about the sources without opening them, and their seeded splits."""
+"""The sources of images, described without opening them, and their seeded splits."""
 
 import dataclasses
 import re
@@ -10,24 +10,24 @@ from pipelines.shared.errors import UserError
 
 ROLES = ("train", "validation", "test")
 
-# Part of the definition of the embedded sources and of folders, hence no flag.
+# The seed is a part of the definition of the embedded sources and of folders, not a flag.
 SPLIT_SEED = 20180516
 
 
 class DataError(UserError):
-    """Data that cannot be had: one sentence for the user, without a traceback."""
+    """Data that cannot be read or downloaded."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What is known about a dataset without opening it.
+    """A dataset of images, described without opening it.
 
     Attributes:
         name: The canonical short name.
         native_size: The default side of its square images, in pixels.
         channels: 1 or 3.
-        photographs: Whether horizontal flips and random crops are sound in training.
-        n_labels: How many classes its examples are labelled with, 0 for no labels.
+        photographs: Whether training may mirror and crop the images at random.
+        n_labels: The number of classes of its examples; 0 if they have no labels.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Source:
 
     @property
     def file_name(self):
-        """The name as a part of names of files."""
+        """The name without characters that are unusual in names of files."""
         return re.sub(r"\W", "_", self.name)
 
 
@@ -49,7 +49,7 @@ class Images(NamedTuple):
         images: uint8 `[M, size, size, channels]`.
         file_order: int64 `[M]`, the example's index in file order.
         skipped: The number of broken files that were left out.
-        labels: int64 `[M]`, the classes, or None where there are none.
+        labels: int64 `[M]`, the classes; None for a source without them.
     """
 
     images: np.ndarray
@@ -73,7 +73,7 @@ _ALIASES = {"celeb_a": "celeba", "imagenet2012": "imagenet"}
 
 
 def source(name):
-    """Finds a source by its name.
+    """The source of a name.
 
     Args:
         name: `digits`, `photos`, `mnist`, `celeba` (or `celeb_a`), `imagenet` (or
@@ -107,12 +107,12 @@ def check_role(name, split):
 
 
 def seeded_part(name, split, count):
-    """Returns the ascending indices of a split of `count` examples (80, 10, 10 %)."""
+    """The ascending indices of a split of `count` examples (80, 10, 10 %)."""
     check_role(name, split)
     if split == "all":
         return np.arange(count)
-    # RandomState's streams are frozen for good; those of Generator may change with
-    # a release of NumPy, and the splits with them.
+    # The streams of RandomState never change; those of Generator may change with a
+    # release of NumPy, and would change the splits.
     order = np.random.RandomState(SPLIT_SEED).permutation(count)
     tenth = count // 10
     parts = np.split(order, [count - 2 * tenth, count - tenth])

@@ -1,1 +1,1 @@
-"""Batches of any training: seeds, order, tf.data service."""
+"""The batches of any training: seeds, order, tf.data service."""

@@ -12,12 +12,13 @@ from pipelines.shared.input_pipeline.service import Service, in_order, lookup
 
 @dataclasses.dataclass(frozen=True)
 class BatchPlan:
-    """Which batches a training takes, and who makes them.
+    """The batches that a training takes, and the service that makes them.
 
     Attributes:
         batch_size: Examples of a step, over all replicas.
-        first_step, last_step: The range of steps; the last is excluded.
-        seed: Python int >= 0, keys everything random.
+        first_step: The first step.
+        last_step: The step after the last one.
+        seed: Python int >= 0, the key of everything random.
         service: The `service.Service` that makes the batches, or None.
     """
 
@@ -30,14 +31,14 @@ class BatchPlan:
     @classmethod
     def from_config(cls, config, first_step, last_step):
         """The plan of a `TrainingConfig` for a range of steps."""
-        served_by = None
+        service = None
         if config.data_service is not None:
-            served_by = Service(config.data_service, config.startup_timeout)
-        return cls(config.batch_size, first_step, last_step, config.seed, served_by)
+            service = Service(config.data_service, config.startup_timeout)
+        return cls(config.batch_size, first_step, last_step, config.seed, service)
 
 
 def batches_from(examples, make, plan, context):
-    """The `replica_batches` of examples, with something made of each part.
+    """Applies a function to the `replica_batches` of examples.
 
     Args:
         examples: Array `[M, ...]`.
@@ -86,7 +87,7 @@ def replica_batches(examples, plan, context):
         each replica that the pipeline feeds.
 
     Raises:
-        UserError: As `replica_positions`.
+        UserError: If the batch size does not divide among the replicas.
     """
     positions = replica_positions(context, plan.batch_size)
 
@@ -131,14 +132,14 @@ def replica_positions(context, batch_size):
 
 
 def _index_batches(n_examples, plan):
-    """Yields `(step, index)`; batches run on across the ends of epochs."""
+    """Yields `(step, index)`; a batch may hold the end of one epoch and the next's start."""
     epoch, batch_size = None, plan.batch_size
     for step in range(plan.first_step, plan.last_step):
         places = np.arange(step * batch_size, (step + 1) * batch_size)
         index = np.empty(batch_size, np.int64)
-        for wanted in np.unique(places // n_examples):
-            if wanted != epoch:
-                epoch = wanted
+        for place_epoch in np.unique(places // n_examples):
+            if place_epoch != epoch:
+                epoch = place_epoch
                 order = seeds.epoch_order(plan.seed, epoch, n_examples)
             here = places // n_examples == epoch
             index[here] = order[places[here] % n_examples]

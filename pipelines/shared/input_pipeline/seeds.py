@@ -2,13 +2,13 @@
 
 Everything random in a training is a function of (seed, purpose, step, position in
 the global batch). So a resumed run is the same run, and any number of workers draw
-what a single one would.
+the same numbers as a single one.
 """
 
 import numpy as np
 import tensorflow as tf
 
-# Evaluation never depends on the flag --seed.
+# The seed of evaluations, which never depend on the flag --seed.
 EVALUATION = 20_170_228
 
 
@@ -17,7 +17,7 @@ def stream(seed, purpose, index):
 
     Args:
         seed: Python int >= 0.
-        purpose: Name of what is drawn, such as "crop".
+        purpose: Name of the draw, such as "crop".
         index: Python int or integer scalar tensor: the step, or an example's index.
 
     Returns:

@@ -1,9 +1,9 @@
-"""Batches that tf.data service makes: elsewhere, in any order, and here in order again.
+"""Batches that tf.data service makes in other processes, put in order again.
 
-Each element belongs to a step and is made from it alone. So the steps are what the
-service hands out to its workers, each to one (dynamic sharding), and put in order here
-they are the batches that would have been made here. Since an epoch is a range of steps,
-each example is taken once an epoch.
+Each element belongs to a step and follows from it alone. So the service hands out steps
+to its workers, each step to one of them (dynamic sharding). In order, their elements are
+the batches that this process would have made. Since an epoch is a range of steps, each
+example is taken once an epoch.
 """
 
 import functools
@@ -18,8 +18,8 @@ import tensorflow as tf
 from pipelines.shared import network
 from pipelines.shared.errors import UserError
 
-# Steps of a job of the service: as many batches may have to wait here for the first,
-# while one of its workers is slow.
+# Steps of a job of the service. While one of its workers is slow, as many batches may
+# have to wait here for the first.
 _SPAN = 200
 
 # Arrays above this size, in bytes, must be in a file that the workers can read.
@@ -30,7 +30,7 @@ class Service(NamedTuple):
     """A tf.data service.
 
     Attributes:
-        address: Of its dispatcher, `grpc://host:port`.
+        address: The address of its dispatcher, `grpc://host:port`.
         timeout: Seconds to wait for a batch.
     """
 
@@ -39,19 +39,19 @@ class Service(NamedTuple):
 
 
 def in_order(elements, positions, plan):
-    """The elements of a range of steps, made by a service, in their order.
+    """Has a service make the elements of a range of steps, and puts them in order.
 
     Args:
         elements: Function `(first_step, last_step)` to a `tf.data.Dataset` of dicts
             with the entries `step` and `position`, one for each step and row of
-            `positions`: of graph ops alone, and from a range or slices on, which the
-            service can split.
-        positions: int64 array `[parts, b]`, as of `batches.replica_positions`.
+            `positions`. It consists of graph ops, and begins with a range or slices,
+            which the service can split.
+        positions: int64 array `[parts, b]`, see `batches.replica_positions`.
         plan: `batches.BatchPlan` with a `Service`.
 
     Returns:
-        A `tf.data.Dataset` of these dicts. Where one is lost, as when a worker of the
-        service ends, its iteration raises `tf.errors.OpError` with a `UserError` in
+        A `tf.data.Dataset` of these dicts. Where one is lost, because a worker of the
+        service ended, its iteration raises `tf.errors.OpError` with a `UserError` in
         its message.
 
     Raises:
@@ -69,14 +69,14 @@ def in_order(elements, positions, plan):
     def generate():
         for first in range(plan.first_step, plan.last_step, _SPAN):
             last = min(first + _SPAN, plan.last_step)
-            found = _iterate_with_timeout(
+            arrivals = _iterate_with_timeout(
                 functools.partial(shared, first, last), service
             )
             early = {}
             for step in range(first, last):
                 for position in positions[:, 0]:
                     while (step, position) not in early:
-                        element = next(found, None)
+                        element = next(arrivals, None)
                         if element is None:
                             raise UserError(
                                 f"--data_service={service.address} lost a batch of step "
@@ -89,13 +89,20 @@ def in_order(elements, positions, plan):
 
     spec = elements(plan.first_step, plan.first_step + 1).element_spec
     dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
-    # Few, since the service itself works ahead.
+    # A small buffer is enough, since the service itself works ahead.
     return dataset.prefetch(2)
 
 
 def lookup(array):
-    """Function of indices `[b]` to rows of an array `[M, ...]`, in graph ops that work
-    in another process: the array travels along, or is mapped from the file it is in.
+    """Makes a function that takes rows of an array in graph ops of another process.
+
+    The array travels with the graph, or is mapped from the file that holds it.
+
+    Args:
+        array: `[M, ...]`.
+
+    Returns:
+        Function of integer indices `[b]` to the rows `[b, ...]`.
 
     Raises:
         UserError: If the array is too large to travel.
@@ -104,7 +111,7 @@ def lookup(array):
         if array.nbytes > _MAX_SENT:
             raise UserError(
                 f"--data_service needs --cache_dir for {array.nbytes / 2**30:.1f} GiB of "
-                "images, where its workers find them too."
+                "images: a folder in which its workers find them."
             )
         with tf.device("CPU"):
             whole = tf.constant(array)
@@ -119,12 +126,12 @@ def lookup(array):
             shape=[skipped + array.size],
             memory_region_name=str(array.filename),
         )
-        found = tf.map_fn(
+        flat_rows = tf.map_fn(
             lambda i: tf.slice(whole, [skipped + i * row], [row]),
             tf.cast(index, tf.int64),
             fn_output_signature=tf.TensorSpec([row], dtype),
         )
-        return tf.reshape(found, [index.shape[0], *shape])
+        return tf.reshape(flat_rows, [index.shape[0], *shape])
 
     return rows
 
@@ -134,8 +141,8 @@ def check_address(address, flag, patience=0):
 
     Args:
         address: The address.
-        flag: The flag that it is from.
-        patience: Seconds to wait for it.
+        flag: The name of the flag that says the address.
+        patience: Seconds to wait for an answer.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -153,8 +160,8 @@ def check_address(address, flag, patience=0):
 def _iterate_with_timeout(make, service):
     """Iterates over a dataset; raises UserError if an element does not come in time.
 
-    TensorFlow itself tries for an hour to reach a service that is gone, when it is told
-    of a dataset no less than when it asks for elements.
+    TensorFlow itself tries for an hour to reach a service that is gone, both when it
+    registers a dataset and when it asks for elements.
 
     Args:
         make: Function without arguments that returns the dataset.
@@ -167,7 +174,7 @@ def _iterate_with_timeout(make, service):
             for element in make():
                 elements.put(element)
             elements.put(None)
-        # Whatever it is, it is raised below.
+        # The loop below raises it.
         except Exception as error:  # noqa: BLE001
             elements.put(error)
 

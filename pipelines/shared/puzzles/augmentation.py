@@ -1,8 +1,9 @@
-"""Changes of training images that leave their puzzles as hard: on whole batches.
+"""Random changes of training images, on whole batches; the puzzles stay as hard.
 
-Every random choice is an argument, drawn by the caller.
+Every random choice is an argument that the caller draws.
 """
 
+import keras
 import tensorflow as tf
 
 
@@ -41,7 +42,7 @@ def rotate(images, angle):
     cos, sin = tf.cos(angle), tf.sin(angle)
     middle = (size - 1) / 2
     zero = tf.zeros_like(angle)
-    # From a pixel (x, y) of the result to that of the image, about the centre.
+    # They lead from a pixel (x, y) of the result to one of the image, about the centre.
     transforms = tf.stack(
         [
             cos,
@@ -55,13 +56,12 @@ def rotate(images, angle):
         ],
         axis=1,
     )
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=transforms,
-        output_shape=[size, size],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
+    return keras.ops.image.affine_transform(
+        tf.cast(images, tf.float32),
+        transforms,
+        interpolation="bilinear",
+        fill_mode="reflect",
+        data_format="channels_last",
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches of puzzles: augmented ones to train on, and those to measure on."""
+"""Batches of puzzles: augmented ones to train on, and constant ones to measure on."""
 
 import dataclasses
 import math
@@ -13,10 +13,10 @@ from pipelines.shared.puzzles import augmentation, cutting
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How training images are changed at random, besides being cropped.
+    """The random changes of training images, besides crops.
 
     Attributes:
-        mirror: Whether half of them are mirrored left to right.
+        mirror: Whether half of the images are mirrored left to right.
         rotation: The largest angle, in degrees.
         color: Brightness, contrast and saturation change by factors from 1 - color to
             1 + color.
@@ -34,16 +34,17 @@ def training_puzzles(
 ):
     """Augmented puzzles, one global batch for each step.
 
-    Each epoch visits every image once, in an order of its own. All that is random is
-    keyed by the seed and the step, so a pipeline that starts at a later step yields
-    what an earlier one would have.
+    Each epoch visits every image once, in an order of its own. All random numbers follow
+    from the seed and the step, so a pipeline that starts at a later step yields the same
+    batches as one that started earlier.
 
     Args:
         images: uint8 array `[M, S, S, C]`, S >= `size`; larger images are cropped at
             random.
         plan: `batches.BatchPlan`.
         context: The `tf.distribute.InputContext` of the input pipeline.
-        grid, size: Pieces and pixels along a side.
+        grid: Pieces along a side.
+        size: Pixels along a side.
         margin: Pixels taken off each side of a piece.
         augment: `Augmentation`.
 
@@ -53,15 +54,17 @@ def training_puzzles(
     """
     room = images.shape[1] - size
 
-    def puzzle(step, position, batch):
-        # Drawn for the global batch, then picked: the same for any replicas.
-        pick = lambda draws: tf.gather(draws, position)
-        draw = lambda purpose: seeds.stream(plan.seed, purpose, step)
-        uniform = lambda purpose, shape, *bounds: pick(
-            tf.random.stateless_uniform(
-                [plan.batch_size, *shape], draw(purpose), *bounds
+    def make_puzzles(step, position, batch):
+        def stream(purpose):
+            return seeds.stream(plan.seed, purpose, step)
+
+        def uniform(purpose, shape, *bounds):
+            """Draws for the whole batch and takes a part: the same for any replicas."""
+            draws = tf.random.stateless_uniform(
+                [plan.batch_size, *shape], stream(purpose), *bounds
             )
-        )
+            return tf.gather(draws, position)
+
         if augment.rotation:
             most = math.radians(augment.rotation)
             batch = augmentation.rotate(batch, uniform("rotate", [], -most, most)) / 255
@@ -77,15 +80,16 @@ def training_puzzles(
         corners = None
         if augment.offset:
             corners = uniform("offset", [grid**2, 2], 0, 2 * margin + 1, tf.int32)
-        perm = st.permutations.sample([plan.batch_size], grid**2, draw("scramble"))
-        puzzle = cutting.scramble(batch, pick(perm), grid, margin, corners)
-        return {**puzzle, "step": step, "position": position}
+        perm = st.permutations.sample([plan.batch_size], grid**2, stream("scramble"))
+        perm = tf.gather(perm, position)
+        puzzles = cutting.scramble(batch, perm, grid, margin, corners)
+        return {**puzzles, "step": step, "position": position}
 
-    return batches.batches_from(images, puzzle, plan, context)
+    return batches.batches_from(images, make_puzzles, plan, context)
 
 
 def evaluation_puzzles(images, file_order, *, grid, batch_size, margin=0):
-    """Puzzles to measure on: the same whatever the flags, batch size or workers.
+    """Puzzles to measure on; no flag, batch size or worker changes them.
 
     Args:
         images: uint8 array `[M, size, size, C]`.
@@ -100,11 +104,11 @@ def evaluation_puzzles(images, file_order, *, grid, batch_size, margin=0):
     """
     order = tf.data.Dataset.from_tensor_slices(file_order.astype(np.int32))
 
-    def permutation(index):
+    def draw_permutation(index):
         seed = seeds.stream(seeds.EVALUATION, "scramble", index)
         return st.permutations.sample([], grid**2, seed)
 
-    def puzzle(start, perm):
+    def make_puzzles(start, perm):
         part = tf.numpy_function(
             lambda i: images[i : i + batch_size], [start], tf.uint8, stateful=False
         )
@@ -112,6 +116,6 @@ def evaluation_puzzles(images, file_order, *, grid, batch_size, margin=0):
         return cutting.scramble(part, perm, grid, margin)
 
     starts = tf.data.Dataset.range(0, len(images), batch_size)
-    perms = order.map(permutation, tf.data.AUTOTUNE).batch(batch_size)
+    perms = order.map(draw_permutation, tf.data.AUTOTUNE).batch(batch_size)
     both = tf.data.Dataset.zip(starts, perms)
-    return both.map(puzzle, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return both.map(make_puzzles, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -1,4 +1,4 @@
-"""The settings of programs on images: which images, and what is measured."""
+"""The settings of programs on images: the images, and the evaluation."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from pipelines.shared.options import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class ImagesConfig(Options):
-    """Which images a program reads, and what it evaluates on."""
+    """The images that a program reads, and those that it evaluates on."""
 
     dataset: str = option("digits", f"One of {', '.join(SOURCES)}, tfds:NAME.")
     data_dir: str | None = option(
@@ -30,9 +30,9 @@ class ImagesConfig(Options):
     )
     split: str = option(
         "test",
-        f"What to evaluate on: a role ({', '.join(ROLES)}); all, where there are no TFDS "
-        "splits; else any TFDS split, such as test[:500]. One that is called like a role "
-        "is given with a prefix: tfds:validation.",
+        f"The images to evaluate on: a role ({', '.join(ROLES)}); all, for datasets "
+        "without TFDS splits; else any TFDS split, such as test[:500]. A TFDS split that "
+        "is called like a role needs a prefix: tfds:validation.",
         may_change=True,
     )
     evaluation_batch_size: int = option(
@@ -44,11 +44,12 @@ def image_size(images, grid):
     """The side of the images in pixels: a multiple of `grid`.
 
     Args:
-        images: `ImagesConfig`; without a size the nearest to the source's own is taken.
+        images: `ImagesConfig`. Where it has no size, the result is the multiple nearest
+            to the source's own size.
         grid: Pieces along a side.
 
     Raises:
-        UserError: If the size asked for is no multiple.
+        UserError: If the size of `images` is no multiple.
     """
     size = images.image_size
     if size is None:
@@ -62,63 +63,60 @@ def image_size(images, grid):
 
 
 def check_heads(width, heads):
-    """Raises UserError where attention cannot divide a width among its heads."""
+    """Raises UserError if attention cannot divide a width among its heads."""
     if width % heads:
         raise UserError(
             f"--width must be a multiple of --heads={heads}. Received: --width={width}"
         )
 
 
-def check_split(images, given):
-    """Raises UserError where `--split` is given to a training.
+def check_split(images, explicit_names):
+    """Raises UserError if a training has a `--split`.
 
     Args:
         images: `ImagesConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
     """
-    if images.evaluate is None and "split" in given:
+    if images.evaluate is None and "split" in explicit_names:
         raise UserError(
             "--split goes with --evaluate; a training is always reported on the role "
             f"test. Received: --split={images.split}"
         )
 
 
-def evaluation_config(config, given, earlier, names=()):
-    """The settings of an evaluation: what was not given is as in the run.
+def evaluation_config(config, explicit_names, earlier, names=()):
+    """The settings of an evaluation, those of its run where the user sets no others.
 
     Args:
         config: `Options` that hold an `ImagesConfig` and a `TrainingConfig`.
-        given: The names of the settings that the command line gave.
+        explicit_names: The names of the settings that the command line sets.
         earlier: Dict of the settings of the run, from its `flags.json`.
-        names: Settings that are taken from the run, beside those of every run.
+        names: Settings of this program that are taken from the run, beside those that
+            every program takes.
 
     Returns:
         The `Options` of the evaluation, and the dict of settings to record: those of
         the run, with those of its evaluation.
     """
     earlier = dict(earlier)
-    if "temperature" in given:
-        # The one that is given holds for the whole of the run.
+    if "temperature" in explicit_names:
+        # A temperature that the user sets is the last one, too.
         earlier["final_temperature"] = None
     taken = ("dataset", "temperature", "final_temperature", "n_iters", *names)
-    changes = {k: earlier[k] for k in taken if k not in given and k in earlier}
+    changes = {k: earlier[k] for k in taken if k not in explicit_names and k in earlier}
     config = config.replace(**changes)
     present = options.values(config)
     shown = (*taken, "split", "evaluate", "evaluation_batch_size")
     settings = earlier | {name: present[name] for name in shown}
-    hidden = present.keys() - options.recorded(config).keys()
-    return config, {k: v for k, v in settings.items() if k not in hidden}
+    return config, options.drop_unrecorded(config, settings)
 
 
 def check_channels(images, network):
-    """Raises UserError where a network does not take images of this source.
+    """Raises UserError if a network does not take images of this source.
 
     Args:
         images: `ImagesConfig`.
         network: The Keras model of a run, whose first input are pieces.
-
-    Returns:
-        The `datasets.Source`.
     """
     known = source(images.dataset)
     channels = network.inputs[0].shape[-1]
@@ -127,10 +125,9 @@ def check_channels(images, network):
             f"The network was trained on images with {channels} channels. "
             f"Received: --dataset={known.name} with {known.channels}"
         )
-    return known
 
 
 def evaluation_suffix(images):
-    """How the names of an evaluation's files end: dataset and split."""
+    """The end of the names of an evaluation's files: dataset and split."""
     split = "".join(c if c.isalnum() else "_" for c in images.split)
     return f"_{source(images.dataset).file_name}_{split}"

@@ -51,8 +51,8 @@ def erode(pieces, margin, corners=None):
     Args:
         pieces: `[B, N, h, w, C]`.
         margin: Pixels to take off each side.
-        corners: int32 `[B, N, 2]` from 0 to `2 * margin`, the top and left of what is
-            kept; None for the middle.
+        corners: int32 `[B, N, 2]` from 0 to `2 * margin`, the top and left of the part
+            that stays; None for the middle.
 
     Returns:
         `[B, N, h - 2 * margin, w - 2 * margin, C]`.
@@ -63,19 +63,20 @@ def erode(pieces, margin, corners=None):
         return pieces[:, :, margin:-margin, margin:-margin]
     _, n, side, _, channels = pieces.shape
     flat = tf.reshape(pieces, [-1, side, side, channels])
-    kept = side - 2 * margin
-    flat = augmentation.crop(flat, tf.reshape(corners, [-1, 2]), kept)
-    return tf.reshape(flat, [-1, n, kept, kept, channels])
+    eroded_side = side - 2 * margin
+    flat = augmentation.crop(flat, tf.reshape(corners, [-1, 2]), eroded_side)
+    return tf.reshape(flat, [-1, n, eroded_side, eroded_side, channels])
 
 
 def scramble(images, perm, grid, margin=0, corners=None):
-    """Makes puzzles of images, see the head of this module.
+    """Makes puzzles of images; the docstring of this module says what a puzzle is.
 
     Args:
         images: uint8 `[B, H, W, C]`, or float32 in [0, 1].
         perm: int32 `[B, grid * grid]`.
         grid: Pieces along a side.
-        margin, corners: As in `erode`.
+        margin: Pixels to take off each side of a piece, see `erode`.
+        corners: The top and left of the part of each piece that stays, see `erode`.
 
     Returns:
         Dict of `pieces`, `perm` and `target`.

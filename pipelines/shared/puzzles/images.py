@@ -1,4 +1,4 @@
-"""The images of a program, by its settings."""
+"""The images that the settings of a program ask for."""
 
 import hashlib
 import sys
@@ -7,7 +7,7 @@ from pipelines.shared import datasets
 
 
 def load_images(images, split, size):
-    """The images of a split; says how many files were broken.
+    """The images of a split; prints the number of files that are broken.
 
     Args:
         images: `ImagesConfig`.
@@ -31,5 +31,5 @@ def load_images(images, split, size):
 
 
 def fingerprint(images):
-    """A hash of an array of images, so that a run is not resumed on others."""
+    """A hash of an array of images: a run is not resumed on other ones."""
     return hashlib.sha256(images).hexdigest()

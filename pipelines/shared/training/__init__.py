@@ -1,1 +1,1 @@
-"""Trainings of any experiment: settings, loop, run directory, results."""
+"""The training of any experiment: settings, loop, run directory, results."""

@@ -1,27 +1,27 @@
-"""Ends a process whose peers do not come: started by `strategy` as a script.
+"""A process that ends another one, started by `strategy`, whose peers do not come.
 
-    python -S _watch.py TIMEOUT PROCESS ADDRESS...
+    python -m pipelines.shared.training._watch TIMEOUT PROCESS ADDRESS...
 
-Ends itself once its standard input is closed.
+It ends itself once its standard input is closed.
 """
 
 import os
 import select
 import signal
-import socket
 import sys
+
+from pipelines.shared import network
 
 
 def main(timeout, process, *addresses):
-    """Waits; then says who is missing, and kills the process."""
+    """Waits; then names the addresses without an answer, and kills the process."""
     if select.select([sys.stdin], [], [], float(timeout))[0]:
         return
     missing = []
     for address in addresses:
-        host, _, port = address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), 2).close()
-        except OSError:
+            network.connect(*network.host_and_port(address), 2)
+        except (OSError, ValueError):
             missing.append(address)
     print(
         f"error: Not all workers came within --startup_timeout={timeout} seconds. "

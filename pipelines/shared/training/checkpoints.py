@@ -1,7 +1,7 @@
 """Checkpoints of a training, in files whose names say their steps.
 
 `tf.train.CheckpointManager` takes the path of its directory for a pattern: in `run[1]`
-it finds no checkpoint, and deletes those of `run1`. Here every file is known by its name.
+it finds no checkpoint, and deletes those of `run1`. Here files are found by their names.
 """
 
 import os
@@ -9,19 +9,19 @@ import re
 
 import tensorflow as tf
 
-from pipelines.shared.errors import UserError
+from pipelines.shared.errors import UserError, operation_failure
 from pipelines.shared.files import write_text
 from pipelines.shared.plain_paths import plain_path
 
-# How many checkpoints a directory keeps.
+# The number of checkpoints that a directory keeps.
 _NEWEST = 2
 
 
 class Checkpoints:
-    """The checkpoints `ckpt-STEP` of a directory, of which the newest two are kept.
+    """The checkpoints `ckpt-STEP` of a directory; the newest two are kept.
 
     Args:
-        checkpoint: The `tf.train.Checkpoint` of what is saved.
+        checkpoint: The `tf.train.Checkpoint` of the state to save.
         folder: The directory; it is made with the first checkpoint.
     """
 
@@ -36,7 +36,7 @@ class Checkpoints:
             UserError: If it cannot be written; the earlier ones are still there.
         """
         os.makedirs(self._folder, exist_ok=True)
-        # An index of before would count beside a half-written checkpoint.
+        # An old index would make a half-written checkpoint of the same step count.
         _remove(self._folder, step)
         earlier = [old for old in steps(self._folder) if old < step]
         older, recent = earlier[: 1 - _NEWEST], earlier[1 - _NEWEST :]
@@ -44,7 +44,7 @@ class Checkpoints:
             try:
                 self._checkpoint.write(os.path.join(folder, f"ckpt-{step}"))
             except tf.errors.OpError as error:
-                reason = _first_line(error).replace(folder, self._folder)
+                reason = operation_failure(error).replace(folder, self._folder)
                 raise UserError(
                     f"The checkpoint of step {step} cannot be written; the one before "
                     f"is kept, for --resume. {reason}"
@@ -57,22 +57,25 @@ class Checkpoints:
         """Reads a checkpoint, of this directory or another.
 
         Args:
-            path: As of `paths`.
+            path: One of those that `paths` returns.
 
         Raises:
-            Exception: Of any kind, if it cannot be read or has not all that is needed.
+            Exception: An exception of any type, if the checkpoint cannot be read or
+                lacks a part of the state.
         """
         folder, name = os.path.split(path)
         with plain_path(folder) as folder:
             status = self._checkpoint.read(os.path.join(folder, name))
             status.assert_existing_objects_matched()
+            # Without a warning of the counter that `tf.train.CheckpointManager` adds.
+            status.expect_partial()
 
 
 def steps(folder):
     """The steps of the checkpoints in a directory, ascending.
 
-    By the names of the files: neither clocks nor the list that TensorFlow keeps in a
-    file beside them matter. The index is what is written last.
+    The names of the index files say them, which TensorFlow writes last. Neither clocks
+    nor the list that TensorFlow keeps in another file matter.
     """
     if not os.path.isdir(folder):
         return []
@@ -86,7 +89,7 @@ def paths(folder):
 
 
 def _remove(folder, step):
-    """Removes the files of a checkpoint, its index first: without it none counts."""
+    """Removes the files of a checkpoint, its index first: without it, no other counts."""
     stem = f"ckpt-{step}."
     names = [name for name in os.listdir(folder) if name.startswith(stem)]
     for name in sorted(names, key=lambda name: name != f"{stem}index"):
@@ -94,12 +97,7 @@ def _remove(folder, step):
 
 
 def _write_list(folder, known):
-    """Writes the file from which `tf.train.latest_checkpoint` takes its answer."""
+    """Writes the file that `tf.train.latest_checkpoint` reads."""
     lines = [f'model_checkpoint_path: "ckpt-{known[-1]}"']
     lines += [f'all_model_checkpoint_paths: "ckpt-{step}"' for step in known]
     write_text(os.path.join(folder, "checkpoint"), "\n".join(lines) + "\n")
-
-
-def _first_line(error):
-    """What an error says, without the names of graph nodes around it."""
-    return re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", error.message.splitlines()[0])

@@ -9,7 +9,7 @@ from pipelines.shared.options import Options, option
 class TrainingConfig(Options):
     """The settings of a training, whatever it trains.
 
-    The defaults are those of no program in particular: each has its own.
+    A program replaces the defaults that do not suit it.
     """
 
     steps: int = option(1000, "Training steps.", lower=1)
@@ -18,14 +18,14 @@ class TrainingConfig(Options):
     )
     learning_rate: float | None = option(
         None,
-        "Highest rate of Adam; warmed up, then as --schedule.",
+        "Highest rate of Adam, after the warm-up; --schedule says how it goes on.",
         lower=0,
         upper=1e6,
         search="0.0003..0.03",
     )
     schedule: str = option(
         "cosine",
-        "How the rate goes on: down to 0 as a cosine, or constant.",
+        "How the rate goes on after the warm-up: as a cosine down to 0, or constant.",
         choices=("cosine", "constant"),
     )
     warmup_steps: int = option(
@@ -33,13 +33,17 @@ class TrainingConfig(Options):
     )
     averaging: float = option(
         0.99,
-        "Decay of the average of the weights; 0: none.",
+        "Decay of the average of the weights; 0 takes no average.",
         lower=0,
         upper=0.999999,
         search="",
     )
     weight_decay: float = option(
-        0.0, "Of Adam, relative to the rate (AdamW).", lower=0, upper=1e3, search=""
+        0.0,
+        "Weight decay of Adam, relative to the rate (AdamW).",
+        lower=0,
+        upper=1e3,
+        search="",
     )
     validate_every: int = option(500, "Steps between validations.", lower=1)
     checkpoint_every: int = option(250, "Steps between checkpoints.", lower=1)
@@ -66,7 +70,7 @@ class TrainingConfig(Options):
     )
     final_noise_scale: float | None = option(
         None,
-        "Its scale at the end, reached geometrically.",
+        "Scale of the noise at the end, reached geometrically.",
         lower=1e-6,
         upper=1e6,
         search="",
@@ -96,13 +100,13 @@ class TrainingConfig(Options):
     distribute: str = option(
         "none",
         "mirrored: all devices of this machine. multiworker: those of all machines that "
-        "TF_CONFIG names, each of which runs this command; --workdir is shared.",
+        "TF_CONFIG names, each of which runs this command; all share --workdir.",
         choices=("none", "mirrored", "multiworker"),
         may_change=True,
     )
     startup_timeout: float = option(
         600.0,
-        "Seconds to wait for the other workers, and for what --data_service owes.",
+        "Seconds to wait for the other workers, and for batches of --data_service.",
         lower=1,
         upper=1e6,
         is_recorded=False,
@@ -110,14 +114,14 @@ class TrainingConfig(Options):
     data_service: str | None = option(
         None,
         "grpc://host:port of a dispatcher (python -m pipelines.data_service), whose "
-        "workers make the batches: the same, in the same order as without, resumed as "
-        "without, each example once an epoch. If one of its workers ends, its batches "
-        "are lost: the training ends too, with an error, and goes on with --resume. "
-        "Its workers read images in --cache_dir; without, up to 1 GiB is sent.",
+        "workers make the batches; these are the same as without it, in the same order, "
+        "also when a run is resumed. If one of its workers ends, its batches are lost: "
+        "the training ends too, with an error, and goes on with --resume. The workers "
+        "read images in --cache_dir; without that, up to 1 GiB of them is sent.",
         is_recorded=False,
     )
 
     @property
     def last_temperature(self):
-        """The temperature that the training ends with."""
+        """The temperature at the end of the training."""
         return self.final_temperature or self.temperature

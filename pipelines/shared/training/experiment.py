@@ -1,4 +1,4 @@
-"""What a training needs to know of its task."""
+"""The protocols between a training and its task."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,31 +13,31 @@ from pipelines.shared.training.config import TrainingConfig
 
 
 class Task(Protocol):
-    """What the trainer asks: a network, its losses, its batches, and a score."""
+    """A task that the trainer can train."""
 
     def build_network(self) -> keras.Model:
-        """A new network with random weights."""
+        """Builds a new network with random weights."""
 
     def losses(self, network: keras.Model, batch: dict) -> tf.Tensor:
-        """The loss of each example of a batch: `[b]`."""
+        """Computes the loss of each example of a batch: `[b]`."""
 
     def batches(
         self, plan: BatchPlan, context: tf.distribute.InputContext
     ) -> tf.data.Dataset:
-        """The batches of one input pipeline."""
+        """Makes the batches of one input pipeline."""
 
     def validate(self, network: keras.Model) -> float:
-        """A score on data that no training sees; smaller is better."""
+        """Scores a network on data that no training sees; smaller is better."""
 
     def observe(self, network: keras.Model, step: int, workdir: str) -> None:
-        """Keeps what the network does at the steps 1, 3, 10, 30, ... and the last."""
+        """May write something about the network, at steps 1, 3, 10, ... and the last."""
 
 
 class Experiment(Task, Protocol):
-    """A task with the program around it: its settings, its report and its export.
+    """A task with its settings, its report and its export.
 
     Attributes:
-        config: Its settings, complete.
+        config: The complete settings of the program.
         training: The `TrainingConfig` among them.
     """
 
@@ -45,13 +45,13 @@ class Experiment(Task, Protocol):
     training: TrainingConfig
 
     def default_workdir(self) -> str:
-        """Where a run goes without `--workdir`."""
+        """The run directory where `--workdir` is not set."""
 
     def identity(self) -> dict[str, Any]:
-        """What tells this run from others beside its settings, such as its images."""
+        """The facts that tell this run from others beside its settings."""
 
     def describe(self) -> str:
-        """A line about the data, for the terminal; empty for none."""
+        """A line about the data, for the terminal; empty if there is nothing to say."""
 
     def report(
         self, network: keras.Model, workdir: str, seconds: float | None = None
@@ -65,14 +65,16 @@ class Experiment(Task, Protocol):
         """The experiment with other settings of its training, on the same data."""
 
 
+def observe_nothing(network, step, workdir):
+    """The `observe` of a task that writes nothing during its training."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FunctionTask:
-    """A `Task` made of functions, for small trainings and for tests."""
+    """A `Task` that consists of functions, for small trainings and for tests."""
 
     build_network: Callable[[], keras.Model]
     losses: Callable[[keras.Model, dict], tf.Tensor]
     batches: Callable[[BatchPlan, tf.distribute.InputContext], tf.data.Dataset]
     validate: Callable[[keras.Model], float]
-    observe: Callable[[keras.Model, int, str], None] = lambda network, step, workdir: (
-        None
-    )
+    observe: Callable[[keras.Model, int, str], None] = observe_nothing

@@ -1,4 +1,4 @@
-"""What a run leaves of its network: a Keras file, and a SavedModel."""
+"""The files of a network that a run leaves: a Keras file, and a SavedModel."""
 
 import importlib.util
 import os
@@ -17,10 +17,11 @@ def keep_network(network, workdir, distribute="none"):
     Args:
         network: The Keras model.
         workdir: The run directory.
-        distribute: The value of `--distribute` that it was trained with.
+        distribute: The value of `--distribute` in its training.
 
     Returns:
-        The network, for one device: one that was trained on several is read again.
+        The network for one device. A network on several devices is read again from the
+        file.
     """
     write_whole(os.path.join(workdir, "network.keras"), network.save)
     return network if distribute == "none" else load_network(workdir)
@@ -33,7 +34,7 @@ def load_network(workdir):
         raise UserError(f"No finished run here. Received: --evaluate={workdir}")
     try:
         return keras.saving.load_model(path)
-    # A spoiled file shows as any exception: of zip, of JSON, of Keras.
+    # A spoiled file raises exceptions of zip, of JSON, of Keras.
     except Exception as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}).") from error
 
@@ -45,10 +46,10 @@ def export(network, workdir, config, signatures=None):
         network: The model that `st.export_solver` takes.
         workdir: The run directory, which has `metrics.json`.
         config: `TrainingConfig`, for the temperature and the iterations of its plans.
-        signatures: As of `st.export_solver`.
+        signatures: Further signatures, an argument of `st.export_solver`.
 
     Returns:
-        Its path. One that is there already, when a finished run is resumed, is kept.
+        The path of the SavedModel. A finished run that is resumed keeps the one it has.
         It has warm-up requests where tensorflow-serving-api is installed.
     """
     path = os.path.join(workdir, "solver")
@@ -69,9 +70,13 @@ def export(network, workdir, config, signatures=None):
 
 
 def _blank_requests(network, signatures):
-    """A request of one example for each signature of a solver; None without the classes.
+    """A request of one example for each signature of a solver.
 
-    All zero: no data leaves with a model, and ties take the long way of the matching.
+    The requests are zero: no data leaves with a model, and equal scores need the longest
+    search of the matching.
+
+    Returns:
+        Dict of a signature's name to its inputs; None without tensorflow-serving-api.
     """
     if importlib.util.find_spec("tensorflow_serving") is None:
         return None

@@ -1,4 +1,4 @@
-"""`metrics.json`: scores with what they were measured with."""
+"""`metrics.json`: scores, and the settings, versions and machine that they depend on."""
 
 import importlib.metadata
 import platform
@@ -11,7 +11,7 @@ _VERSIONS = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
 def versions():
-    """The versions a result was made with."""
+    """The versions of the packages that a result depends on: a dict of names to them."""
     return {
         "sinkhorn_tf": sinkhorn_tf.__version__,
         "python": platform.python_version(),
@@ -26,15 +26,16 @@ def write_metrics(path, scores, recorded, evaluation, training=None):
         path: File name.
         scores: Dict.
         recorded: Dict of the settings that say what the run is.
-        evaluation, training: Seconds; without a training None.
+        evaluation: Seconds of the evaluation.
+        training: Seconds of the training, or None if there was none.
     """
     seconds = {"evaluation": evaluation}
     if training is not None:
         seconds["training"] = training
-    more = {
+    circumstances = {
         "seconds": seconds,
         "flags": recorded,
         "versions": versions(),
         "processor": machine.processor(),
     }
-    write_json(path, scores | more)
+    write_json(path, scores | circumstances)

@@ -1,18 +1,18 @@
-"""What a training step spends its time on."""
+"""The time that the parts of a training step take."""
 
 import statistics
 import time
 
 
 def profile(parts, *, rounds=5, burst=2.0):
-    """Times functions in turn, so that what else the machine does meets them alike.
+    """Times functions in turn, so that background load affects all of them equally.
 
     Args:
         parts: Dict of a name to a function without arguments; each is called once
             before it is timed.
-        rounds: Bursts of each, of which the median counts.
-        burst: Seconds of a burst at least: long enough to use up what an input pipeline
-            has prepared ahead.
+        rounds: Bursts of each function; the median of them counts.
+        burst: Least seconds of a burst: enough to use up the batches that an input
+            pipeline has prepared ahead.
 
     Returns:
         Dict of a name to the seconds of a call.
@@ -27,14 +27,14 @@ def profile(parts, *, rounds=5, burst=2.0):
                 call()
                 calls += 1
             seconds[name].append((time.perf_counter() - started) / calls)
-    return {name: statistics.median(found) for name, found in seconds.items()}
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def rates(seconds, batch_size):
-    """Images per second, and the shares of a step, of `Training.parts` timed.
+    """Images per second, and the shares of a step, of the parts of a training.
 
     Args:
-        seconds: What `profile` returns for them.
+        seconds: Dict that `profile` returns for `trainer.Trainer.parts`.
         batch_size: Examples of a step.
 
     Returns:
@@ -55,14 +55,14 @@ def rates(seconds, batch_size):
     }
 
 
-def table(found):
-    """The rates as lines of text."""
+def table(rates):
+    """Formats what the function `rates` returns, as lines of text."""
     lines = [
         f"{name:32}{value:10,.0f} images per second"
-        for name, value in found["images_per_second"].items()
+        for name, value in rates["images_per_second"].items()
     ]
     lines += [
         f"{name:32}{value:10.0%} of a step"
-        for name, value in found["share_of_step"].items()
+        for name, value in rates["share_of_step"].items()
     ]
     return "\n".join(lines)

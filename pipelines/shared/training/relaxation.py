@@ -1,4 +1,4 @@
-"""The soft permutations that a training learns from."""
+"""The relaxation of a training: permutations become soft, and have gradients."""
 
 import dataclasses
 
@@ -13,9 +13,8 @@ class Relaxation:
     """How a training makes soft permutations of logits: Gumbel-Sinkhorn, annealed.
 
     Attributes:
-        temperature, final_temperature: At the first and at the last step; None for the
-            last: it stays the same.
-        noise_scale, final_noise_scale: Likewise, of the Gumbel noise.
+        temperature: The temperature at the first step.
+        noise_scale: The scale of the Gumbel noise at the first step.
         n_iters: Iterations of the Sinkhorn operator.
         n_samples: Samples of noise for each example.
         batch_size: Examples of a step, over all replicas.
@@ -58,7 +57,7 @@ class Relaxation:
         noise, scale = tf.zeros([1, 1, 1]), 0.0
         if self.noise_scale:
             scale = self._at(batch["step"], self.noise_scale, self.final_noise_scale)
-            # For the global batch, then picked: the same for any number of replicas.
+            # Noise of the whole batch: the result is the same for any number of replicas.
             noise = st.distributions.gumbel_noise(
                 [self.batch_size, self.n_samples, n, n],
                 seeds.stream(self.seed, "noise", batch["step"]),
@@ -75,7 +74,7 @@ class Relaxation:
         return soft
 
     def _at(self, step, first, last):
-        """The value at a step between the first and the last, geometrically."""
+        """The value at a step, on a geometric path from the first to the last."""
         if last is None or last == first:
             return first
         progress = tf.cast(step, tf.float32) / self.steps

@@ -17,13 +17,13 @@ def run(make_experiment, config, prepare=None):
     Args:
         make_experiment: Function of the settings to an `Experiment`.
         config: `Options` with the settings of a `TrainingConfig`.
-        prepare: Function of the experiment that is called by the chief once the run
-            directory stands, before the training.
+        prepare: Function of the experiment that the chief calls before the training,
+            when there is a run directory.
 
     Raises:
         UserError: If something that the user can mend is wrong.
     """
-    # Before anything else: TensorFlow joins other workers only then.
+    # TensorFlow joins other workers only before it does anything else.
     joined = strategy.join(config)
     try:
         seed_everything(config)
@@ -39,7 +39,13 @@ def run(make_experiment, config, prepare=None):
 
 
 def train(experiment, joined, prepare=None):
-    """As `run`, of an experiment on a strategy that is there already."""
+    """Trains and reports like `run`, for an experiment and a strategy that exist.
+
+    Args:
+        experiment: An `Experiment`.
+        joined: The `tf.distribute.Strategy`.
+        prepare: The same as of `run`.
+    """
     text = experiment.describe()
     if text:
         print(text, file=sys.stderr)
@@ -53,7 +59,7 @@ def train(experiment, joined, prepare=None):
     if prepare is not None:
         if is_chief:
             prepare(experiment)
-        # As if nothing had been prepared.
+        # The training must not depend on whether something was prepared.
         seed_everything(experiment.config)
     trainer = Trainer(experiment, experiment.training, joined, workdir)
     network = trainer.run()

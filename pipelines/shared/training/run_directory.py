@@ -1,4 +1,4 @@
-"""The directory of a run: made, checked, and resumed."""
+"""The directory of a run: how it is made, checked, and resumed."""
 
 import glob
 import json
@@ -12,30 +12,31 @@ from pipelines.shared.files import read_json, write_json
 from pipelines.shared.training import strategy as strategies
 from pipelines.shared.training import trainer
 
-# What a run leaves in the end, and what it leaves step by step beside its checkpoints.
+# The files that a run writes at its end.
 _RESULTS = ("network.keras", "metrics.json", "solver/1")
+# The folders, beside those of checkpoints, to which a run adds during its training.
 _STEPS = ("soft", "logs")
 
 
 def start(config, default_workdir, identity=None, strategy=None):
     """Makes the run directory, or checks that the run in it can be resumed.
 
-    The chief of several workers does so, if all of them were given the same.
+    Only the chief of several workers does so. All of them have to have the same settings.
 
     Args:
-        config: `Options` with the settings `workdir` and `resume`; its class's
-            own defaults are what a run that was recorded before a setting existed did.
-        default_workdir: Where the run goes without a `workdir`.
-        identity: Dict of what tells the run from others beside its settings.
+        config: `Options` with the settings `workdir` and `resume`. A run that was
+            recorded before a setting existed behaved as the default of the class.
+        default_workdir: The run directory where `workdir` is None.
+        identity: Dict of the facts that tell the run from others beside its settings.
         strategy: The `tf.distribute.Strategy` of the run, or None for one process.
 
     Returns:
         The run directory.
 
     Raises:
-        UserError: If the directory holds a run and `resume` is not set, or no more than
-            its results, or the settings are not those of that run, or of the other
-            workers.
+        UserError: If the directory holds a run and `resume` is not set, or results of a
+            run without its checkpoints; if the settings are not those of that run; or
+            if the workers differ in their settings.
     """
     values = options.values(config) | (identity or {})
     workdir = values["workdir"] or default_workdir
@@ -56,7 +57,7 @@ def start(config, default_workdir, identity=None, strategy=None):
     else:
         _check_empty(workdir)
         make(workdir)
-        # A run that ended before its first checkpoint left these.
+        # They are left over from a run that ended before its first checkpoint.
         for name in _STEPS if os.path.exists(record) else ():
             shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
         if values["resume"]:
@@ -112,7 +113,7 @@ def _check_empty(workdir):
 
 
 def _remove_half_written(workdir):
-    """Removes what a run that was killed left half-written."""
+    """Removes the files that a run was writing when it was killed."""
     for pattern in (
         ".writing-*",
         "solver/.writing-*",

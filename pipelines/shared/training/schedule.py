@@ -1,10 +1,10 @@
-"""When the rate rises and falls, and when a training is looked at."""
+"""The learning rate over the steps, and the steps at which a training is observed."""
 
 import keras
 
 
 def learning_rate(config):
-    """The rate of a `TrainingConfig`: a linear warm-up, then a cosine or a constant.
+    """The learning rate: a linear warm-up, then a cosine or a constant.
 
     Args:
         config: `TrainingConfig`.
@@ -16,7 +16,7 @@ def learning_rate(config):
     return keras.optimizers.schedules.CosineDecay(
         0.0,
         max(config.steps - warmup_steps, 1),
-        # The share of the highest rate that is left at the end.
+        # Alpha is the share of the highest rate that is left at the end.
         alpha=1.0 if config.schedule == "constant" else 0.0,
         warmup_target=config.learning_rate,
         warmup_steps=warmup_steps,
@@ -24,7 +24,7 @@ def learning_rate(config):
 
 
 def milestones(steps):
-    """The steps 1, 3, 10, 30, 100, ... below `steps`, and the last: a set."""
+    """The set of the steps 1, 3, 10, 30, 100, ... below `steps`, and `steps` itself."""
     marks, power = {steps}, 1
     while power < steps:
         marks |= {mark for mark in (power, 3 * power) if mark < steps}

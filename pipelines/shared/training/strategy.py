@@ -1,4 +1,4 @@
-"""Training on several devices or in several processes: what `--distribute` says.
+"""Training on several devices or in several processes, as `--distribute` says.
 
     TF_CONFIG='{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker",
     "index": 0}}' python -m pipelines.jigsaw --distribute=multiworker --workdir=SHARED
@@ -20,12 +20,12 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from pipelines.shared import options
+from pipelines.shared import child_process, options
 from pipelines.shared.errors import UserError
 
-# While it waits for its peers, TensorFlow holds Python's lock and heeds no signal but
-# SIGKILL: the time is kept by another process, which ends when its stdin is closed.
-_WATCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_watch.py")
+# While TensorFlow waits for the other workers, it holds Python's lock and heeds no signal
+# but SIGKILL: another process keeps the time, and ends when its stdin is closed.
+_WATCH = "pipelines.shared.training._watch"
 
 
 def join(config):
@@ -40,8 +40,8 @@ def join(config):
         A `tf.distribute.Strategy`.
 
     Raises:
-        UserError: If `TF_CONFIG` describes no cluster, or one process does what the
-            settings ask for.
+        UserError: If `TF_CONFIG` describes no cluster, or the settings ask for
+            something that a single process does.
     """
     values = options.values(config)
     if values["distribute"] == "multiworker":
@@ -60,7 +60,7 @@ def finish(strategy):
 
 @functools.cache
 def strategy(name, startup_timeout=600.0):
-    """The `tf.distribute.Strategy` of `--distribute`; one for the whole process."""
+    """The `tf.distribute.Strategy` of `--distribute`, the same one at each call."""
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU")
         devices = devices or tf.config.list_logical_devices("CPU")
@@ -71,7 +71,7 @@ def strategy(name, startup_timeout=600.0):
 
 
 def is_chief(strategy):
-    """Whether this process writes the results: always so where there is but one."""
+    """Whether this process writes the results; a process without others does."""
     return strategy.extended.should_checkpoint
 
 
@@ -83,8 +83,8 @@ def gather_from_processes(strategy, value):
         value: int or float, the number of this process.
 
     Returns:
-        int64 or float64 array, an entry for each replica (those of a process are
-        equal), the chief's first; only the one for a strategy of one process.
+        int64 or float64 array with an entry for each replica, the chief's first; those
+        of one process are equal. The array has one entry if this is the only process.
     """
     dtype = np.int64 if isinstance(value, int) else np.float64
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -97,13 +97,9 @@ def gather_from_processes(strategy, value):
 
 def check_same(strategy, text, message):
     """Raises UserError with a message unless a text is the same for every worker."""
-    digest = hashlib.sha256(text.encode()).digest()[:7]
-    if (
-        len(
-            set(gather_from_processes(strategy, int.from_bytes(digest, "big")).tolist())
-        )
-        > 1
-    ):
+    digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+    digests = gather_from_processes(strategy, digest)
+    if (digests != digest).any():
         raise UserError(message)
 
 
@@ -115,22 +111,23 @@ def addresses(text):
         cluster[task["type"]][int(task["index"])]
         if cluster.keys() - {"chief", "worker"} or len(cluster.get("chief", "-")) != 1:
             raise ValueError
-        found = []
+        workers = []
         for job in cluster.values():
             if not isinstance(job, list) or not all(isinstance(x, str) for x in job):
                 raise ValueError
-            found += job
+            workers += job
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise UserError(
             "--distribute=multiworker needs the variable TF_CONFIG, such as "
             '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}, of the jobs worker and chief (one) alone. Received: {text!r}'
+            '"index": 0}}; its jobs may be worker and chief, which has one task. '
+            f"Received: {text!r}"
         ) from error
-    return found
+    return workers
 
 
 def lost_worker(error):
-    """Whether a `tf.errors.OpError` of a worker may say that another one is gone."""
+    """Whether a `tf.errors.OpError` of a worker may mean that another worker ended."""
     reasons = (
         tf.errors.UnavailableError,
         tf.errors.AbortedError,
@@ -142,20 +139,21 @@ def lost_worker(error):
 
 @functools.cache
 def _gather(strategy):
-    """Compiled once: outside of a function TensorFlow traces it at each call."""
+    """A function that gathers values, compiled once; TensorFlow would trace each call."""
     return tf.function(lambda values: strategy.gather(values, axis=0), autograph=False)
 
 
 def _multiworker(timeout):
-    found = addresses(os.environ.get("TF_CONFIG", ""))
+    """The strategy of this worker; the process is killed if another does not come."""
+    workers = addresses(os.environ.get("TF_CONFIG", ""))
+    command = [sys.executable, "-m", _WATCH, f"{timeout:g}", f"{os.getpid()}", *workers]
     with subprocess.Popen(
-        [sys.executable, "-S", _WATCH, f"{timeout:g}", f"{os.getpid()}", *found],
-        stdin=subprocess.PIPE,
+        command, stdin=subprocess.PIPE, env=child_process.environment()
     ) as watch:
         try:
             joined = tf.distribute.MultiWorkerMirroredStrategy()
         finally:
             watch.kill()
-    # TensorFlow heeds SIGTERM only where one asks for what it is for: preemption.
+    # TensorFlow takes SIGTERM for a notice of preemption, and the process would go on.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return joined

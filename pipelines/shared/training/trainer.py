@@ -24,12 +24,12 @@ class Diverged(UserError):
 class Trainer:
     """A network in training: its average, optimizer, checkpoints and logs.
 
-    Runs on any `tf.distribute` strategy. Several workers share `workdir`: the chief
-    validates and writes; what the others write goes to a temporary directory.
+    It runs on any `tf.distribute` strategy. Several workers share `workdir`: the chief
+    validates and writes there; the others write to a temporary directory.
 
-    The state that is saved (weights, their average, the best average so far and its
-    score, optimizer, step, dropout) and the randomness keyed by the step make a resumed
-    run the same run. It is the average of the weights that is validated and kept.
+    The average of the weights is validated and kept. The state that is saved (weights,
+    their average, the best average so far and its score, optimizer, step, dropout) and
+    the randomness keyed by the step make a resumed run the same run.
 
     Args:
         task: `experiment.Task`: the network, its losses, batches and validation.
@@ -71,7 +71,7 @@ class Trainer:
         self.average = keras.models.clone_model(self.network)
         self.average.set_weights(self.network.get_weights())
         self.best = keras.models.clone_model(self.network)
-        # Decoupled weight decay (Loshchilov and Hutter 2019); biases and norms are spared.
+        # Decoupled weight decay (Loshchilov and Hutter 2019), but not of biases and norms.
         self._optimizer = keras.optimizers.Adam(
             self._schedule, weight_decay=self._config.weight_decay or None
         )
@@ -84,7 +84,7 @@ class Trainer:
     def _state(self):
         """The `tf.train.Checkpoint` of all that makes a resumed run the same run."""
         # Keras does not count the state of dropout among the weights. A network without
-        # dropout has no entry for it, as in checkpoints of before.
+        # dropout has no entry for it, like older checkpoints.
         weights = {id(variable) for variable in self.network.weights}
         seeds = [v.value for v in self.network.variables if id(v) not in weights]
         return tf.train.Checkpoint(
@@ -105,7 +105,7 @@ class Trainer:
 
     @property
     def best_score(self):
-        """The least that a validation has found so far; at first infinity."""
+        """The smallest validation score so far; infinity before the first validation."""
         return float(self._best_score.numpy())
 
     def run(self):
@@ -121,29 +121,28 @@ class Trainer:
         if first < self._config.steps:
             self._train(first)
         if self._is_chief and math.isfinite(self.best_score):
-            print(self._kept(), file=sys.stderr)
+            step = "" if self._best_step is None else f" of step {self._best_step}"
+            print(
+                f"kept the weights{step}, which validated best: {self.best_score:.4f}",
+                file=sys.stderr,
+            )
         return self.best
 
-    def _kept(self):
-        """A sentence about the weights that `run` returns."""
-        of = "" if self._best_step is None else f" of step {self._best_step}"
-        return f"kept the weights{of}, which validated best: {self.best_score:.4f}"
-
     def parts(self, inputs="pieces"):
-        """What a step consists of, as functions without arguments to be timed.
+        """The parts of a step, as functions without arguments that can be timed.
 
-        They train the network on and on: not for a network that is kept.
+        They go on training the network: do not keep that network.
 
         Args:
             inputs: The entry of a batch that the network takes.
 
         Returns:
-            Dict: `input` makes a batch; `network` does its forward and backward pass;
-            `step` trains on a batch that is there; `training` does `input` and `step`.
+            Dict of four functions: `input` makes a batch; `network` does its forward and
+            backward pass; `step` trains on a batch that is there; `training` does
+            `input` and `step`.
         """
-        dataset = lambda: iter(self._batches(0, 1_000_000))
-        # Of their own: what one prepares ahead is not what the other waits for.
-        alone, feeding = dataset(), dataset()
+        # Two pipelines: batches that one prepares ahead must not shorten the other's wait.
+        alone, feeding = (iter(self._batches(0, 1_000_000)) for _ in range(2))
         batch = next(alone)
 
         @tf.function(jit_compile=self._jit_compile, autograph=False)
@@ -154,12 +153,15 @@ class Trainer:
             variables = [v.value for v in self.network.trainable_variables]
             return tape.gradient(total, variables)
 
-        waited = lambda value: tf.nest.flatten(value)[0].numpy()
+        def wait_for(value):
+            """Returns once TensorFlow has computed a value."""
+            return tf.nest.flatten(value)[0].numpy()
+
         return {
             "input": lambda: next(alone),
-            "network": lambda: waited(network()),
-            "step": lambda: waited(self._train_step(batch)),
-            "training": lambda: waited(self._train_step(next(feeding))),
+            "network": lambda: wait_for(network()),
+            "step": lambda: wait_for(self._train_step(batch)),
+            "training": lambda: wait_for(self._train_step(next(feeding))),
         }
 
     def _train(self, first):
@@ -171,10 +173,10 @@ class Trainer:
             milestones = schedule.milestones(self._config.steps)
             for step in range(first + 1, self._config.steps + 1):
                 loss = self._train_step(next(batches))
-                last, news = step == self._config.steps, {}
-                validates = step % self._config.validate_every == 0 or last
+                is_last, news = step == self._config.steps, {}
+                validates = step % self._config.validate_every == 0 or is_last
                 saves = validates or step % self._config.checkpoint_every == 0
-                # Before a checkpoint too: NaN must not replace what is good.
+                # NaN must not reach a checkpoint.
                 if step % 50 == 0 or saves:
                     news["loss"] = float(loss.numpy())
                     if math.isnan(news["loss"]):
@@ -205,7 +207,7 @@ class Trainer:
     def _distributed_step(self, batch):
         per_replica = self._strategy.run(self._replica_step, args=(batch,))
         loss = self._strategy.reduce("SUM", per_replica, axis=None)
-        # Early on the average forgets faster, or it would hold the initial weights.
+        # Early on the average forgets faster, or it would retain the initial weights.
         step = tf.cast(self._optimizer.iterations.value, tf.float32)
         decay = tf.minimum(self._config.averaging, (1 + step) / (10 + step))
         for mean, weight in zip(
@@ -217,7 +219,7 @@ class Trainer:
 
     def _replica_step(self, batch):
         with tf.GradientTape() as tape:
-            # The gradients of the replicas are summed.
+            # A share of the mean over the batch, since gradients of replicas are summed.
             loss = (
                 tf.reduce_sum(self._task.losses(self.network, batch))
                 / self._config.batch_size
@@ -228,7 +230,7 @@ class Trainer:
         return loss
 
     def _keep_if_best(self, step):
-        # One measures for all: they have to agree on what is best.
+        # The chief measures for all workers, which have to agree on the best weights.
         score = self._task.validate(self.average) if self._is_chief else math.nan
         score = float(strategies.gather_from_processes(self._strategy, score)[0])
         # On a tie keep the later weights. Compare in float32, the precision that the best
@@ -241,22 +243,22 @@ class Trainer:
         return score
 
     def _restore(self):
-        """Takes up the newest checkpoint that can be read, if there is any."""
-        found = checkpoints(self._workdir)
-        for path in reversed(found):
+        """Restores the newest checkpoint that can be read, if there is any."""
+        known_paths = checkpoints(self._workdir)
+        for path in reversed(known_paths):
             try:
                 self._last_states.restore(path)
                 self._best_step = self._step_of_best()
                 break
-            # A spoiled file shows as any exception: of TensorFlow, or an IndexError.
+            # A spoiled file raises exceptions of TensorFlow, or an IndexError.
             except Exception as error:  # noqa: BLE001
                 reason = type(error).__name__
                 print(f"{path} cannot be read ({reason})", file=sys.stderr)
         else:
-            if found:
+            if known_paths:
                 raise UserError(
                     "None of the checkpoints can be read. Start again with another "
-                    f"--workdir. Received: {os.path.dirname(found[-1])}"
+                    f"--workdir. Received: {os.path.dirname(known_paths[-1])}"
                 )
         strategies.check_same(
             self._strategy,
@@ -268,7 +270,7 @@ class Trainer:
     def _step_of_best(self):
         """The step of the best weights of a restored state, or None.
 
-        A later one is of a training that ended before it could save its state.
+        Later best weights are those of a training that ended before it saved its state.
         """
         known = steps(os.path.join(self._workdir, "best"))
         last = int(self._step.numpy())

@@ -21,12 +21,12 @@ def test_acceptance_counts_pairs_of_other_digits_and_the_diagonal_apart():
         image = tf.tile(image, [1, 28, 28, 1])
         return {"hard": image, "soft": image}
 
-    found = acceptance.measure(write, read, held_out, labels, 3)
+    metrics = acceptance.measure(write, read, held_out, labels, 3)
     # Pairs: 0 to 1 and 2, 1 to 0 and 2, twice 2 to 0 and 1.
-    assert found["hard"]["acceptance"] == 6 / 8
-    assert found["hard"]["same_digit"] == 2 / 4
-    assert found["hard"]["table"] == [[1, 1, 0]] * 3
-    assert found["n_pairs"] == 8
-    assert found["chance"]["acceptance"] == 3 / 8
-    assert found["accepted_originals"] == 1 / 4
-    assert "0.7500" in acceptance.table(found)
+    assert metrics["hard"]["acceptance"] == 6 / 8
+    assert metrics["hard"]["same_digit"] == 2 / 4
+    assert metrics["hard"]["table"] == [[1, 1, 0]] * 3
+    assert metrics["n_pairs"] == 8
+    assert metrics["chance"]["acceptance"] == 3 / 8
+    assert metrics["accepted_originals"] == 1 / 4
+    assert "0.7500" in acceptance.table(metrics)

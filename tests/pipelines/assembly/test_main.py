@@ -65,8 +65,11 @@ def train_and_evaluate(folder, some):
     run(folder, evaluate=f"{folder}/run", decode="logits")
 
     def keep_soft(network, config, *arguments):
-        made = acceptance.reconstructions(report.assembler(network, config), **some)
-        np.save(folder / f"soft_{config.training.last_temperature:g}.npy", made["soft"])
+        network = report.assembler(network, config)
+        images = acceptance.reconstructions(network, **some)
+        np.save(
+            folder / f"soft_{config.training.last_temperature:g}.npy", images["soft"]
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "_measure", keep_soft)
@@ -75,38 +78,38 @@ def train_and_evaluate(folder, some):
 
 
 def train_by_own_pieces(folder):
-    made = (folder / "judge" / "network.keras").stat().st_mtime_ns
+    written = (folder / "judge" / "network.keras").stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "report", lambda *arguments: None)
         run(folder, "own", recipe="own", steps=3)
-        assert (folder / "judge" / "network.keras").stat().st_mtime_ns == made
+        assert (folder / "judge" / "network.keras").stat().st_mtime_ns == written
         patch.setattr(AssemblyExperiment, "load_judge", lambda experiment: None)
         run(folder, "own_alone", recipe="own", steps=3)
 
 
 def scores(path):
-    found = json.loads(path.read_text())
-    return {k: v for k, v in found.items() if k not in ("seconds", "flags")}
+    metrics = json.loads(path.read_text())
+    return {k: v for k, v in metrics.items() if k not in ("seconds", "flags")}
 
 
 def test_a_run_leaves_metrics_picture_network_and_judge(folder):
-    found = json.loads((folder / "run" / "metrics.json").read_text())
-    assert found["n_examples"] == 179
-    assert found["n_pairs"] == 9 * 179
+    metrics = json.loads((folder / "run" / "metrics.json").read_text())
+    assert metrics["n_examples"] == 179
+    assert metrics["n_pairs"] == 9 * 179
     counts = np.bincount(datasets.load("digits", "test", size=8).labels)
     weights = np.repeat(counts[:, None], 10, axis=1)
     other = ~np.eye(10, dtype=bool)
     for kind in ("hard", "soft"):
-        table = np.array(found[kind]["table"])
+        table = np.array(metrics[kind]["table"])
         mean = (table * weights)[other].sum() / weights[other].sum()
-        assert found[kind]["acceptance"] == pytest.approx(mean)
+        assert metrics[kind]["acceptance"] == pytest.approx(mean)
         diagonal = (np.diag(table) * counts).sum() / 179
-        assert found[kind]["same_digit"] == pytest.approx(diagonal)
-        assert 0 < found[kind]["standard_error"] < 0.05
-        assert found[kind]["acceptance"] > 3 * found["chance"]["acceptance"]
-    assert found["judge"]["accuracy"] > 0.6
-    assert found["judge"]["accuracy"] == pytest.approx(found["accepted_originals"])
-    assert found["flags"]["recipe"] == "nearest"
+        assert metrics[kind]["same_digit"] == pytest.approx(diagonal)
+        assert 0 < metrics[kind]["standard_error"] < 0.05
+        assert metrics[kind]["acceptance"] > 3 * metrics["chance"]["acceptance"]
+    assert metrics["judge"]["accuracy"] > 0.6
+    assert metrics["judge"]["accuracy"] == pytest.approx(metrics["accepted_originals"])
+    assert metrics["flags"]["recipe"] == "nearest"
     for name in ("assembly.png", "network.keras", "solver/1/saved_model.pb"):
         assert (folder / "run" / name).exists()
 

@@ -11,7 +11,10 @@ def test_what_is_wrong_or_not_finite_beats_nobody():
     broken = judge.plan.copy()
     broken[1, 0, 0] = np.nan
     assert judge.judge({"result": broken}) == {"error": None, "broken_examples": 1}
-    timed = lambda error, s: {"error": error, "seconds": {"median": s}}
+
+    def timed(error, seconds):
+        return {"error": error, "seconds": {"median": seconds}}
+
     measured = {
         "ours_xla": timed(1e-7, 2.0),
         "log_xla": timed(None, 1.0),

@@ -21,7 +21,7 @@ def served(start, tmp_path):
     program = ("-m", "pipelines.data_service")
     programs = [start(*program, f"--port={port}")]
     for name in ("first", "second"):
-        # What a worker reads under a relative name tells which it is.
+        # The file that a worker reads under a relative name tells which worker it is.
         folder = tmp_path / name
         folder.mkdir()
         (folder / "name").write_text(name)
@@ -49,28 +49,32 @@ def test_a_port_that_is_taken_and_no_dispatcher_are_one_sentence(start):
 def test_each_example_comes_once_an_epoch_and_in_order(served):
     count, batch = 96, 8
     epoch = count // batch
-    make = lambda step, position, part: {
-        "step": step,
-        "position": position,
-        "example": part,
-        "by": tf.io.read_file("name"),
-    }
+
+    def make(step, position, part):
+        return {
+            "step": step,
+            "position": position,
+            "example": part,
+            "by": tf.io.read_file("name"),
+        }
 
     def plan(first, steps, service=None):
         return batches.BatchPlan(batch, first, first + steps, 3, service)
 
     workers = set()
     for first in range(0, 500 * epoch, 10 * epoch):
-        found = of_one_worker(
+        elements = of_one_worker(
             lambda context, first=first: batches.batches_from(
                 np.arange(count), make, plan(first, 10 * epoch, served[0]), context
             )
         )
-        assert [int(x["step"]) for x in found] == list(range(first, first + 10 * epoch))
+        assert [int(x["step"]) for x in elements] == list(
+            range(first, first + 10 * epoch)
+        )
         for start in range(0, 10 * epoch, epoch):
-            examples = [x["example"].numpy() for x in found[start : start + epoch]]
+            examples = [x["example"].numpy() for x in elements[start : start + epoch]]
             assert sorted(np.concatenate(examples)) == list(range(count))
-        workers |= {x["by"].numpy() for x in found}
+        workers |= {x["by"].numpy() for x in elements}
         # Which of them is quicker is not for a test to say; both take part.
         if workers == {b"first", b"second"}:
             break
@@ -81,7 +85,7 @@ def test_each_example_comes_once_an_epoch_and_in_order(served):
             np.arange(count), lambda *x: x, plan(first, 5), context
         )
     )
-    for (_, _, example), served_one in zip(local, found, strict=False):
+    for (_, _, example), served_one in zip(local, elements, strict=False):
         np.testing.assert_array_equal(example, served_one["example"])
     context = tf.distribute.InputContext(2, 1, 4)
     of_lists = batches.BatchPlan(8, 7, 12, 1)

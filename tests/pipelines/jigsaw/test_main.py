@@ -2,12 +2,8 @@
 
 import functools
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -16,63 +12,18 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import sinkhorn_tf as st
-from pipelines.jigsaw import report
 from pipelines.jigsaw.__main__ import main
 from pipelines.jigsaw.config import JigsawConfig
-from pipelines.jigsaw.experiment import JigsawExperiment
 from pipelines.shared import datasets, machine
 from pipelines.shared.errors import UserError
 from pipelines.shared.puzzles import cutting
 from pipelines.shared.training import profiling
-from pipelines.shared.training.checkpoints import Checkpoints
-from tests.pipelines.processes import ROOT
+from tests.pipelines.jigsaw.runs import process, run, scores
 from tests.pipelines.programs import run_with
-
-QUICK = {
-    "network": "paper",
-    "steps": 30,
-    "validate_every": 20,
-    "checkpoint_every": 10,
-    "filters": 4,
-    "batch_size": 8,
-}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_pictures():
-    """Pictures of more take longer than the short trainings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "_DRAWN", 2)
-        yield
-
-
-def run(workdir, **flags):
-    run_with(main, JigsawConfig(), workdir=str(workdir), **(QUICK | flags))
 
 
 def evaluate(workdir, **flags):
     run_with(main, JigsawConfig(), evaluate=str(workdir), **flags)
-
-
-def command(*flags):
-    return [sys.executable, "-m", "pipelines.jigsaw", *flags]
-
-
-def process(*flags, **options):
-    return subprocess.run(
-        command(*flags),
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        **options,
-    )
-
-
-def scores(workdir, name="metrics.json"):
-    with open(os.path.join(workdir, name), encoding="utf-8") as file:
-        found = json.load(file)
-    return {k: v for k, v in found.items() if k not in ("seconds", "flags")}
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +35,11 @@ def finished(tmp_path_factory):
 
 def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
     run(tmp_path, network="context", steps=150, batch_size=32, width=32, depth=2)
-    found = json.loads((tmp_path / "metrics.json").read_text())
-    assert found["proportion_wrong"] < 0.1
-    assert found["pieces_right"] == 1 - found["proportion_wrong"]
-    assert 0 <= found["standard_error"]["proportion_wrong"] < 0.05
-    flags = found["flags"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["proportion_wrong"] < 0.1
+    assert metrics["pieces_right"] == 1 - metrics["proportion_wrong"]
+    assert 0 <= metrics["standard_error"]["proportion_wrong"] < 0.05
+    flags = metrics["flags"]
     assert (flags["loss"], flags["noise_scale"]) == ("cross_entropy", 0)
     assert flags["learning_rate"] == 0.001
 
@@ -97,8 +48,8 @@ def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
 def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_path):
     run(tmp_path, image_size=16, erode=1, offset=True, export=True)
     evaluate(tmp_path)
-    found = json.loads((tmp_path / "metrics_digits_test.json").read_text())
-    assert found["flags"]["erode"] == 1
+    metrics = json.loads((tmp_path / "metrics_digits_test.json").read_text())
+    assert metrics["flags"]["erode"] == 1
     # As if the run were of before there was the flag --color.
     flags = json.loads((tmp_path / "flags.json").read_text())
     del flags["color"]
@@ -114,26 +65,6 @@ def test_pieces_that_do_not_meet_are_cut_from_the_image_that_is_restored(tmp_pat
     np.testing.assert_array_equal(answer["restored"], cutting.join(restored, 2))
     with pytest.raises(UserError, match="--erode=8"):
         run(tmp_path / "none", image_size=16, erode=8)
-
-
-def test_averaging_with_the_mirrored_puzzle_makes_mirroring_change_nothing(rng):
-    network = st.models.jigsaw_network(9, (4, 4, 3), "context", width=16, depth=1)
-    image = rng.random((2, 12, 12, 3)).astype(np.float32)
-    averaged = report.with_mirrored(network)
-    logits = averaged(cutting.cut(image, 3)).numpy().reshape(2, 3, 3, 3, 3)
-    mirror = averaged(cutting.cut(image[:, :, ::-1], 3)).numpy()
-    # Piece and position alike go to the other side of their row.
-    mirror = mirror.reshape(2, 3, 3, 3, 3)[:, :, ::-1, :, ::-1]
-    np.testing.assert_allclose(mirror, logits, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "name, crop, size",
-    [("photos", True, 72), ("photos", False, 64), ("mnist", True, 64)],
-)
-def test_photographs_have_room_for_crops(name, crop, size):
-    config = JigsawConfig().replace(dataset=name, crop=crop, image_size=64)
-    assert JigsawExperiment(config, training_images=()).stored_size == size
 
 
 @pytest.mark.parametrize(
@@ -158,8 +89,8 @@ def test_profile_times_and_leaves_nothing(tmp_path, capsys, monkeypatch):
 
 
 def test_a_run_leaves_metrics_picture_network_and_solver(finished):
-    found = json.loads((finished / "metrics.json").read_text())
-    assert set(found) == {
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert set(metrics) == {
         "proportion_wrong",
         "proportion_any_wrong",
         "kendall_tau",
@@ -178,11 +109,11 @@ def test_a_run_leaves_metrics_picture_network_and_solver(finished):
         "versions",
         "processor",
     }
-    assert found["processor"] == machine.processor()
-    assert found["processor"]["cpu"]
-    assert found["n_examples"] == 179
-    assert found["proportion_wrong"] < 0.35 < found["chance"]["proportion_wrong"]
-    assert found["flags"]["filters"] == 32
+    assert metrics["processor"] == machine.processor()
+    assert metrics["processor"]["cpu"]
+    assert metrics["n_examples"] == 179
+    assert metrics["proportion_wrong"] < 0.35 < metrics["chance"]["proportion_wrong"]
+    assert metrics["flags"]["filters"] == 32
     for name in ("puzzles", "best", "worst"):
         picture = tf.io.decode_png((finished / f"{name}.png").read_bytes())
         assert picture.shape[0] > 100
@@ -248,20 +179,6 @@ def test_a_solver_has_a_blank_warm_up_request_for_each_signature(finished):
             assert len(array) == 1 and not array.any()
 
 
-def test_a_solver_has_the_temperature_that_the_training_ended_with(
-    tmp_path, monkeypatch
-):
-    given = {}
-    monkeypatch.setattr(
-        st, "export_solver", lambda *_, **options: given.update(options)
-    )
-    (tmp_path / "metrics.json").write_text("{}")
-    network = st.models.jigsaw_network(4, (2, 2, 1))
-    config = JigsawConfig().replace(temperature=1.0, final_temperature=0.25)
-    JigsawExperiment(config, training_images=()).export(network, str(tmp_path))
-    assert given["temperature"] == 0.25
-
-
 def test_evaluate_measures_a_finished_run_the_same_way(finished, capsys):
     evaluate(finished, evaluation_batch_size=7)
     again = scores(finished, "metrics_digits_test.json")
@@ -272,9 +189,9 @@ def test_evaluate_measures_a_finished_run_the_same_way(finished, capsys):
 
 
 def test_evaluate_records_the_flags_of_the_run(finished):
-    found = json.loads((finished / "metrics_digits_test.json").read_text())
-    assert found["flags"]["filters"] == 32
-    assert found["flags"]["evaluation_batch_size"] == 7
+    metrics = json.loads((finished / "metrics_digits_test.json").read_text())
+    assert metrics["flags"]["filters"] == 32
+    assert metrics["flags"]["evaluation_batch_size"] == 7
 
 
 def test_evaluate_says_that_a_network_is_spoiled(finished, tmp_path):
@@ -351,80 +268,3 @@ def test_a_command_line_shows_no_traceback():
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert result.stderr.strip().splitlines()[-1].startswith("error: --image_size")
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_is_the_same_run(tmp_path):
-    flags = [f"--{k}={v}" for k, v in (QUICK | {"steps": 200}).items()]
-    flags += ["--noexport", "--seed=5"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    result = process(*flags, f"--workdir={whole}")
-    assert result.returncode == 0, result.stderr
-    with subprocess.Popen(
-        command(*flags, f"--workdir={killed}"),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
-        while len(list((killed / "checkpoints").glob("*.index"))) < 2:
-            assert running.poll() is None
-            time.sleep(0.01)
-        running.send_signal(signal.SIGKILL)
-    assert not (killed / "metrics.json").exists()
-    result = process(*flags, f"--workdir={killed}", "--resume")
-    assert result.returncode == 0, result.stderr
-    assert re.search(r"resumed at step [1-9]", result.stderr)
-    assert scores(killed) == scores(whole)
-    networks = [
-        keras.saving.load_model(workdir / "network.keras")
-        for workdir in (whole, killed)
-    ]
-    for a, b in zip(*(network.get_weights() for network in networks), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.slow
-def test_interrupted_saves_and_a_spoiled_checkpoint_are_the_same_run(
-    tmp_path, monkeypatch
-):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(whole)
-
-    class Killed(Exception):
-        pass
-
-    def kill(*_, **__):
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        # Between the best weights of step 20 and the state of that step.
-        save = Checkpoints.save
-
-        def save_all_but_step_20(checkpoints, step):
-            if checkpoints._folder.endswith("checkpoints") and step == 20:
-                raise Killed
-            return save(checkpoints, step)
-
-        patch.setattr(Checkpoints, "save", save_all_but_step_20)
-        with pytest.raises(Killed):
-            run(cut)
-    with monkeypatch.context() as patch:
-        patch.setattr(st, "export_solver", kill)
-        with pytest.raises(Killed):
-            run(cut, resume=True)
-    assert not (cut / "solver").exists()
-    for part in (cut / "checkpoints").glob("ckpt-30.*"):
-        part.write_bytes(part.read_bytes()[:50])
-    run(cut, resume=True)
-    assert scores(cut) == scores(whole)
-    run(cut, resume=True)
-    assert os.listdir(cut / "solver") == ["1"]
-    assert scores(cut) == scores(whole)
-
-
-def test_a_run_that_found_no_data_does_not_block_the_next(tmp_path):
-    with pytest.raises(UserError):
-        run(tmp_path / "run", dataset="folder", data_dir="nowhere")
-    run(tmp_path / "run", steps=1, export=False)
-    with pytest.raises(UserError, match="already holds a run"):
-        run(tmp_path / "run", steps=1)

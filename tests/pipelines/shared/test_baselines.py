@@ -23,10 +23,10 @@ def test_oracle_equals_the_mean_over_all_ways_to_place_equal_items(classes):
     wrong, any_wrong, tau = [], [], []
     for swap in itertools.permutations(range(n)):
         if (classes[list(swap)] == classes).all():
-            found = perm[list(swap)]
-            wrong.append((found != perm).mean())
-            any_wrong.append((found != perm).any())
-            tau.append(kendalltau(perm, found).statistic if n > 1 else 1.0)
+            guess = perm[list(swap)]
+            wrong.append((guess != perm).mean())
+            any_wrong.append((guess != perm).any())
+            tau.append(kendalltau(perm, guess).statistic if n > 1 else 1.0)
     best = baselines.oracle(
         tf.constant(perm[None].astype(np.int32)), same_pieces(classes[None])
     )

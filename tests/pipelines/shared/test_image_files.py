@@ -32,7 +32,7 @@ FORMATS = {
 
 @pytest.fixture
 def path(tmp_path):
-    """Of no kind: the content decides."""
+    """A path whose name says no format: the content decides."""
     return tmp_path / "image"
 
 

@@ -20,9 +20,9 @@ def test_names_are_sorted_strings_of_every_kind(tmp_path):
     touch(tmp_path, *names, *odd, "notes.txt", "png", "deep/er/f.PNG")
     os.mkdir(tmp_path / "folder.png")
     os.mkfifo(tmp_path / "pipe.txt")
-    found = find_images(tmp_path)
-    assert found.names == sorted([*names, *odd, "deep/er/f.PNG"])
-    assert found.passed_over == []
+    search = find_images(tmp_path)
+    assert search.names == sorted([*names, *odd, "deep/er/f.PNG"])
+    assert search.passed_over == []
 
 
 def test_what_is_passed_over_is_counted(tmp_path):
@@ -30,8 +30,8 @@ def test_what_is_passed_over_is_counted(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     assert find_images(tmp_path).passed_over == [
         (
-            "4 files of kinds that are not read (2 .heic, 1 .png, 1 .svg); read are "
-            "JPEG, PNG, BMP, GIF, WebP, TIFF."
+            "4 files of kinds that are not read (2 .heic, 1 .png, 1 .svg); the kinds "
+            "that are read are JPEG, PNG, BMP, GIF, WebP, TIFF."
         )
     ]
 
@@ -48,17 +48,17 @@ def test_linked_folders_are_entered_once(tmp_path):
     os.symlink("z", root / "again")
     os.symlink(root, other / "deep" / "back")
     os.symlink("x.png", root / "file.png")
-    found = find_images(root)
+    search = find_images(root)
     expected = ["file.png", "link/deep/p.png", "link/o.png", "x.png", "z/y.png"]
-    assert found.names == expected
-    assert found.passed_over == [
+    assert search.names == expected
+    assert search.passed_over == [
         (
             "5 linked folders that are in the tree already: again, link/deep/back, loop, "
             "more, up."
         )
     ]
     ids = {image_folders.folder_identity(x) for x in (root, root / "z", other)}
-    assert found.folders == ids | {image_folders.folder_identity(other / "deep")}
+    assert search.folders == ids | {image_folders.folder_identity(other / "deep")}
 
 
 def test_a_linked_folder_that_holds_the_tree(tmp_path):
@@ -68,9 +68,9 @@ def test_a_linked_folder_that_holds_the_tree(tmp_path):
     touch(tmp_path, "else/z.png")
     os.symlink(around, tmp_path / "else" / "around")
     os.symlink(tmp_path / "else", root / "link")
-    found = find_images(root)
-    assert found.names == ["link/around/y.png", "link/z.png", "x.png"]
-    assert found.passed_over == [
+    search = find_images(root)
+    assert search.names == ["link/around/y.png", "link/z.png", "x.png"]
+    assert search.passed_over == [
         "1 linked folder that is in the tree already: link/around/root."
     ]
 
@@ -93,9 +93,9 @@ def test_folders_that_cannot_be_entered_are_named(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = find_images(tmp_path)
-    assert found.names == ["a/x.png", "z.png"]
+    search = find_images(tmp_path)
+    assert search.names == ["a/x.png", "z.png"]
     expected = "1 folder that cannot be entered: b (Permission denied)."
-    assert found.passed_over == [expected]
+    assert search.passed_over == [expected]
     with pytest.raises(UserError, match="nowhere cannot be read: No such file"):
         find_images(tmp_path / "nowhere")

@@ -52,8 +52,8 @@ def test_a_batch_that_does_not_divide_is_one_sentence():
 @pytest.mark.parametrize("interval", lists.INTERVALS)
 def test_evaluation_lists_lie_in_their_interval_and_never_change(interval):
     low, high = lists.INTERVALS[interval]
-    found = lists.evaluation_lists(6, interval, "test", 50)
-    values = found["values"].numpy()
+    held_out = lists.evaluation_lists(6, interval, "test", 50)
+    values = held_out["values"].numpy()
     assert values.dtype == np.float32
     assert (values >= low).all() and (values <= high).all()
     again = lists.evaluation_lists(6, interval, "test", 50)

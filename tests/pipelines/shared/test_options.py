@@ -55,9 +55,9 @@ def parsed(*arguments):
 
 
 def test_values_are_those_of_all_groups_by_name():
-    found = options.values(Outer(inner=Inner(rate=1)))
-    assert list(found) == NAMES
-    assert found["rate"] == 1 and found["deep"] == 3 and found["names"] == []
+    chosen = options.values(Outer(inner=Inner(rate=1)))
+    assert list(chosen) == NAMES
+    assert chosen["rate"] == 1 and chosen["deep"] == 3 and chosen["names"] == []
 
 
 def test_a_setting_that_is_not_recorded_may_change():
@@ -123,27 +123,27 @@ def test_a_flag_for_each_setting_by_its_name_default_help_and_bounds():
 
 
 def test_parsed_values_and_the_names_that_were_given():
-    found, given = parsed("--count=5", "--noquick", "--rate=1e-1", "--names=a,b")
-    assert found == Outer(count=5, names=["a", "b"], inner=Inner(rate=0.1))
+    chosen, given = parsed("--count=5", "--noquick", "--rate=1e-1", "--names=a,b")
+    assert chosen == Outer(count=5, names=["a", "b"], inner=Inner(rate=0.1))
     # Also those that were given their default values.
     assert given == {"count", "quick", "rate", "names"}
-    found, given = parsed("--quick", "--label=x y", "--shape=square", "--deep=9")
-    assert found.quick and found.inner.label == "x y" and found.shape == "square"
-    assert found.middle.innermost.deep == 9
+    chosen, given = parsed("--quick", "--label=x y", "--shape=square", "--deep=9")
+    assert chosen.quick and chosen.inner.label == "x y" and chosen.shape == "square"
+    assert chosen.middle.innermost.deep == 9
     assert parsed() == (Outer(), frozenset())
 
 
 def test_the_defaults_are_those_that_were_handed_over():
-    found, given = options.from_arguments(Outer(count=7), ["--rate=1"])
-    assert found == Outer(count=7, inner=Inner(rate=1)) and given == {"rate"}
+    chosen, given = options.from_arguments(Outer(count=7), ["--rate=1"])
+    assert chosen == Outer(count=7, inner=Inner(rate=1)) and given == {"rate"}
 
 
 def test_a_flag_file_is_read_where_it_stands(tmp_path):
     other, path = tmp_path / "other.cfg", tmp_path / "some.cfg"
     other.write_text("--deep=1\n--count=2\n")
     path.write_text(f"# Heads may say anything.\n\n--count=3\n--flagfile={other}\n")
-    found, given = parsed("--count=4", f"--flagfile={path}", "--rate=1")
-    assert (found.count, found.inner.rate) == (2, 1)
+    chosen, given = parsed("--count=4", f"--flagfile={path}", "--rate=1")
+    assert (chosen.count, chosen.inner.rate) == (2, 1)
     assert given == {"count", "deep", "rate"}
     assert parsed(f"--flagfile={path}", "--count=8")[0].count == 8
 
@@ -221,11 +221,11 @@ def test_every_config_is_of_settings_that_fit(path, monkeypatch):
     # A config may begin with another one, by its path in the repository.
     monkeypatch.chdir(ROOT)
     defaults = DEFAULTS[path.stem.partition("_")[0]]
-    found, given = options.from_arguments(defaults, [f"--flagfile={path}"])
+    chosen, given = options.from_arguments(defaults, [f"--flagfile={path}"])
     lines = [line for line in path.read_text().splitlines() if line.startswith("--")]
     named = {line[2:].partition("=")[0] for line in lines} - {"flagfile"}
     assert named and {name.removeprefix("no") for name in named - given} <= given
-    found.completed().check(given)
+    chosen.completed().check(given)
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

@@ -1,4 +1,4 @@
-"""What TensorFlow says of itself, with a stand-in that says the same in an instant."""
+"""Start-up messages of TensorFlow, from a stand-in that says the same in an instant."""
 
 import os
 import subprocess

@@ -18,9 +18,9 @@ metadata_pb2 = pytest.importorskip(
 
 @pytest.fixture
 def pauses(monkeypatch):
-    found = []
-    monkeypatch.setattr(time, "sleep", found.append)
-    return found
+    seconds = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
 
 
 def metadata():

@@ -29,9 +29,9 @@ def metadata():
 
 @pytest.fixture
 def pauses(monkeypatch):
-    found = []
-    monkeypatch.setattr(time, "sleep", found.append)
-    return found
+    seconds = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
 
 
 @contextlib.contextmanager

@@ -27,22 +27,22 @@ def test_equal_numbers_may_come_in_any_order():
     held_out = {"values": values, "sorted": tf.sort(values)}
     # Prefers the later one of equal numbers.
     late = logits_of(lambda x: x - 0.01 * tf.range(4, dtype=tf.float32))
-    found = Evaluator(late).scores(held_out)
-    assert found["by_content"]["proportion_any_wrong"] == 0
-    assert found["proportion_any_wrong"] == 0.5
-    assert found["n_examples_with_ties"] == 1
-    assert "U(0,1)" in evaluation.table({"U(0,1)": found})
+    measured = Evaluator(late).scores(held_out)
+    assert measured["by_content"]["proportion_any_wrong"] == 0
+    assert measured["proportion_any_wrong"] == 0.5
+    assert measured["n_examples_with_ties"] == 1
+    assert "U(0,1)" in evaluation.table({"U(0,1)": measured})
 
 
 def test_the_columns_of_the_table_tell_themselves_apart():
-    found = {
+    measured = {
         "by_content": {"proportion_wrong": 0.1, "proportion_any_wrong": 0.2},
         "proportion_wrong": 0.3,
         "proportion_any_wrong": 0.4,
         "kendall_tau": 0.5,
         "n_examples_with_ties": 6,
     }
-    groups, heads, line, *legend = evaluation.table({"U(0,1)": found}).splitlines()
+    groups, heads, line, *legend = evaluation.table({"U(0,1)": measured}).splitlines()
     assert heads.split() == ["P.W.", "P.A.W."] * 2 + ["Kendall", "tau", "with", "ties"]
     assert line.split() == [
         "U(0,1)",

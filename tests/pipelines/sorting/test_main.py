@@ -43,13 +43,13 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_metrics_picture_and_network(finished):
-    found = scores(finished)
-    assert set(found["intervals"]) == set(lists.INTERVALS)
-    for interval in found["intervals"].values():
+    metrics = scores(finished)
+    assert set(metrics["intervals"]) == set(lists.INTERVALS)
+    for interval in metrics["intervals"].values():
         assert interval["n_examples"] == 1000
-    assert found["intervals"]["U(0,1)"]["by_content"]["proportion_wrong"] < 0.3
-    assert found["chance"]["proportion_wrong"] == 1 - 1 / 6
-    assert found["flags"]["n"] == 6
+    assert metrics["intervals"]["U(0,1)"]["by_content"]["proportion_wrong"] < 0.3
+    assert metrics["chance"]["proportion_wrong"] == 1 - 1 / 6
+    assert metrics["flags"]["n"] == 6
     for name in ("sorting.png", "network.keras", "solver/1/saved_model.pb"):
         assert (finished / name).exists()
     steps = sorted(int(path.stem) for path in (finished / "soft").iterdir())

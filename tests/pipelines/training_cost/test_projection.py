@@ -1,4 +1,4 @@
-"""What a measured training would take on all of ImageNet."""
+"""The time that a measured training would take on all of ImageNet."""
 
 import pytest
 

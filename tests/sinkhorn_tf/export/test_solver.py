@@ -10,8 +10,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf.export import _servable
-from sinkhorn_tf.export import solver as export
+from sinkhorn_tf.export import _interface, _servable, _signatures, _versions
 
 N = 4
 ANSWER = {"permutation", "plan", "value", "gap"}
@@ -280,7 +279,7 @@ def test_a_number_that_another_export_takes_meanwhile_is_left_to_it(
 
     monkeypatch.setattr(_servable, "refuse_what_serving_refuses", other)
     numbers = [1, 2]
-    monkeypatch.setattr(export, "_next_version", lambda _: numbers.pop(0))
+    monkeypatch.setattr(_versions, "next_version", lambda _: numbers.pop(0))
     assert st.export_solver(model, path, n_iters=1) == str(path / "2")
     assert os.listdir(path / "1") == ["saved_model.pb"]
 
@@ -489,7 +488,7 @@ def test_a_permutation_is_not_taken_for_logits(make, sentence, tmp_path):
         (tensor,) = model.get_layer("soft")._inbound_nodes[0].input_tensors
         advised = eval(WAY, {"keras": keras, "model": model})
         assert advised.outputs == [tensor]
-        assert export._interface(advised).n == N
+        assert _interface.to_interface(advised).n == N
 
 
 @pytest.mark.parametrize(
@@ -534,7 +533,7 @@ def test_inputs_and_outputs_in_any_structure(rng, inputs, outputs):
     plan = soft(logits)
     structure = inputs(pieces, digit)
     model = keras.Model(structure, outputs(logits, plan))
-    interface = export._interface(model)
+    interface = _interface.to_interface(model)
     names = [spec.name for spec in interface.specs]
     assert names[interface.items] == "pieces" and sorted(names) == ["digit", "pieces"]
     if isinstance(structure, dict) and "digit" in structure:
@@ -682,8 +681,9 @@ def halves(dtype, policy, plan):
 )
 def test_floats_are_served_as_float32(rng, dtype, policy, plan):
     model = halves(dtype, policy, plan)
-    answers = export._own_signatures(model, export._interface(model), 0.1, 3)
-    served = export._compiled({"serving_default": answers["serving_default"]}, None)
+    solver = _signatures.Solver(model, _interface.to_interface(model), 0.1, 3)
+    signatures = {"serving_default": solver.signatures()["serving_default"]}
+    served = _signatures.to_functions(signatures, None)
     solver = served["serving_default"].get_concrete_function()
     (spec,) = served["serving_default"].input_signature
     assert spec.dtype == (dtype if dtype == "float64" else "float32")
@@ -717,11 +717,9 @@ def test_half_precision_in_further_signatures(model):
         received.append(x.dtype)
         return {"half": tf.cast(x, tf.float16), "double": tf.cast(x, tf.float64)}
 
-    ((function, specs),) = export._to_signatures(
-        {"more": (function, spec)}, {}
-    ).values()
-    function = export._with_input_dtypes(functools.partial(function, None), specs)
-    (served,) = export._compiled({"more": (function, specs)}, None).values()
+    (signature,) = _signatures.to_signatures({"more": (function, spec)}, {}).values()
+    signature = _signatures.bind_solve(signature, solve=None)
+    (served,) = _signatures.to_functions({"more": signature}, None).values()
     answer = served(tf.constant([1 / 3]))
     assert received == [tf.bfloat16]
     assert {name: x.dtype.name for name, x in answer.items()} == {
@@ -795,8 +793,8 @@ def test_a_bad_argument_is_one_sentence(
 )
 def test_signatures_return_dicts_of_tensors(function, sentence):
     spec = tf.TensorSpec([None], name="x")
-    function = functools.partial(function, None)
-    (served,) = export._compiled({"more": (function, [spec])}, None).values()
+    signature = _signatures.Signature(functools.partial(function, None), (spec,))
+    (served,) = _signatures.to_functions({"more": signature}, None).values()
     with pytest.raises(TypeError, match=re.escape(sentence)):
         served.get_concrete_function()
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf.export import solver as export
+from sinkhorn_tf.export import _interface, _signatures
 
 N = 3
 
@@ -53,10 +53,8 @@ def test_items_become_a_request_for_each_signature(model, tmp_path, rng):
 
 def test_nested_lists_are_items_too(model, rng):
     items = rng.normal(size=(2, N, 2)).astype(np.float32)
-    interface = export._interface(model)
-    found, expected = (
-        export._warmup_requests(model, interface, x) for x in (items.tolist(), items)
-    )
+    solver = _signatures.Solver(model, _interface.to_interface(model), 1.0, 20)
+    found, expected = (solver.warmup_requests(x) for x in (items.tolist(), items))
     np.testing.assert_array_equal(found["serving_default"]["pieces"], items)
     np.testing.assert_array_equal(found["match"]["logits"], model(items))
     np.testing.assert_array_equal(

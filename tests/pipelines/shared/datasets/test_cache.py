@@ -15,18 +15,18 @@ class TestCache:
         return sorted(path.name for path in folder.iterdir())
 
     def test_round_trip(self, tmp_path):
-        data, kept = tmp_path / "data", tmp_path / "new" / "kept"
+        data, cache = tmp_path / "data", tmp_path / "new" / "kept"
         write_folder(data)
         (data / "broken.png").write_text("broken")
         first, second = (
-            datasets.load("folder", "all", size=8, data_dir=data, cache_dir=kept)
+            datasets.load("folder", "all", size=8, data_dir=data, cache_dir=cache)
             for _ in range(2)
         )
         assert isinstance(second.images, np.memmap)
         np.testing.assert_array_equal(first.images, second.images)
         np.testing.assert_array_equal(first.file_order, second.file_order)
         assert first.skipped == second.skipped == 1
-        images, rest = self.files(kept)
+        images, rest = self.files(cache)
         assert images.startswith("folder-all-8-") and images.endswith(".npy")
         assert rest == images.replace(".npy", ".npz")
 
@@ -40,14 +40,14 @@ class TestCache:
             datasets.load("mnist", "tfds:train", **arguments)
 
     def test_other_data_are_kept_apart(self, tmp_path):
-        kept = tmp_path / "kept"
+        cache = tmp_path / "kept"
         for size in (4, 8):
-            datasets.load("digits", "test", size=size, cache_dir=kept)
+            datasets.load("digits", "test", size=size, cache_dir=cache)
         for root, version in ((tmp_path, "1.0.0"), (tmp_path, "1.0.1")):
             write_tfds(root, "mnist", version, test=3)
-            datasets.load("mnist", "test", size=8, data_dir=root, cache_dir=kept)
-            datasets.load("mnist", "test[:2]", size=8, data_dir=root, cache_dir=kept)
-        assert len(self.files(kept)) == 2 * (2 + 4)
+            datasets.load("mnist", "test", size=8, data_dir=root, cache_dir=cache)
+            datasets.load("mnist", "test[:2]", size=8, data_dir=root, cache_dir=cache)
+        assert len(self.files(cache)) == 2 * (2 + 4)
 
     @pytest.mark.parametrize("suffix", [".npy", ".npz"])
     @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "missing", "other"])

@@ -79,7 +79,7 @@ class TestFolder:
         assert warnings_logged == [
             (
                 f"Passed over in {shown}: 1 file of kinds that are not read (1 .heic); "
-                "read are JPEG, PNG, BMP, GIF, WebP, TIFF."
+                "the kinds that are read are JPEG, PNG, BMP, GIF, WebP, TIFF."
             ),
             f"Skipped {shown}/broken.png: No such file or directory",
         ]

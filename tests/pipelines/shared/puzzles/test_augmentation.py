@@ -11,25 +11,25 @@ FLOATS = IMAGES.astype(np.float32) / 255
 def test_quarter_turns_are_exact():
     for turns in range(4):
         angle = tf.fill([6], np.float32(turns * np.pi / 2))
-        found = augmentation.rotate(tf.constant(IMAGES), angle)
+        images = augmentation.rotate(tf.constant(IMAGES), angle)
         directions = (np.rot90(IMAGES, sign * turns, axes=(1, 2)) for sign in (1, -1))
-        errors = [np.abs(found - expected).max() for expected in directions]
+        errors = [np.abs(images - expected).max() for expected in directions]
         assert min(errors) < 0.1
 
 
 def test_each_image_turns_by_its_own_angle():
     angle = tf.constant([0, 0.3, 0, -0.3, 0, 0.3], tf.float32)
-    found = augmentation.rotate(tf.constant(FLOATS), angle).numpy()
-    still = np.abs(found - FLOATS).max(axis=(1, 2, 3)) < 1e-5
+    images = augmentation.rotate(tf.constant(FLOATS), angle).numpy()
+    still = np.abs(images - FLOATS).max(axis=(1, 2, 3)) < 1e-5
     np.testing.assert_array_equal(still, angle == 0)
-    assert found.min() >= 0 and found.max() <= 1
+    assert images.min() >= 0 and images.max() <= 1
 
 
 def test_recolor_against_numpy(rng):
     factors = rng.uniform(0.5, 1.5, (6, 3)).astype(np.float32)
-    found = augmentation.recolor(tf.constant(FLOATS), tf.constant(factors))
+    images = augmentation.recolor(tf.constant(FLOATS), tf.constant(factors))
     for image, (brightness, contrast, saturation), result in zip(
-        FLOATS, factors, found, strict=True
+        FLOATS, factors, images, strict=True
     ):
         x = image * brightness
         x = x.mean() + contrast * (x - x.mean())

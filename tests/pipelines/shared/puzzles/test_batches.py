@@ -72,8 +72,11 @@ def test_evaluation_scrambles_by_file_order_whatever_the_batch_size():
         dataset = batches.evaluation_puzzles(
             images, order, grid=2, batch_size=batch_size
         )
-        found = list(dataset.as_numpy_iterator())
-        return {k: np.concatenate([batch[k] for batch in found]) for k in found[0]}
+        batches_of_run = list(dataset.as_numpy_iterator())
+        return {
+            k: np.concatenate([batch[k] for batch in batches_of_run])
+            for k in batches_of_run[0]
+        }
 
     order = np.arange(100, 123)
     whole, small = scrambled(IMAGES, order, 23), scrambled(IMAGES, order, 4)

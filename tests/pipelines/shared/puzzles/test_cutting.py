@@ -34,9 +34,9 @@ def test_eroded_pieces_against_slices(rng):
     middle = cutting.erode(pieces, 1)
     np.testing.assert_array_equal(middle, pieces[:, :, 1:3, 1:3])
     corners = rng.integers(0, 3, (6, 4, 2)).astype(np.int32)
-    found = cutting.erode(pieces, 1, corners)
+    eroded = cutting.erode(pieces, 1, corners)
     for b, i in np.ndindex(6, 4):
         y, x = corners[b, i]
         expected = pieces[b, i, y : y + 2, x : x + 2]
-        np.testing.assert_array_equal(found[b, i], expected)
+        np.testing.assert_array_equal(eroded[b, i], expected)
     np.testing.assert_array_equal(cutting.erode(pieces, 0), pieces)

@@ -1,5 +1,6 @@
 """Checkpoints in directories whose names TensorFlow takes for patterns."""
 
+import gc
 import os
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_a_link_ends_with_its_context_and_takes_nothing_with_it(tmp_path, monkey
     assert os.listdir(temporary) == ["kept"]
 
 
-def test_checkpoints_of_the_manager_of_tensorflow_are_read(tmp_path):
+def test_checkpoints_of_the_manager_of_tensorflow_are_read(tmp_path, caplog):
     variable = tf.Variable(5.0)
     state = tf.train.Checkpoint(variable=variable)
     manager = tf.train.CheckpointManager(state, str(tmp_path), max_to_keep=2)
@@ -116,6 +117,9 @@ def test_checkpoints_of_the_manager_of_tensorflow_are_read(tmp_path):
     checkpoints.save(30)
     assert steps(str(tmp_path)) == [20, 30]
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-30")
+    del checkpoints
+    gc.collect()
+    assert "unrestored" not in caplog.text
 
 
 def test_a_checkpoint_saved_again_replaces_only_itself(tmp_path):

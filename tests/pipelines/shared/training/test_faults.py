@@ -1,4 +1,4 @@
-"""What befalls real processes: each ends in recovery, or in an error of one sentence."""
+"""Faults of real processes: each ends in recovery, or in an error of one sentence."""
 
 import os
 import re
@@ -146,7 +146,10 @@ def test_clocks_do_not_tell_which_checkpoint_is_the_newest(killed, assert_recove
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "removed"])
 def test_a_spoiled_record_of_images_is_one_sentence(damage, start, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1), np.uint8)
-    split = lambda count: tf.data.Dataset.from_tensor_slices({"image": images[:count]})
+
+    def split(count):
+        return tf.data.Dataset.from_tensor_slices({"image": images[:count]})
+
     tfds.dataset_builders.store_as_tfds_dataset(
         name="mnist",
         version="3.0.1",

@@ -25,15 +25,15 @@ def test_profile_takes_the_median_of_bursts_in_turn():
 
 def test_rates_of_known_times():
     seconds = {"input": 0.01, "network": 0.06, "step": 0.08, "training": 0.1}
-    found = profiling.rates(seconds, batch_size=8)
-    assert found["images_per_second"] == pytest.approx(
+    measured = profiling.rates(seconds, batch_size=8)
+    assert measured["images_per_second"] == pytest.approx(
         {"input pipeline alone": 800, "training step alone": 100, "training": 80}
     )
-    assert found["share_of_step"] == pytest.approx(
+    assert measured["share_of_step"] == pytest.approx(
         {
             "network, forward and backward": 0.75,
             "operator, loss and optimizer": 0.25,
             "waiting for input": 0.25,
         }
     )
-    assert "800 images per second" in profiling.table(found)
+    assert "800 images per second" in profiling.table(measured)

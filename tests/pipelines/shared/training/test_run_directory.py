@@ -10,7 +10,7 @@ from pipelines.shared.training import run_directory
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Options):
-    """What tells one run from another here."""
+    """The settings that tell one run from another here."""
 
     workdir: str | None = option(None, "Directory.", is_recorded=False)
     resume: bool = option(False, "Go on.", is_recorded=False)

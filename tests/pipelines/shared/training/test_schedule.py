@@ -29,13 +29,13 @@ def test_milestones_are_the_steps_whose_digits_say_so():
 
 def rates(**settings):
     config = TrainingConfig(learning_rate=0.5, **settings)
-    found = schedule.learning_rate(config)
-    return [float(found(step)) for step in range(config.steps + 1)]
+    rates_of_run = schedule.learning_rate(config)
+    return [float(rates_of_run(step)) for step in range(config.steps + 1)]
 
 
 def test_the_rate_rises_linearly_then_falls_as_a_cosine():
-    found = rates(steps=200, warmup_steps=20)
-    for step, rate in enumerate(found):
+    rates_of_run = rates(steps=200, warmup_steps=20)
+    for step, rate in enumerate(rates_of_run):
         expected = 0.5 * step / 20
         if step > 20:
             expected = 0.25 * (1 + math.cos(math.pi * (step - 20) / 180))
@@ -43,8 +43,8 @@ def test_the_rate_rises_linearly_then_falls_as_a_cosine():
 
 
 def test_a_constant_rate_stays():
-    found = rates(steps=50, warmup_steps=5, schedule="constant")
-    assert found[5:] == pytest.approx([0.5] * 46)
+    rates_of_run = rates(steps=50, warmup_steps=5, schedule="constant")
+    assert rates_of_run[5:] == pytest.approx([0.5] * 46)
 
 
 def test_the_rate_rises_over_a_tenth_of_a_short_training():

@@ -77,15 +77,24 @@ PROGRAMS = {
 
 
 def logged(workdir):
-    """What was logged of losses and validations: (name, step) to the value."""
-    found = {}
+    """The logged losses and validations: a dict of (name, step) to the value."""
+    values_by_step = {}
     for path in glob.glob(f"{workdir}/logs/*"):
         for event in tf.compat.v1.train.summary_iterator(path):
             for value in event.summary.value:
                 if value.tag != "learning_rate":
                     key = value.tag, event.step
-                    found[key] = float(tf.make_ndarray(value.tensor))
-    return found
+                    values_by_step[key] = float(tf.make_ndarray(value.tensor))
+    return values_by_step
+
+
+def listed(workdir):
+    """The files of a run but for its logs, relative to its directory."""
+    return {
+        str(path.relative_to(workdir))
+        for path in workdir.glob("**/*")
+        if "events" not in path.name
+    }
 
 
 def assert_same(workdir, expected, logs=True, rel=1e-5, weights=2e-4):
@@ -115,10 +124,10 @@ def test_two_devices_and_two_workers_train_as_one_device_does(
     one, two, apart, workers = (
         tmp_path / x for x in ("one", "two", "apart", "workers")
     )
-    training = lambda workdir, distribute: {
-        "workdir": str(workdir),
-        "distribute": distribute,
-    }
+
+    def training(workdir, distribute):
+        return {"workdir": str(workdir), "distribute": distribute}
+
     joined = start_workers(
         "-c", PROGRAM, json.dumps([[training(workers, "multiworker"), False]]), *QUICK
     )
@@ -168,11 +177,6 @@ def test_the_chief_of_two_workers_leaves_what_one_process_leaves(
         assert_same(two, one, rel=0.05, weights=None)
     else:
         assert_same(two, one, rel=1e-4, weights=0.1)
-    listed = lambda workdir: {
-        str(path.relative_to(workdir))
-        for path in workdir.glob("**/*")
-        if "events" not in path.name
-    }
     assert listed(two) == listed(one)
     assert "Metrics" in workers[0].said() and "Metrics" not in workers[1].said()
 

@@ -52,8 +52,8 @@ def test_checkpoints_are_ordered_by_their_steps(tmp_path):
     # That of step 300 was not finished: it has no index.
     for name in ("ckpt-9.index", "ckpt-20.index", "ckpt-100.index", "ckpt-300.data-0"):
         (folder / name).write_text("")
-    found = checkpoints(str(tmp_path / "[run]"))
-    assert [path.rpartition("/")[2] for path in found] == [
+    paths = checkpoints(str(tmp_path / "[run]"))
+    assert [path.rpartition("/")[2] for path in paths] == [
         "ckpt-9",
         "ckpt-20",
         "ckpt-100",
@@ -113,8 +113,8 @@ def test_the_name_of_a_run_is_not_a_pattern(name, neighbour, tmp_path):
     resumed = with_dropout(tmp_path / name)
     for a, b in zip(resumed.run().get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
-    found = checkpoints(str(tmp_path / name))
-    assert found == [str(tmp_path / name / f"checkpoints/ckpt-{k}") for k in (8, 12)]
+    paths = checkpoints(str(tmp_path / name))
+    assert paths == [str(tmp_path / name / f"checkpoints/ckpt-{k}") for k in (8, 12)]
     assert len(list((tmp_path / name / "best").glob("*.index"))) == 2
     assert {path: path.read_bytes() for path in before} == before
 

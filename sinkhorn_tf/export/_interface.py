@@ -1,0 +1,124 @@
+"""The interface of a model: its inputs as they are served, and its number of items."""
+
+import re
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from sinkhorn_tf.export import _outputs
+
+
+class Interface(typing.NamedTuple):
+    """The inputs of a model that can be exported.
+
+    Attributes:
+        n: N, the number of items.
+        structure: The KerasTensors in the structure that the model takes.
+        inputs: The same tensors in one list, in the order in which they were given to
+            Keras, which itself sorts a dict by its keys.
+        specs: A TensorSpec for each input, under the name that is served.
+        items: The index of the input that holds the items.
+    """
+
+    n: int
+    structure: object
+    inputs: list[keras.KerasTensor]
+    specs: tuple[tf.TensorSpec, ...]
+    items: int
+
+    def logits_and_plan(self, model: keras.Model, tensors: Iterable[tf.Tensor]):
+        """Calls the model with a tensor for each of `inputs`; the plan may be None."""
+        by_input = {
+            id(x): tf.cast(tensor, x.dtype)
+            for x, tensor in zip(self.inputs, tensors, strict=True)
+        }
+        structure = keras.tree.map_structure(lambda x: by_input[id(x)], self.structure)
+        return _outputs.logits_and_plan(model(structure, training=False))
+
+
+def to_interface(model: keras.Model) -> Interface:
+    """The interface of a model.
+
+    Raises:
+        ValueError: If the model cannot be exported.
+    """
+    # A model that is not built raises AttributeError.
+    inputs, outputs = (getattr(model, x, None) for x in ("inputs", "outputs"))
+    if not inputs or not outputs:
+        raise ValueError(
+            "A model of known inputs and outputs is wanted: functional, or sequential "
+            f"with an Input. Received: {model!r}"
+        )
+    if isinstance(model, keras.Sequential):
+        # Its `input` and `output` are those of its last call.
+        structure = inputs[0]
+        spec = model.compute_output_spec(structure)
+        outputs = keras.tree.pack_sequence_as(spec, outputs)
+    else:
+        structure, outputs = model.input, model.output
+    logits, plan = _outputs.logits_and_plan(outputs)
+    _outputs.refuse_permutation_as_logits(model, logits)
+    _outputs.refuse_items_as_plan(plan)
+    n = _outputs.number_of_items(logits, plan)
+    inputs = list(_leaves_in_order(structure))
+    names = to_served_names([x.name for x in inputs], "An input of the model")
+    specs = tuple(
+        tf.TensorSpec([None, *x.shape[1:]], x.dtype, name=name)
+        for x, name in zip(inputs, names, strict=True)
+    )
+    return Interface(n, structure, inputs, specs, _index_of_items(inputs, n))
+
+
+def _leaves_in_order(structure):
+    """The leaves of a nested structure, those of a dict in the order of the dict."""
+    if isinstance(structure, Mapping):
+        structure = list(structure.values())
+    if not isinstance(structure, (list, tuple)):
+        yield structure
+        return
+    for part in structure:
+        yield from _leaves_in_order(part)
+
+
+def _index_of_items(inputs, n):
+    """The index of the first input that can hold N items for each example."""
+    for index, x in enumerate(inputs):
+        if len(x.shape) >= 2 and x.shape[1] in (n, None):
+            return index
+    raise ValueError(
+        f"One input of the model has to hold its items, [B, N, ...] with N = {n} as in "
+        f"the logits. Received: inputs of the shapes {_outputs.shapes_of(inputs)}"
+    )
+
+
+def to_served_names(names: Sequence[str], owner: str) -> list[str]:
+    """The names that inputs have in a signature.
+
+    Args:
+        names: Of the inputs.
+        owner: The inputs in words, for a message: "An input of the model".
+
+    Raises:
+        ValueError: If TensorFlow does not take a name, or two would be the same.
+    """
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*", name):
+            raise ValueError(
+                f"{owner} has to have a name of the letters a to z, digits, '_', '.', "
+                f"'-' or '/' that does not begin with '_'. Received: {name!r}"
+            )
+    # TensorFlow would do the same at the end, where warm-up requests do not see it.
+    served = [re.sub(r"^(?=\d)", "arg_", re.sub(r"\W", "_", name)) for name in names]
+    if len(set(served)) < len(served):
+        raise ValueError(
+            f"{owner} has to have a name of its own. Received: {', '.join(served)}"
+        )
+    return served
+
+
+def to_served_dtype(dtype: tf.DType | str) -> tf.DType:
+    """float32 in place of half precision, which JSON lacks and few clients write."""
+    dtype = tf.as_dtype(dtype)
+    return tf.float32 if dtype.is_floating and dtype.size < 4 else dtype
