@@ -13,12 +13,12 @@ from keras_tuner.src.distribute import oracle_client as _oracle_client
 from keras_tuner.src.distribute import utils as _utils
 
 __all__ = [
+    "ATTRIBUTES",
     # `keras_tuner.Tuner` builds and fits Keras models; a trial here is a training of this
     # project. The base class is exported, but not at the top level.
     "BaseTuner",
     # `Oracle` finds the files of trials by a pattern; `search.py` reads each by its name.
     "Trial",
-    "ATTRIBUTES",
     "hide_tracebacks",
     "role",
     "wait_for_chief",
