@@ -1,1 +1,1 @@
-"""How fast and how right the operators are, beside every peer that is installed."""
+"""The speed and the accuracy of the operators, beside every peer that is installed."""

@@ -1,4 +1,4 @@
-"""What is measured: cases, their inputs, and the float64 references."""
+"""The cases that are measured, their inputs, and the float64 references."""
 
 import dataclasses
 import math
@@ -7,7 +7,7 @@ import types
 import numpy as np
 import scipy.optimize
 
-# A result that is further off than this is wrong, however fast.
+# A result with a larger error is wrong, however fast it is.
 WRONG = 1e-3
 
 
@@ -18,11 +18,12 @@ class Case:
     Attributes:
         section: `operator`, `scaling`, `accuracy`, `solver`, `matching` or `serving`.
         kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`.
-        batch, n: Problems, and items of each.
+        batch: The number of problems.
+        n: The number of items of each problem.
         iterations: L, where it is fixed.
         temperature: The temperature of the operator.
-        source: Where the logits are from: `normal`, `tight` (Weed 2018, theorem 2) or
-            the name of trained ones.
+        source: The origin of the logits: `normal`, `tight` (Weed 2018, theorem 2) or the
+            name of a trained network.
     """
 
     section: str
@@ -35,6 +36,7 @@ class Case:
 
     @property
     def key(self):
+        """The name of the case in `benchmark.json`."""
         parts = [self.section, self.kind, f"{self.batch}x{self.n}"]
         if self.iterations is not None:
             parts.append(f"L{self.iterations}")
@@ -77,7 +79,7 @@ def inputs(case, seed, trained=None):
     rng = np.random.default_rng([seed, *shape])
     values = {}
     if case.source == "tight":
-        # Zero cost on two diagonals, one elsewhere.
+        # The cost is 0 on two diagonals and 1 elsewhere.
         free = np.eye(case.n) + np.eye(case.n, k=1)
         values["logits"] = np.broadcast_to(free - 1, shape).copy()
         values |= {"tolerance": 1e-6, "iteration_tolerance": 1e-3}
@@ -102,7 +104,7 @@ class Operator:
     def __init__(self, case, values):
         self._is_gradient = case.kind == "backward"
         z = values["logits"].astype(np.float64) / case.temperature
-        # Parts that fit the caches.
+        # Parts of this size fit the caches.
         size = max(1, 2**16 // case.n**2)
         parts = [slice(k, k + size) for k in range(0, case.batch, size)]
         scalings = [_scalings(z[part], case.iterations) for part in parts]
@@ -121,14 +123,21 @@ class Operator:
         self.facts = {"reference_residual": residual(self.plan)}
 
     def judge(self, result):
-        """`error`: the largest of the plan, or of the gradient relative to its largest
-        entry; `residual`: the largest marginal error of the plan; None where they are
-        not finite.
+        """The scores of a result.
+
+        Args:
+            result: Dict of arrays, of which `result` is the plan or the gradient.
+
+        Returns:
+            Dict. `error` is the largest error of the plan, or of the gradient relative
+            to its largest entry, or None where the result is not finite; `residual` is
+            the largest marginal error of the plan; `broken_examples` counts the examples
+            that are not finite.
         """
         result = result["result"].astype(np.float64)
         if not np.isfinite(result).all():
-            broken = ~np.isfinite(result).all(axis=(1, 2))
-            return {"error": None, "broken_examples": int(broken.sum())}
+            is_broken = ~np.isfinite(result).all(axis=(1, 2))
+            return {"error": None, "broken_examples": int(is_broken.sum())}
         error = np.abs(result - self._expected).max()
         if self._is_gradient:
             return {"error": float(error / np.abs(self._expected).max())}
@@ -144,7 +153,7 @@ class Solver:
         del case, values
 
     def judge(self, result):
-        """`residual`: the largest marginal error; `iterations`: how many were taken."""
+        """The scores of a plan: `residual`, the marginal error, and `iterations`."""
         plan = result["result"].astype(np.float64)
         scores = {"residual": residual(plan) if np.isfinite(plan).all() else None}
         if "iterations" in result:
@@ -167,13 +176,21 @@ class Matching:
         self._best = self._value(np.stack(best))
 
     def judge(self, result):
-        """`error`: the largest loss of value; `proven`: the share of gaps of 0."""
+        """The scores of permutations.
+
+        Args:
+            result: Dict of arrays: `result`, the permutations, and for some peers `gap`.
+
+        Returns:
+            Dict. `error` is the largest loss of value, or None where there is no
+            permutation; `proven` is the share of gaps of 0.
+        """
         perm = result["result"]
         identity = np.arange(perm.shape[-1])
         if not (np.sort(perm, axis=1) == identity).all():
             return {"error": None}
         loss = self._best - self._value(perm)
-        # Sums in another order differ by rounding.
+        # Rounding makes sums in another order differ.
         scores = {"error": float(max(loss.max(), 0.0))}
         if "gap" in result:
             scores["proven"] = float((result["gap"] == 0).mean())
@@ -184,7 +201,7 @@ class Matching:
 
 
 class Request:
-    """The judge of answers whose logits are not known."""
+    """The judge of answers whose logits are unknown."""
 
     facts = types.MappingProxyType({})
 
@@ -193,9 +210,9 @@ class Request:
         del values
 
     def judge(self, result):
-        """`error`: 0 for permutations."""
-        right = (np.sort(result["result"], axis=1) == self._identity).all()
-        return {"error": 0.0 if right else None}
+        """The scores of an answer: `error` is 0 for permutations, else None."""
+        is_right = (np.sort(result["result"], axis=1) == self._identity).all()
+        return {"error": 0.0 if is_right else None}
 
 
 JUDGES = {
@@ -214,7 +231,7 @@ def residual(plan):
 
 
 def _scalings(z, iterations):
-    """The log scalings after each iteration, `a` `[B, N, 1]` and `b` `[B, 1, N]`."""
+    """Lists of the log scalings after each iteration: `[B, N, 1]` and `[B, 1, N]`."""
     a, b = [], [np.zeros_like(z[:, :1])]
     for _ in range(iterations):
         a.append(-_logsumexp(z + b[-1], 2))
@@ -223,7 +240,7 @@ def _scalings(z, iterations):
 
 
 def _gradient(z, a, b, weights):
-    """Gradient to `z` of `sum(plan * weights)`, through each half step."""
+    """The gradient of `sum(plan * weights)` with respect to `z`, by each half step."""
     bar = weights * np.exp(z + a[-1] + b[-1])
     for k in reversed(range(len(a))):
         bar = bar - np.exp(z + a[k] + b[k + 1]) * bar.sum(1, keepdims=True)

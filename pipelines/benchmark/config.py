@@ -9,7 +9,7 @@ from pipelines.shared.options import Options, option
 
 SECTIONS = ("operator", "scaling", "accuracy", "solver", "matching", "serving")
 
-# The values of `--quick` for settings that were not given.
+# The values of `--quick` for settings that the command line does not set.
 _QUICK = {
     "sizes": ["64x9"],
     "iterations": ["20"],
@@ -32,21 +32,23 @@ class BenchmarkConfig(Options):
 
     workdir: str = option("runs/benchmark", "Directory of the run.")
     resume: bool = option(False, "Keep the cases that --workdir has.")
-    quick: bool = option(False, "Small sizes, few repeats, for flags not given.")
+    quick: bool = option(False, "Small sizes and few repeats by default.")
     scaling: bool = option(
         False, "The same as python -m pipelines.training_cost, instead of sections."
     )
-    sections: list[str] = option(list(SECTIONS), "What to measure.")
-    peers: list[str] = option(list(PEERS), "Whom to measure.")
+    sections: list[str] = option(list(SECTIONS), "The sections to measure.")
+    peers: list[str] = option(list(PEERS), "The peers to measure.")
     sizes: list[str] = option(["64x9", "64x36", "64x100", "16x256"], "Batch x N.")
     iterations: list[str] = option(["20", "100"], "Iterations of the operator.")
-    temperature: float = option(1.0, "Of operator and scaling.", lower=1e-6)
+    temperature: float = option(
+        1.0, "Temperature of the sections operator and scaling.", lower=1e-6
+    )
     scaling_sizes: list[str] = option(
         [f"4x{2**k}" for k in range(4, 11)], "Batch x N, at the fewest iterations."
     )
     accuracy_size: str = option("64x36", "Batch x N, at the most iterations.")
     temperatures: list[str] = option(
-        ["1", "0.1", "0.03", "0.01", "0.001"], "Of the accuracy."
+        ["1", "0.1", "0.03", "0.01", "0.001"], "Temperatures of the section accuracy."
     )
     solver_n: int = option(100, "N of the tight instance.", lower=2)
     matching_sizes: list[str] = option(
@@ -57,15 +59,15 @@ class BenchmarkConfig(Options):
         "Batch x N of requests.",
     )
     grids: list[str] = option(["3", "6"], "Puzzles to train for, pieces along a side.")
-    training_steps: int = option(1000, "Steps of that training.", lower=1)
-    dataset: str = option("digits", "Its images, as in pipelines.jigsaw.")
+    training_steps: int = option(1000, "Steps of the training for puzzles.", lower=1)
+    dataset: str = option("digits", "Images of the puzzles, as in pipelines.jigsaw.")
     data_dir: str | None = option(None, "TFDS directory, or the folder of images.")
     cache_dir: str | None = option(None, "Keeps decoded images for the next run.")
     repeats: int = option(15, "Bursts of each peer and case.", lower=1)
     burst: float = option(0.1, "Seconds of a burst.", lower=0)
     budget: float = option(
         10.0,
-        "Seconds of a peer's bursts in a case, after which it has three at the most.",
+        "Seconds of a peer's bursts in a case; once they are spent, three are enough.",
         lower=0,
     )
     patience: float = option(300.0, "Seconds to wait for a peer.", lower=1)
@@ -75,7 +77,8 @@ class BenchmarkConfig(Options):
         """The settings with the small values of `--quick` where it is set.
 
         Args:
-            explicit_names: The names of the settings that the command line sets, which stay.
+            explicit_names: The names of the settings that the command line sets; they
+                stay.
         """
         if not self.quick:
             return self
@@ -84,7 +87,7 @@ class BenchmarkConfig(Options):
         )
 
     def check(self, explicit_names=frozenset()):
-        """Raises UserError where a list is empty or holds a name that is unknown."""
+        """Raises UserError if a list is empty or holds an unknown name."""
         for flag, known in (("sections", SECTIONS), ("peers", PEERS)):
             for name in getattr(self, flag):
                 if name not in known:
@@ -97,12 +100,17 @@ class BenchmarkConfig(Options):
 
 
 def parse_sizes(flag, texts):
-    """Pairs of batch and N, from texts such as `64x9`; the flag is for the error."""
+    """A list of pairs of batch and N, from texts such as `64x9`.
+
+    Args:
+        flag: The name of the flag, for the error.
+        texts: List of strings.
+    """
     return [parse_size(flag, text) for text in texts]
 
 
 def parse_size(flag, text):
-    """Batch and N, from a text such as `64x9`."""
+    """The pair of batch and N, from a text such as `64x9`."""
     parts = text.lower().split("x")
     if len(parts) != 2:
         raise UserError(f"--{flag} takes sizes like 64x9. Received: {text}")
@@ -111,14 +119,14 @@ def parse_size(flag, text):
 
 
 def parse_count(flag, text):
-    """A whole number from 1."""
+    """A whole number from 1, from a text."""
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--{flag} takes whole numbers from 1. Received: {text}")
     return int(text)
 
 
 def parse_temperature(flag, text):
-    """A positive number."""
+    """A positive number, from a text."""
     try:
         value = float(text)
     except ValueError:

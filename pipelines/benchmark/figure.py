@@ -1,23 +1,24 @@
-"""The picture: ratios per size, and the cost as N grows."""
+"""The picture of a benchmark: ratios for each size, and the cost as N grows."""
 
-import matplotlib.pyplot as plt
+import matplotlib
+from matplotlib.figure import Figure
 
 from pipelines.benchmark import table
 from pipelines.benchmark.peers import PEERS
-from pipelines.shared.files import write_whole
+from pipelines.shared import figures
 
 _KINDS = {"forward": "forward", "backward": "forward + backward"}
 
 # A peer has the same colour in every panel, and no two are alike.
 _COLORS = {"ours_xla": "black", "ours_graph": "slateblue", "bound": "gray"}
 _COLORS |= {
-    name: plt.get_cmap("tab20")(k)
+    name: matplotlib.colormaps["tab20"](k)
     for k, name in enumerate(name for name in PEERS if name not in _COLORS)
 }
 
 
 def draw(path, records):
-    """Draws what there is of operator, scaling and matching; nothing if there is none.
+    """Draws the sections operator, scaling and matching; no file if there is none.
 
     Args:
         path: PNG file to write.
@@ -26,18 +27,16 @@ def draw(path, records):
     panels = _panels(records)
     if not panels:
         return
-    figure, axes = plt.subplots(
-        len(panels), figsize=(12, 4.2 * len(panels)), squeeze=False
-    )
+    figure = Figure(figsize=(12, 4.2 * len(panels)))
+    axes = figure.subplots(len(panels), squeeze=False)
     for axis, (paint, title, part) in zip(axes[:, 0], panels, strict=True):
         paint(axis, title, part)
     figure.tight_layout(h_pad=2)
-    write_whole(path, lambda name: figure.savefig(name, dpi=100))
-    plt.close(figure)
+    figures.save(figure, path, dpi=100)
 
 
 def _panels(records):
-    """Triples of a function that paints, a title and the records to be painted."""
+    """A list of triples: a function that paints, a title, and the records to paint."""
 
     def chosen(*group):
         return [(c, r) for c, r in records if (c.section, c.kind) == group]
@@ -55,7 +54,7 @@ def _panels(records):
 
 
 def _bars(axis, title, records):
-    """Seconds over those of ours, XLA: a group of bars for each case."""
+    """Paints the seconds relative to ours, XLA, with a group of bars for each case."""
     names = _peers_with_ratios(records)
     width = 0.85 / max(len(names), 1)
     for k, name in enumerate(names):
@@ -81,7 +80,7 @@ def _bars(axis, title, records):
 
 
 def _lines(axis, title, records):
-    """Milliseconds over N, the bound dashed."""
+    """Paints milliseconds over N, with the bound dashed."""
     for name, peer in PEERS.items():
         points = [(c.n, table.median(r["peers"], name)) for c, r in records]
         points = [(n, 1e3 * seconds) for n, seconds in points if seconds]

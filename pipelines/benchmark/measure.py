@@ -1,4 +1,4 @@
-"""Measuring a case: every peer computes it once, then they take turns in bursts."""
+"""The measurement of a case: every peer computes it once, then all take turns."""
 
 import os
 import sys
@@ -11,20 +11,21 @@ from pipelines.benchmark import cases
 from pipelines.benchmark.plan import participants
 from pipelines.benchmark.worker_pool import Ended
 
-# However slow a peer is: fewer bursts have no quartiles.
+# A slow peer has as many bursts, too: fewer have no quartiles.
 _MIN_BURSTS = 3
-
+# A process that keeps more memory than this is started again for the next case.
 _MAX_HELD_MIB = 256
 
 
 class Seconds(NamedTuple):
-    """The time of a call, by the bursts of a peer.
+    """The time of a call, from the bursts of a peer.
 
     Attributes:
-        median, lower_quartile, upper_quartile: Over the bursts, each of which counts
-            by the median of its calls.
+        median: The median over the bursts; a burst counts by the median of its calls.
+        lower_quartile: The lower quartile over the bursts.
+        upper_quartile: The upper quartile over the bursts.
         p99_of_calls: The 99th percentile of all calls.
-        bursts: How many there were.
+        bursts: The number of bursts.
     """
 
     median: float
@@ -35,15 +36,14 @@ class Seconds(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """What came of a case.
+    """The results of a case.
 
     Attributes:
-        peers: Dict of a peer's name to its result, a dict. It has `failed` or
-            `unsupported`, a sentence that says why there is nothing else; or
-            `first_call_seconds` and `memory_mib`, the scores of the case's judge (as
-            `error`), and `seconds`, a dict of the fields of `Seconds`, where the case
-            is timed.
-        reference: Dict of what the judge says of its float64 reference.
+        peers: Dict of a peer's name to its result, a dict. Either the result has `failed`
+            or `unsupported`, a sentence with the reason; or it has `first_call_seconds`,
+            `memory_mib`, the scores of the case's judge (such as `error`), and, where the
+            case is timed, `seconds`, a dict of the fields of `Seconds`.
+        reference: Dict of the facts that the judge knows of its float64 reference.
     """
 
     peers: dict
@@ -55,7 +55,7 @@ def measure(case, values, workers, folder, config):
 
     Args:
         case: A `Case`.
-        values: Dict of its inputs, of `cases.inputs`.
+        values: Dict of its inputs, from `cases.inputs`.
         workers: Dict of a peer's name to its `Worker`.
         folder: Directory for the arrays that processes exchange.
         config: `BenchmarkConfig`.
@@ -86,7 +86,7 @@ def measure(case, values, workers, folder, config):
     if case.section != "accuracy":
         ready = [name for name, result in results.items() if "memory_mib" in result]
         for name, result in take_turns(case, ready, workers, config).items():
-            # The scores of a peer that ended are of no use without its time.
+            # The scores of a peer that ended are useless without its time.
             results[name] = result if "failed" in result else results[name] | result
     for name in kinds:
         try:
@@ -103,22 +103,22 @@ def take_turns(case, names, workers, config):
 
     Args:
         case: A `Case`, for messages.
-        names: List of the peers that are prepared.
+        names: List of the names of the peers that are prepared.
         workers: Dict of a peer's name to its `Worker`.
         config: `BenchmarkConfig`.
 
     Returns:
-        Dict of a name to a dict of `seconds`, or of why the peer `failed`.
+        Dict of a name to a dict of `seconds`, or of `failed`, the reason.
     """
     spent = dict.fromkeys(names, 0.0)
     bursts = {name: [] for name in names}
     results = {}
     for _ in range(config.repeats):
         for name in list(bursts):
-            enough = len(bursts[name]) >= _MIN_BURSTS
-            if enough and spent[name] > config.budget:
+            has_enough = len(bursts[name]) >= _MIN_BURSTS
+            if has_enough and spent[name] > config.budget:
                 continue
-            # Threads of the peer before may still be spinning.
+            # Threads of the last peer may still be spinning.
             time.sleep(0.02)
             started = time.monotonic()
             answer = _ask(workers[name], case, do="burst", seconds=config.burst)
@@ -134,7 +134,7 @@ def take_turns(case, names, workers, config):
 
 
 def _summary(bursts):
-    """The `Seconds` of bursts, each a list of the seconds of its calls."""
+    """The `Seconds` of a list of bursts, each a list of the seconds of its calls."""
     medians = [float(np.median(calls)) for calls in bursts]
     lower, median, upper = np.quantile(medians, [0.25, 0.5, 0.75])
     return Seconds(
@@ -147,7 +147,7 @@ def _summary(bursts):
 
 
 def _ask(worker, case, **request):
-    """The answer of a worker; or, if it ended, a dict of why it `failed`."""
+    """The answer of a worker, a dict; if it ended, its entry `failed` is the reason."""
     try:
         return worker.ask(**request)
     except Ended as reason:

@@ -1,4 +1,4 @@
-"""Which cases are measured, and who takes part in them."""
+"""The plan of a benchmark: its cases, and the peers that take part in them."""
 
 import sys
 
@@ -14,8 +14,8 @@ from pipelines.shared.datasets.sources import source
 
 # The saved model whose requests are measured.
 SERVED = "jigsaw_mnist_3x3"
-# The network whose logits the serving section matches: the one that `pipelines.jigsaw`
-# exports unless another is asked for. The matching section has those of the paper's.
+# The network whose logits the section serving matches: the default of `pipelines.jigsaw`.
+# The section matching has the logits of the paper's network.
 CONTEXT = "context"
 
 _KINDS = ("forward", "backward")
@@ -28,7 +28,7 @@ def planned_cases(config):
         config: `BenchmarkConfig`.
 
     Raises:
-        UserError: If a size, a number or the dataset is none.
+        UserError: If a size, a number or the dataset is not valid.
     """
     sections = {
         "operator": _operator,
@@ -47,7 +47,7 @@ def planned_cases(config):
 
 
 def installed_peers(config):
-    """The names of the peers to measure; says which are not there."""
+    """The names of the peers to measure; prints those that are not installed."""
     chosen = []
     for name in config.peers:
         missing = PEERS[name].missing()
@@ -73,7 +73,7 @@ def participants(case, names):
 
 
 def trained_name(dataset, n, network):
-    """The source of a case on the logits of a network trained for N pieces."""
+    """The source of a case on the logits of a network that is trained for N pieces."""
     suffix = f", {CONTEXT}" if network == CONTEXT else ""
     return f"{source(dataset).name} N = {n}{suffix}"
 
@@ -128,7 +128,7 @@ def _solver(config):
 
 
 def _matching(config):
-    """Random logits, and those of the paper's network."""
+    """The cases on random logits, and on those of the paper's network."""
     plan = [
         cases.Case("matching", "match", *size)
         for size in parse_sizes("matching_sizes", config.matching_sizes)
@@ -141,7 +141,7 @@ def _matching(config):
 
 
 def _serving(config):
-    """Random logits, those of a trained network where there is one, and requests."""
+    """The cases on random logits, on those of a trained network, and requests."""
     squares = {parse_count("grids", text) ** 2 for text in config.grids}
     plan = []
     for batch, n in parse_sizes("serving_sizes", config.serving_sizes):

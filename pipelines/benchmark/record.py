@@ -1,4 +1,4 @@
-"""`benchmark.json`: what was measured, written whole after each case."""
+"""`benchmark.json`: the results so far, written whole after each case."""
 
 import os
 
@@ -8,7 +8,7 @@ from pipelines.shared.errors import UserError
 from pipelines.shared.files import read_json, write_json
 from pipelines.shared.training import metrics_file, run_directory
 
-# Cases that were measured with other values of these cannot stand beside one another.
+# Cases that were measured with other values of these settings cannot be compared.
 _FIXED = ("repeats", "burst", "budget", "seed", "dataset", "training_steps")
 
 
@@ -19,7 +19,7 @@ class Record:
         config: `BenchmarkConfig`.
 
     Raises:
-        UserError: If the directory holds a run that is not to be resumed, or one with
+        UserError: If the directory holds a run and `resume` is not set, or a run with
             other settings.
     """
 
@@ -38,7 +38,7 @@ class Record:
         }
 
     def has(self, case, names):
-        """Whether these peers are all in what was measured of a case."""
+        """Whether the record has the results of these peers for a case."""
         return names.keys() <= self.cases.get(case.key, {"peers": {}})["peers"].keys()
 
     def add(self, case, measurement, workers):
@@ -46,7 +46,7 @@ class Record:
 
         Args:
             case: A `Case`.
-            measurement: What `measure` found, a `Measurement`.
+            measurement: The `Measurement` of the case.
             workers: Dict of a peer's name to its `Worker`.
         """
         for name in measurement.peers:

@@ -1,4 +1,4 @@
-"""A benchmark as a whole: its cases, its peers, and what it leaves."""
+"""A benchmark as a whole: its cases, its peers, and its results."""
 
 import os
 import sys
@@ -13,8 +13,7 @@ from pipelines.benchmark.measure import measure
 from pipelines.benchmark.record import Record
 from pipelines.benchmark.worker_pool import Worker
 from pipelines.shared import machine
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from pipelines.shared.files import ROOT
 
 
 def run(config):
@@ -62,7 +61,7 @@ def run(config):
 
 
 def run_training_cost(config):
-    """What `--scaling` was before it became a program of its own.
+    """Starts the program that `--scaling` became.
 
     Args:
         config: `BenchmarkConfig`, complete.
@@ -83,7 +82,7 @@ def run_training_cost(config):
 
 
 def exported_solvers(todo, folder):
-    """The models of the serving section, exported if they are not saved already.
+    """The models of the section serving: a saved one, and others that are exported.
 
     Args:
         todo: List of cases.
@@ -92,8 +91,8 @@ def exported_solvers(todo, folder):
     Returns:
         Dict of `(kind, n)` to the directory of a version.
     """
-    saved = os.path.join(_ROOT, "savedmodels", plan.SERVED, "1")
-    solvers = {("request", 9): saved}
+    saved = ROOT / "savedmodels" / plan.SERVED / "1"
+    solvers = {("request", 9): str(saved)}
     for n in {case.n for case in todo if case.kind == "serve"}:
         scores = keras.Input((n, n), name="scores")
         model = keras.Model(scores, keras.layers.Identity()(scores))

@@ -1,4 +1,4 @@
-"""The results as plain text, and the ratios that they come down to."""
+"""The results as plain text, and the ratios of seconds that sum them up."""
 
 from pipelines.benchmark.cases import WRONG
 from pipelines.benchmark.peers import PEERS
@@ -31,12 +31,18 @@ def is_wrong(result):
 
 
 def ratios(case, measured):
-    """Ratios of seconds, a dict; only of results that are there and right.
+    """Ratios of seconds between the results that are present and right.
 
-    `<peer> / ours_xla` for every peer; for the operator also `log loop / ours_xla`
-    and `log loop / ours_graph`, with the better of the two loops, and
-    `ours_xla / bound`, `ours_graph / bound`; for the solver `plain / ours_xla` with
-    the better of the plain iterations, which stop at 1e-3.
+    Args:
+        case: A `Case`.
+        measured: Dict of a peer's name to its result.
+
+    Returns:
+        Dict of floats: `<peer> / ours_xla` for every peer; for the operator also
+        `log loop / ours_xla` and `log loop / ours_graph`, with the better of the two
+        loops, and `ours_xla / bound` and `ours_graph / bound`; for the solver
+        `plain / ours_xla` with the better of the plain iterations, which stop at 1e-3;
+        for serving `<peer> / scipy`.
     """
     seconds = {name: median(measured, name) for name in measured}
     seconds = {name: value for name, value in seconds.items() if value is not None}
@@ -67,7 +73,7 @@ def ratios(case, measured):
 
 
 def report(records):
-    """All tables.
+    """All tables as text.
 
     Args:
         records: List of pairs of a `Case` and its part of `benchmark.json`.
@@ -105,7 +111,7 @@ def _operator(title, records):
 def _accuracy(title, records):
     text = _matrix(f"{title}: largest error (NaN: not finite)", records, _error)
     if records[0][0].kind == "forward":
-        # The residual of S^L itself: cold, few iterations are far from the limit.
+        # S^L itself has a residual: at low temperatures it is far from the limit.
         reference = [f"{record['reference_residual']:.0e}" for _, record in records]
         text += "\n\n" + _matrix(
             f"{title}: residual",
@@ -164,7 +170,7 @@ _SECTIONS = {
 
 
 def _matrix(title, records, cell, extra=()):
-    """Peers down, cases across; peers without any entry are left out."""
+    """A table with a line for each peer that has an entry, a column for each case."""
     rows = list(extra)
     for name, peer in PEERS.items():
         cells = [cell(record, name) for _, record in records]
@@ -174,7 +180,7 @@ def _matrix(title, records, cell, extra=()):
 
 
 def _summary(title, records):
-    """The ratios between ours, the loop and the bound."""
+    """The table of the ratios between ours, the loop and the bound."""
     names = [n for _, record in records for n in record["ratios"]]
     chosen = [
         n
@@ -192,6 +198,7 @@ def _summary(title, records):
 
 
 def _aligned(title, columns, rows):
+    """Aligns the columns of a table, whose rows are pairs of a label and cells."""
     if not rows:
         return f"{title}: none"
     first = max([len(label) for label, _ in rows], default=0) + 2
@@ -243,7 +250,7 @@ def _error(record, name):
 
 
 def _number(key, form):
-    """Function that formats the number under a key of a result, for `_matrix`."""
+    """Makes a function for `_matrix` that formats the number under a key of a result."""
 
     def cell(record, name):
         value = record["peers"].get(name, {}).get(key)

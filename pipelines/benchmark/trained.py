@@ -1,4 +1,4 @@
-"""The logits of networks that are trained for the benchmark."""
+"""The logits of networks that are trained for a benchmark."""
 
 import contextlib
 import io
@@ -28,10 +28,10 @@ def all_logits(planned, config):
         config: `BenchmarkConfig`.
 
     Returns:
-        Dict of the source of a case to logits `[64, N, N]`; they are kept in the run
-        directory, `trained/`, for the next run.
+        Dict of the source of a case to logits `[64, N, N]`. The folder `trained/` of the
+        run directory keeps them for the next run.
     """
-    # Each training compiles functions of its own, which TensorFlow takes for a mistake.
+    # TensorFlow would warn that each training compiles functions of its own.
     tf.get_logger().setLevel("ERROR")
     names = {case.source: case.n for case in planned if "N = " in case.source}
     logits = {}
@@ -60,7 +60,7 @@ def jigsaw_config(config, grid, network):
         cache_dir=config.cache_dir,
         grid=grid,
         network=network,
-        # Pieces of more than a pixel.
+        # A piece has more than one pixel.
         image_size=max(-(-images.native_size // grid), 2) * grid,
         steps=config.training_steps,
         evaluation_batch_size=64,
@@ -68,10 +68,10 @@ def jigsaw_config(config, grid, network):
 
 
 def trained_logits(config):
-    """The logits of the first test puzzles, by the network of a run on jigsaw puzzles.
+    """The logits of the first test puzzles by a network; trains it if it is absent.
 
     Args:
-        config: `JigsawConfig`; trains as it says unless its run is finished.
+        config: `JigsawConfig` of the training.
     """
     workdir = config.training.workdir
     if not os.path.exists(os.path.join(workdir, "network.keras")):

@@ -1,4 +1,4 @@
-"""The processes of the peers, seen from their parent: only one is at work at a time."""
+"""The processes of the peers, as their parent sees them: only one works at a time."""
 
 import json
 import os
@@ -8,10 +8,9 @@ import sys
 import time
 
 from pipelines.benchmark.peers import PEERS
+from pipelines.shared import child_process
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-# A peer may end this often and is still started anew for the next case.
+# A process that has ended this often is still started again for the next case.
 _MAX_ENDS = 2
 
 
@@ -20,11 +19,11 @@ class Ended(Exception):
 
 
 class Worker:
-    """A process that measures one peer; started when it is first asked.
+    """A process that measures one peer; the first request starts it.
 
     Args:
         name: A key of `PEERS`.
-        folder: Where its stderr goes.
+        folder: The folder of the file with its stderr.
         patience: Seconds to wait for an answer before the process is ended.
     """
 
@@ -40,26 +39,24 @@ class Worker:
 
     @property
     def is_usable(self):
-        """Whether it is worth asking."""
+        """Whether the process has not ended too often."""
         return self._ends <= _MAX_ENDS
 
     def start(self):
-        """Starts the process if there is none, without waiting for it."""
+        """Starts the process if it does not run, without waiting for it."""
         if self._process is not None:
             return
-        paths = [_ROOT, os.environ.get("PYTHONPATH")]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-            "KERAS_BACKEND": "tensorflow",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            # All on the processor, whatever one of them could use besides.
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "JAX_PLATFORMS": "cpu",
-            # POT would import them all.
-            "POT_BACKEND_DISABLE_JAX": "1",
-            "POT_BACKEND_DISABLE_TENSORFLOW": "1",
-            "POT_BACKEND_DISABLE_CUPY": "1",
-        }
+        environment = child_process.environment(
+            KERAS_BACKEND="tensorflow",
+            TF_CPP_MIN_LOG_LEVEL="3",
+            # All peers run on the processor, even if one of them could use a GPU.
+            CUDA_VISIBLE_DEVICES="-1",
+            JAX_PLATFORMS="cpu",
+            # POT would import all of these.
+            POT_BACKEND_DISABLE_JAX="1",
+            POT_BACKEND_DISABLE_TENSORFLOW="1",
+            POT_BACKEND_DISABLE_CUPY="1",
+        )
         if PEERS[self.name].module != "torch_peers":
             environment["POT_BACKEND_DISABLE_PYTORCH"] = "1"
         with open(self._errors, "wb") as errors:
@@ -121,9 +118,8 @@ class Worker:
     def _fail(self, reason=None):
         if reason is None:
             status = self._process.wait()
-            with open(self._errors, encoding="utf-8", errors="replace") as file:
-                said = file.read().strip().splitlines() or [""]
-            reason = f"the process ended with {status} {said[-1]}".strip()
+            last_line = child_process.last_line(self._errors)
+            reason = f"the process ended with {status} {last_line}".strip()
         self._ends += 1
         self.close()
         raise Ended(reason)

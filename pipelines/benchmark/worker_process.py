@@ -1,15 +1,15 @@
 """The process of one peer: `python -m pipelines.benchmark.worker_process NAME`.
 
-Reads requests, one JSON object a line, and answers each with one:
+It reads requests, a JSON object in each line, and answers each with such a line:
 
     {"do": "prepare", "kind": ..., "folder": ...}
         compiles, runs twice, writes the result to FOLDER/NAME.npz;
         -> {"first_call_seconds": with compiling, "memory_mib": growth of the peak},
-            or {"unsupported": why} or {"failed": why}
+            or {"unsupported": reason} or {"failed": reason}
     {"do": "burst", "seconds": ...}   -> {"seconds": [of each call]}
-    {"do": "finish"}                  -> {"held_mib": not given back to the system}
+    {"do": "finish"}                  -> {"held_mib": not returned to the system}
 
-The first line it writes is {"versions": {...}}.
+The first line that it writes is {"versions": {...}}.
 """
 
 import ctypes
@@ -26,14 +26,21 @@ import warnings
 import numpy as np
 
 from pipelines.benchmark import peers
-from pipelines.shared import machine
+from pipelines.shared import machine, startup
+from pipelines.shared.errors import first_line
 
 
-def main():
-    name = sys.argv[1]
+def main(name):
+    """Answers the requests of stdin until its end.
+
+    Args:
+        name: The name of the peer, a key of `peers.PEERS`.
+    """
     # Answers go where no library's print can reach them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
+    # The parent quotes the last line of stderr, which is to be that of an error.
+    startup.quieten()
     warnings.simplefilter("ignore")
     known = peers.PEERS[name]
     module = importlib.import_module(f"pipelines.benchmark.peers.{known.module}")
@@ -61,7 +68,7 @@ def main():
 def _prepare(peer, name, kind, folder, **_):
     """The function to time, and the answer to "prepare"."""
     with np.load(os.path.join(folder, "inputs.npz")) as file:
-        # Numbers as Python's own: a NumPy scalar would widen float32 arrays.
+        # Numbers become Python's own, since a NumPy scalar would widen float32 arrays.
         values = {k: x if x.ndim else x.item() for k, x in file.items()}
     _give_memory_back()
     before, started = machine.reset_peak_memory(), time.perf_counter()
@@ -72,19 +79,18 @@ def _prepare(peer, name, kind, folder, **_):
         run()
     except peers.Unsupported as reason:
         return None, {"unsupported": str(reason)}
-    # Whatever a peer raises is its result.
+    # Any exception of a peer is its result.
     except Exception as error:  # noqa: BLE001
-        lines = str(error).strip().splitlines() or [""]
-        return None, {"failed": f"{type(error).__name__}: {lines[0]}"}
+        return None, {"failed": f"{type(error).__name__}: {first_line(error)}"}
     growth = max(machine.peak_memory() - before, 0) / 2**20
     np.savez(os.path.join(folder, f"{name}.npz"), **peer.arrays(result))
     return run, {"first_call_seconds": seconds, "memory_mib": growth}
 
 
 def _burst(run, seconds):
-    """The seconds of each call; as many as fit, and one at least.
+    """The seconds of each of as many calls as fit, and of one at least.
 
-    A function that repeats its work says how often in its attribute `calls`.
+    The attribute `calls` of a function that repeats its work says how often it does.
     """
     times = []
     calls = getattr(run, "calls", 1)
@@ -95,7 +101,7 @@ def _burst(run, seconds):
         now = time.perf_counter()
         times.append((now - before) / calls)
         if now - started >= seconds:
-            # The first found the caches filled by another process.
+            # The first call is slow, as another process filled the caches.
             return times[1:] or times
 
 
@@ -104,9 +110,10 @@ def _give_memory_back():
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # not with every C library
+    # Other C libraries have no such function.
+    except (OSError, AttributeError):
         pass
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -1,1 +1,1 @@
-"""tf.data service for trainings."""
+"""A tf.data service for trainings."""

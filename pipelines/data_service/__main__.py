@@ -1,12 +1,12 @@
-"""tf.data service for trainings: one dispatcher, and workers that make the batches.
+"""A tf.data service for trainings: one dispatcher, and workers that make the batches.
 
     python -m pipelines.data_service --port=5000
     python -m pipelines.data_service --dispatcher=grpc://a:5000 --host=b
     python -m pipelines.jigsaw --data_service=grpc://a:5000 --cache_dir=SHARED
 
-Prints its address when it is ready, and serves until it is ended. One service can serve
-several trainings. It computes whatever anybody who reaches it asks for: keep it on a
-network of people you trust.
+The program prints its address when it is ready, and serves until it is ended. One
+service can serve several trainings. It computes anything for anybody who can reach it:
+keep it on a network of people you trust.
 """
 
 import threading
@@ -15,9 +15,9 @@ from absl import flags
 
 from pipelines.data_service.config import DataServiceConfig
 from pipelines.shared import network, program
-from pipelines.shared.errors import UserError
+from pipelines.shared.errors import UserError, first_line
 
-# Milliseconds after which the batches of a worker that is gone are given up.
+# Milliseconds after which the dispatcher takes a silent worker for ended.
 _WORKER_TIMEOUT_MS = 20_000
 # Seconds for which a worker looks for its dispatcher.
 _DISPATCHER_PATIENCE = 60
@@ -48,8 +48,8 @@ def main(config, explicit_names=frozenset()):
             print(f"worker of {config.dispatcher}", flush=True)
     # A port that is taken is a RuntimeError.
     except (tf.errors.OpError, RuntimeError) as error:
-        raise UserError(str(error).splitlines()[0]) from error
-    # The service ends with the object.
+        raise UserError(first_line(error)) from error
+    # The service ends when the object is deleted.
     threading.Event().wait()
     del server
 

@@ -10,11 +10,11 @@ class DataServiceConfig(Options):
     """All settings of `python -m pipelines.data_service`."""
 
     port: int = option(
-        0, "Port to listen at; 0: any that is free.", lower=0, upper=65535
+        0, "Port to listen at; 0 takes any that is free.", lower=0, upper=65535
     )
     dispatcher: str | None = option(
-        None, "grpc://host:port: be a worker of this dispatcher."
+        None, "grpc://host:port of a dispatcher, to be a worker of it."
     )
     host: str = option(
-        "localhost", "Of a worker: the name under which trainings reach it."
+        "localhost", "Name under which trainings reach this machine, for a worker."
     )

@@ -1,12 +1,12 @@
-"""How far the entropic penalty is from optimal, beside what is proven (Weed 2018).
+"""Measures how far the entropic penalty is from optimal, beside proven bounds.
 
     python -m pipelines.entropic_gap
     python -m pipelines.entropic_gap --instances=3 --sizes=8 --sizes=16
 
-Measures the suboptimality against eta = 1 / temperature beside the bounds of Weed
+The suboptimality is measured against eta = 1 / temperature, beside the bounds of Weed
 (2018): on the simplex (propositions 2 to 4), on the matrix of theorem 2, on random
-assignment problems, and on the logits of the trained networks in `savedmodels`. Leaves
-in the run directory `metrics.json` and `entropic_gap.png`.
+assignment problems, and on the logits of the trained networks in `savedmodels`. The
+program leaves in the run directory `metrics.json` and `entropic_gap.png`.
 """
 
 from absl import flags

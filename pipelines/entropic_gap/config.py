@@ -1,11 +1,9 @@
 """The settings of the study of the entropic penalty."""
 
 import dataclasses
-import pathlib
 
+from pipelines.shared.files import ROOT
 from pipelines.shared.options import Options, option
-
-_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +21,6 @@ class EntropicGapConfig(Options):
     )
     network_logits: int = option(8, "Logits of each network.", lower=1)
     savedmodels: str = option(
-        str(_ROOT / "savedmodels"),
-        "Folder of the trained networks sorting_n120 and jigsaw_digits; empty: none.",
+        str(ROOT / "savedmodels"),
+        "Folder of the trained networks sorting_n120 and jigsaw_digits, or empty.",
     )

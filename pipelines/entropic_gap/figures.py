@@ -1,8 +1,8 @@
 """The picture of the entropic penalty beside its bounds."""
 
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
-from pipelines.shared.files import write_whole
+from pipelines.shared import figures
 
 
 def draw(path, curves, thresholds):
@@ -12,20 +12,18 @@ def draw(path, curves, thresholds):
         path: PNG file to write.
         curves: Dict of a title to a dict of `eta`, `measured`, `slow rate`,
             `fast rate`, `lower bound` (arrays, or None) and `threshold`, a number.
-        thresholds: Dicts of `n`, `lower`, `measured`, `upper`, `slow`: the least eta
-            on the matrix of Theorem 2.
+        thresholds: List of dicts of `n`, `lower`, `measured`, `upper` and `slow`: the
+            least eta on the matrix of theorem 2, and its bounds.
     """
     columns = (len(curves) + 2) // 2
-    figure, axes = plt.subplots(
-        2, columns, figsize=(4 * columns, 6.6), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(4 * columns, 6.6), layout="constrained")
+    axes = list(figure.subplots(2, columns, squeeze=False).flat)
     styles = {
         "measured": "k.-",
         "slow rate": "C0--",
         "fast rate": "C1-",
         "lower bound": "C2:",
     }
-    axes = list(axes.flat)
     for axis, (title, curve) in zip(axes, curves.items(), strict=False):
         for name, style in styles.items():
             if curve[name] is not None:
@@ -51,5 +49,4 @@ def draw(path, curves, thresholds):
     axis.legend(fontsize=7)
     for axis in axes[len(curves) + 1 :]:
         axis.axis("off")
-    write_whole(path, lambda name: figure.savefig(name, dpi=110))
-    plt.close(figure)
+    figures.save(figure, path)

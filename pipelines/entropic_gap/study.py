@@ -1,4 +1,4 @@
-"""The study of the entropic penalty: what is measured, beside what is proven of it.
+"""The study of the entropic penalty: measurements beside proven bounds.
 
 The bounds, theorems and propositions are those of Weed (2018), An explicit analysis of
 the entropic penalty in linear programming; eta is 1 / temperature.
@@ -22,9 +22,11 @@ from pipelines.shared.plain_paths import plain_path
 from pipelines.shared.puzzles import batches
 from pipelines.shared.training import metrics_file, run_directory
 
+# The suboptimality that is asked for on the matrix of theorem 2.
 EPSILON = 0.25
-# The accuracy for networks, relative to what the best permutation gains over the mean.
+# The accuracy for networks, a share of the gain of the best permutation over the mean.
 ACCURACY = 0.01
+# N of the random assignment problems.
 RANDOM_SIZE = 20
 
 
@@ -32,10 +34,10 @@ class Curve(NamedTuple):
     """One linear program, whose suboptimality is drawn against eta.
 
     Attributes:
-        gap: What the second-best vertex costs more than the best.
-        radii: `(R1, RH)` of the polytope.
+        gap: The difference in cost of the second-best vertex and the best.
+        radii: `(R1, RH)` of the polytope, its l1 radius and its entropic radius.
         measure: Function of an array of etas to suboptimalities.
-        lower: Function of an array of etas to a lower bound; None where none is proven.
+        lower: Function of an array of etas to a lower bound; None if none is proven.
     """
 
     gap: float
@@ -51,7 +53,7 @@ def run(config):
         config: `EntropicGapConfig`.
     """
     started = time.monotonic()
-    # It warns of functions traced again, as they are for each size of problem.
+    # TensorFlow would warn of functions that are traced for each size of problem.
     tf.get_logger().setLevel("ERROR")
     run_directory.make(config.workdir)
     curves = {"simplex, d = 100": simplex_curve(100)}
@@ -90,7 +92,7 @@ def random_problems(config):
     """
     rng = np.random.default_rng(config.seed)
     shape = (config.instances, RANDOM_SIZE, RANDOM_SIZE)
-    # In this order, in which they take numbers from the generator.
+    # The order of the kinds matters: both take numbers from one generator.
     costs = {
         "integers 0 to 9": rng.integers(0, 10, shape).astype(float),
         "Gaussian": rng.normal(size=shape),
@@ -104,10 +106,14 @@ def random_problems(config):
 
 
 def trained_networks(config):
-    """The logits of trained networks, as `random_problems` returns them.
+    """The assignment problems of the logits of trained networks.
 
     Args:
-        config: `EntropicGapConfig`; without a folder of networks there are none.
+        config: `EntropicGapConfig`.
+
+    Returns:
+        Dict of a network to its `network_scores`, and dict of a network to the `Curve`
+        of the problem with the median gap; both are empty without a folder of networks.
     """
     scores, curves = {}, {}
     if config.savedmodels:
@@ -119,7 +125,7 @@ def trained_networks(config):
 
 
 def simplex_curve(d):
-    """The simplex of costs (0, 1, ..., 1), in closed form."""
+    """The `Curve` of the simplex with costs (0, 1, ..., 1), in closed form."""
     c = np.array([0.0] + [1.0] * (d - 1))
     entropic = st.entropic
 
@@ -134,19 +140,19 @@ def simplex_curve(d):
 
 
 def theorem_2_curve(n):
-    """The matrix of theorem 2, with its lower bound."""
+    """The `Curve` of the matrix of theorem 2, with its lower bound."""
     curve = assignment_curve(-st.entropic.tight_instance(n), 1.0)
     return curve._replace(lower=lambda eta: st.entropic.tight_lower_bound(eta, n))
 
 
 def median_curve(logits, gaps):
-    """The assignment problem with the median gap among several."""
+    """The `Curve` of the assignment problem with the median gap among several."""
     middle = np.argsort(gaps)[len(gaps) // 2]
     return assignment_curve(logits[middle], gaps[middle])
 
 
 def assignment_curve(logits, gap):
-    """One assignment problem."""
+    """The `Curve` of one assignment problem."""
     return Curve(
         float(gap),
         st.entropic.birkhoff_radii(len(logits)),
@@ -155,10 +161,10 @@ def assignment_curve(logits, gap):
 
 
 def sampled(curve, count=24):
-    """What the picture shows of a `Curve`, as `figures.draw` takes it."""
+    """The points of a `Curve` that the picture shows, a dict for `figures.draw`."""
     R1, RH = curve.radii
     threshold = (R1 + RH) / curve.gap
-    # From where nothing is decided yet; with the threshold itself.
+    # The points begin where nothing is decided yet, and contain the threshold.
     most = float(curve.measure(np.array([1e-9 * threshold]))[0])
     low = min(1e-3 * threshold, 0.1 * RH / most)
     eta = np.geomspace(low, 4 * threshold, count)
@@ -176,7 +182,7 @@ def sampled(curve, count=24):
 
 
 def theorem_2(n):
-    """The least eta for EPSILON on the matrix of theorem 2, and what is proven of it."""
+    """The least eta for EPSILON on the matrix of theorem 2, and its proven bounds."""
     logits = -st.entropic.tight_instance(n)
     lower = st.entropic.lower_bound_eta(n, EPSILON)
     upper = st.entropic.sufficient_eta(EPSILON, 1.0, *st.entropic.birkhoff_radii(n))
@@ -190,21 +196,27 @@ def theorem_2(n):
 
 
 def least_eta(logits, epsilon, low, high, sections=4, rounds=5):
-    """The least eta of a suboptimality <= epsilon, between `low` and `high`.
+    """The least eta of a suboptimality <= epsilon, up to an error of 0.3 %.
 
-    It is not attained at `low`, and is at `high`; off by 0.3 % at most.
+    Args:
+        logits: `[N, N]`.
+        epsilon: The suboptimality.
+        low: An eta that is too small.
+        high: An eta that is large enough.
+        sections: The number of etas that a round tries.
+        rounds: The number of rounds.
     """
     for _ in range(rounds):
         etas = np.geomspace(low, high, sections + 2)
         inner = etas[1:-1]
-        good = st.entropic.assignment_suboptimality(logits, 1 / inner) <= epsilon
-        first = int(np.argmax(good)) if good.any() else sections
+        is_enough = st.entropic.assignment_suboptimality(logits, 1 / inner) <= epsilon
+        first = int(np.argmax(is_enough)) if is_enough.any() else sections
         low, high = etas[first], etas[first + 1]
     return high
 
 
 def random_scores(costs, gaps):
-    """How often and by how much bounds are above what is measured."""
+    """The suboptimality of random problems beside its bounds, and their violations."""
     n = costs.shape[-1]
     R1, RH = st.entropic.birkhoff_radii(n)
     scores = {"instances": len(costs), "median_gap": float(np.median(gaps)), "at": {}}
@@ -226,7 +238,7 @@ def random_scores(costs, gaps):
 
 
 def network_scores(logits, gaps):
-    """The temperature that the theory allows, and the one that is enough."""
+    """The temperature that the theory allows, and the highest that is low enough."""
     n = logits.shape[-1]
     allowed, enough, bounds = [], [], []
     for x, gap in zip(logits, gaps, strict=True):
@@ -275,7 +287,7 @@ def saved_weights(folder, name):
     path = os.path.join(folder, name, "1")
     if not os.path.exists(os.path.join(path, "saved_model.pb")):
         raise UserError(
-            "No exported network here; --savedmodels= does without. "
+            "No exported network here; an empty --savedmodels= leaves the networks out. "
             f"Received: --savedmodels={folder}"
         )
     with plain_path(path) as plain:
@@ -283,7 +295,7 @@ def saved_weights(folder, name):
 
 
 def print_tables(scores):
-    """Prints what `run` measured."""
+    """Prints the scores of `run`."""
     print(f"\nTheorem 2: the least eta of a suboptimality <= {EPSILON}")
     print(f"{'n':>5} {'lower':>9} {'measured':>9} {'Prop. 5':>9} {'slow':>9}")
     for row in scores["theorem_2"]:

@@ -1,6 +1,6 @@
-"""The tables of RESULTS.md and the heads of configs, from the records of runs.
+"""Writes the tables of RESULTS.md and the heads of configs from the records of runs.
 
-    python -m pipelines.report                               # write them all anew
+    python -m pipelines.report                               # write all of them
     python -m pipelines.report --row=sorting_n120 --runs=runs/a,runs/b,runs/c
 
 `--runs` first makes the record of a row, `configs/<row>.json`, from run directories.

@@ -16,6 +16,6 @@ class ReportConfig(Options):
     results: str = option("RESULTS.md", "The file with the tables.")
 
     def check(self, explicit_names=frozenset()):
-        """Raises UserError where one of --row and --runs is missing."""
+        """Raises UserError if only one of --row and --runs is set."""
         if bool(self.row) != bool(self.runs):
             raise UserError("--row and --runs need each other.")

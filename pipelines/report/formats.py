@@ -1,13 +1,13 @@
-"""Numbers of records as text, the cells of tables and heads."""
+"""Numbers of records as text, for the cells of tables and the heads of configs."""
 
 import math
 
-# What is beside every table.
+# A sentence that stands below every table.
 DIFFERENCE = (
     "The same command on another kind of processor gives numbers that differ in the third "
     "digit."
 )
-# The processor of records of before processors were recorded.
+# Stands for the processor in records that are older than the entry for it.
 _UNKNOWN = "not recorded"
 
 
@@ -31,26 +31,27 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def runs_of(found):
-    """How many runs a record has, in words."""
-    return "seed 0" if len(found) == 1 else f"mean of {len(found)} seeds"
+def runs_of(record):
+    """The number of runs in a record, in words."""
+    return "seed 0" if len(record) == 1 else f"mean of {len(record)} seeds"
 
 
-def minutes(found):
-    """The minutes of the trainings of a record, the mean of its runs."""
-    return f"{mean([r['seconds']['training'] for r in found]) / 60:.1f}"
+def minutes(record):
+    """The minutes of a training, the mean over the runs in a record."""
+    return f"{mean([run['seconds']['training'] for run in record]) / 60:.1f}"
 
 
 def interval(scores, name):
     """A score with its 95 % interval, such as `.147 (.144 to .150)`.
 
-    For puzzles drawn anew; how far other seeds of the training lie is not in it. Of
-    shares of puzzles, and of shares that are 0 or 1 throughout, Wilson's interval, which
-    has a width there too; else the mean and 1.96 standard errors.
+    The interval says what other puzzles would change, not what other seeds of the
+    training would. For shares of puzzles, and for shares of exactly 0 or 1, it is
+    Wilson's interval, whose width is never 0; else 1.96 standard errors around the mean.
     """
     value, n = scores[name], scores["n_examples"]
     least = -1.0 if name == "kendall_tau" else 0.0
     if name == "proportion_any_wrong" or value in (0, 1):
+        # scipy.stats.binomtest takes whole counts alone, which means of runs need not have.
         z2 = 1.96**2
         middle = (value + z2 / (2 * n)) / (1 + z2 / n)
         half = 1.96 * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
@@ -61,26 +62,26 @@ def interval(scores, name):
     return f"{short(value)} ({short(low)} to {short(high)})"
 
 
-def mean_run(found):
-    """The runs of a record as one: numbers are means, all else that of the first.
+def mean_run(record):
+    """The runs of a record as one: floats are means, all else is that of the first run.
 
-    Evaluations that only some of the runs have are those of these.
+    Evaluations that are missing from some runs are averaged over the others.
     """
-    first = found[0]
+    first = record[0]
     if isinstance(first, dict):
-        names = dict.fromkeys(name for run in found for name in run)
-        of_runs = {name: [run[name] for run in found if name in run] for name in names}
+        names = dict.fromkeys(name for run in record for name in run)
+        of_runs = {name: [run[name] for run in record if name in run] for name in names}
         flags = of_runs.pop("flags", None)
         of_runs.pop("processor", None)
         means = {name: mean_run(values) for name, values in of_runs.items()}
         return means | ({"flags": flags[0]} if flags else {})
     if isinstance(first, list):
-        return [mean_run(list(of_runs)) for of_runs in zip(*found, strict=True)]
-    return mean(found) if isinstance(first, float) else first
+        return [mean_run(list(of_runs)) for of_runs in zip(*record, strict=True)]
+    return mean(record) if isinstance(first, float) else first
 
 
 def processors(records):
-    """A line about the processors that some records were made on.
+    """A line about the processors on which some records were made.
 
     Args:
         records: Dict of rows to records.
@@ -100,10 +101,10 @@ def processors(records):
 
 def _processor(run):
     """The processor of a run in words."""
-    found = run.get("processor")
-    if found is None:
+    processor = run.get("processor")
+    if processor is None:
         return _UNKNOWN
-    return " with ".join([found["cpu"], *found["accelerators"]])
+    return " with ".join([processor["cpu"], *processor["accelerators"]])
 
 
 def changes(base, metrics):
@@ -114,14 +115,23 @@ def changes(base, metrics):
         for name, value in metrics["flags"].items()
         if name not in ("seed", "training_images") and value != before.get(name)
     }
-    written = lambda name, value: (
-        ("--" if value else "--no") + name
-        if isinstance(value, bool)
-        else f"--{name}={value}"
-    )
-    return " ".join(f"`{written(name, value)}`" for name, value in changed.items())
+    return " ".join(f"`{_as_flag(name, value)}`" for name, value in changed.items())
+
+
+def _as_flag(name, value):
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no{name}"
+    return f"--{name}={value}"
 
 
 def markdown(heads, lines):
+    """A Markdown table as a list of lines.
+
+    Cells are not padded, as `tabulate` would: a longer number changes one line, not all.
+
+    Args:
+        heads: List of strings, the first line.
+        lines: Lists of strings, the cells of the other lines.
+    """
     rule = ["---"] * len(heads)
     return ["| " + " | ".join(cells) + " |" for cells in (heads, rule, *lines)]

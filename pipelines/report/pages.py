@@ -1,4 +1,4 @@
-"""The pages that are made of records: RESULTS.md and the heads of configs."""
+"""The pages that show records: RESULTS.md and the heads of configs."""
 
 import re
 
@@ -8,7 +8,7 @@ from pipelines.shared.errors import UserError
 
 
 def write(config):
-    """Makes the record of a row if runs are named, then all tables and heads anew.
+    """Makes the record of a row if runs are named, then writes all tables and heads.
 
     Args:
         config: `ReportConfig`.
@@ -20,7 +20,7 @@ def write(config):
         known[config.row] = records.collect_runs(
             config.configs, config.row, config.runs
         )
-    # All that is to be written is made before the first file is touched.
+    # All texts are complete before the first file is written.
     page = _read(config.results)
     texts = {config.results: with_tables(page, known, config.results)}
     for row, record in known.items():
@@ -35,35 +35,35 @@ def write(config):
             print(f"written: {path}")
 
 
-def with_tables(text, found, name="the text"):
-    """The text with each table between its marks, `<!-- table: ... -->`, renewed.
+def with_tables(text, known, name="the text"):
+    """The text with a new table between each pair of marks, `<!-- table: ... -->`.
 
     Args:
         text: Markdown.
-        found: Dict of rows to records.
-        name: What to call the text in errors.
+        known: Dict of rows to records.
+        name: The name of the text in errors.
 
     Raises:
         UserError: If a table is unknown, or has no end.
     """
 
-    def renewed(match):
+    def renew(match):
         table, body, end = match.groups()
         if table not in tables.TABLES:
             raise UserError(f"{name} asks for an unknown table. Received: {table}")
         if not end or "<!-- table:" in body:
             raise UserError(f"{name} has no <!-- end --> after the table {table}.")
         try:
-            lines = tables.TABLES[table](found)
-            rows = tables.rows_in(lines, found)
+            lines = tables.TABLES[table](known)
+            rows = tables.rows_in(lines, known)
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"A record of the table {table} lacks {error}.") from error
         # Markdown ends a table at an empty line.
-        beside = ["", formats.processors(rows)] if rows else []
-        return "\n".join([f"<!-- table: {table} -->", *lines, *beside, "<!-- end -->"])
+        below = ["", formats.processors(rows)] if rows else []
+        return "\n".join([f"<!-- table: {table} -->", *lines, *below, "<!-- end -->"])
 
     return re.sub(
-        r"<!-- table: (\w+) -->(.*?)(<!-- end -->|\Z)", renewed, text, flags=re.DOTALL
+        r"<!-- table: (\w+) -->(.*?)(<!-- end -->|\Z)", renew, text, flags=re.DOTALL
     )
 
 

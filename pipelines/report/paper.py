@@ -1,8 +1,8 @@
-"""The numbers of the papers, as printed there."""
+"""The numbers of Mena et al. (2018), as they are printed there."""
 
 import re
 
-# SN table 1: P.W. and P.A.W. in the intervals of `pipelines.lists.INTERVALS`.
+# Table 1: P.W. and P.A.W. in the intervals of `pipelines.shared.lists.INTERVALS`.
 SORTING = {
     "sorting_n80": [
         (".0", ".0"),
@@ -33,7 +33,7 @@ SORTING = {
     ],
 }
 
-# SN table 2: P.W., P.A.W., Kendall tau, l1, l2.
+# Table 2: P.W., P.A.W., Kendall tau, l1, l2.
 _JIGSAW = {
     "mnist_2x2": (".0", ".0", "1.", ".0", ".0"),
     "mnist_3x3": (".09", ".28", ".83", ".0", ".0"),
@@ -51,11 +51,11 @@ _JIGSAW = {
 
 def jigsaw(row):
     """P.W., P.A.W., Kendall tau, l1 and l2 of a row like "jigsaw_mnist_3x3_paper"."""
-    found = re.fullmatch(r"jigsaw_(\w+_\d+x\d+)_(paper|context)(_tuned)?", row)
-    return _JIGSAW.get(found.group(1), ()) if found else ()
+    match = re.fullmatch(r"jigsaw_(\w+_\d+x\d+)_(paper|context)(_tuned)?", row)
+    return _JIGSAW.get(match.group(1), ()) if match else ()
 
 
-# SN section 4.3: the share of MNIST digits, made into another one, that a judge accepts.
+# Section 4.3: the share of MNIST digits that a judge accepts, assembled as another one.
 ASSEMBLY = ".851"
-# The judge's accuracy.
+# Section 4.3: the accuracy of the judge.
 JUDGE = ".992"

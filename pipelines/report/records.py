@@ -1,4 +1,4 @@
-"""Records: the metrics of the runs of a config, one for each seed, beside it."""
+"""Records: the metrics of the runs of a config, one run for each seed."""
 
 import glob
 import os
@@ -23,24 +23,24 @@ def program(row):
     """The program of a row such as "sorting_n120" or "ablation/sorting_n120_noise".
 
     Raises:
-        UserError: If there is none of that kind.
+        UserError: If no program makes rows of such a name.
     """
     name = row.rpartition("/")[2]
-    for beginning, found in _PROGRAMS.items():
+    for beginning, known in _PROGRAMS.items():
         if name.startswith(beginning):
-            return found
+            return known
     raise UserError(
         f"Names of configs begin with {' or '.join(_PROGRAMS)}. Received: {row}"
     )
 
 
 def config_path(configs, row):
-    """The config of a row."""
+    """The path of the config of a row."""
     return os.path.join(configs, *row.split("/")) + ".cfg"
 
 
 def record_path(configs, row):
-    """Its record."""
+    """The path of the record of a row."""
     return os.path.join(configs, *row.split("/")) + ".json"
 
 
@@ -50,25 +50,25 @@ def rows(configs):
     Raises:
         UserError: If there is none.
     """
-    found = []
+    known_rows = []
     for folder, _, names in os.walk(configs):
         for name in names:
             stem, extension = os.path.splitext(os.path.join(folder, name))
             if extension == ".cfg":
-                found.append(os.path.relpath(stem, configs).replace(os.sep, "/"))
-    if not found:
+                known_rows.append(os.path.relpath(stem, configs).replace(os.sep, "/"))
+    if not known_rows:
         raise UserError(f"There are no configs here. Received: --configs={configs}")
-    return sorted(found)
+    return sorted(known_rows)
 
 
 def read(configs, row):
-    """The metrics of a row's runs, a list; empty without a record."""
+    """The record of a row: the list of the metrics of its runs, or an empty list."""
     path = record_path(configs, row)
     return read_json(path, list) if os.path.exists(path) else []
 
 
 def expected_config(configs, row):
-    """The settings that the config of a row stands for, complete.
+    """The complete settings that the config of a row stands for.
 
     Raises:
         UserError: If the config cannot be read.
@@ -83,15 +83,15 @@ def expected_config(configs, row):
 
 
 def collect_runs(configs, row, workdirs):
-    """The record of a row from the `metrics.json` of its run directories.
+    """Makes the record of a row from the `metrics.json` of its run directories.
 
     Returns:
-        A list of metrics, by seed; with `evaluations`, by dataset, where the run was
-        measured with `--evaluate` on test or validation splits.
+        List of metrics, sorted by seed. Runs that were measured with `--evaluate` on test
+        or validation splits have `evaluations`, by dataset.
 
     Raises:
-        UserError: If there is no such row, the runs are not those of its config, a seed
-            is there twice, or the record that is there holds more runs.
+        UserError: If there is no such row, the runs are not those of its config, two
+            runs have the same seed, or the present record holds more runs.
     """
     path = config_path(configs, row)
     if not os.path.exists(path):
@@ -99,24 +99,24 @@ def collect_runs(configs, row, workdirs):
             f"There is no config of that name in {configs}. Received: --row={row}"
         )
     config = expected_config(configs, row)
-    expected = options.values(config)
-    hidden = expected.keys() - options.recorded(config).keys()
-    found, workdir_of = {}, {}
+    runs, workdir_of = {}, {}
     for workdir in workdirs:
         metrics = read_json(os.path.join(workdir, "metrics.json"), dict)
-        given = {k: v for k, v in metrics.get("flags", {}).items() if k not in hidden}
-        if "seed" not in explicit_names or "training" not in metrics.get("seconds", {}):
+        flags = options.drop_unrecorded(config, metrics.get("flags", {}))
+        if "seed" not in flags or "training" not in metrics.get("seconds", {}):
             raise UserError(f"Not the metrics of a training. Received: {workdir}")
-        if given["seed"] in found:
+        seed = flags["seed"]
+        if seed in runs:
             raise UserError(
-                f"Two of the runs have the same seed. Received: --seed={given['seed']}"
+                f"Two of the runs have the same seed. Received: --seed={seed}"
             )
-        workdir_of[given["seed"]] = workdir
-        found[given["seed"]] = {**metrics, "flags": given}
+        workdir_of[seed] = workdir
+        runs[seed] = {**metrics, "flags": flags}
         evaluations = _evaluations(workdir) if program(row) == "jigsaw" else {}
         if evaluations:
-            found[given["seed"]]["evaluations"] = evaluations
-    for seed, metrics in found.items():
+            runs[seed]["evaluations"] = evaluations
+    expected = options.values(config)
+    for seed, metrics in runs.items():
         for name, value in metrics["flags"].items():
             if name != "seed" and value != expected.get(name, value):
                 raise UserError(
@@ -124,28 +124,32 @@ def collect_runs(configs, row, workdirs):
                     f"--{name}={value}, expected {expected[name]}"
                 )
     earlier = len(read(configs, row))
-    if len(found) < earlier:
+    if len(runs) < earlier:
         raise UserError(
             f"{record_path(configs, row)} holds {earlier} runs: give as many, or remove "
-            f"it first. Received: {len(found)}"
+            f"it first. Received: {len(runs)}"
         )
-    return [found[seed] for seed in sorted(found)]
+    return [runs[seed] for seed in sorted(runs)]
 
 
 def _evaluations(workdir):
-    """What `--evaluate` has found: a dict of names to scores.
+    """The scores of a run that `--evaluate` measured.
 
-    The names are those of datasets, with " mirrored" after them where the logits were
-    averaged with those of the mirror images, and " validation" where it was not the test
-    split but the one that weights are chosen on.
+    Returns:
+        Dict of names to scores. A name is that of the dataset, then " mirrored" if the
+        logits were averaged with those of the mirror images, then " validation" if the
+        split is not the test split but the one that weights are chosen on.
     """
-    found = {}
+    evaluations = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "metrics_*.json"))):
         metrics = read_json(path)
         flags = metrics.get("flags", {})
         if flags.get("split") in ("test", "validation"):
-            name = flags["dataset"] + " mirrored" * flags.get("mirrored", False)
-            name += " validation" * (flags["split"] == "validation")
+            name = flags["dataset"]
+            if flags.get("mirrored", False):
+                name += " mirrored"
+            if flags["split"] == "validation":
+                name += " validation"
             dropped = ("flags", "versions", "processor", "seconds")
-            found[name] = {k: v for k, v in metrics.items() if k not in dropped}
-    return found
+            evaluations[name] = {k: v for k, v in metrics.items() if k not in dropped}
+    return evaluations

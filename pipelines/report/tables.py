@@ -1,4 +1,4 @@
-"""The tables: records in, lines of Markdown out."""
+"""The tables: functions of records to lines of Markdown."""
 
 import re
 
@@ -24,29 +24,34 @@ _JIGSAW = (
 
 
 def sorting(records):
-    """SN table 1: P.W. / P.A.W. by content."""
+    """P.W. / P.A.W. by content: Mena et al. (2018), table 1."""
     heads = ["row", "", *INTERVALS, "minutes"]
     lines = []
     for row in _sorting_rows(records):
-        found = records[row]
+        record = records[row]
         name = f"`{row}`"
         if row in paper.SORTING:
             cells = [f"{w} / {a}" for w, a in paper.SORTING[row]]
             lines.append([name, "paper", *cells, ""])
             name = ""
-        for label, over in ((runs_of(found), mean), ("worst", max)):
-            cells = sorting_cells(found, over)
-            time = minutes(found) if label != "worst" else ""
+        for label, over in ((runs_of(record), mean), ("worst", max)):
+            cells = sorting_cells(record, over)
+            time = minutes(record) if label != "worst" else ""
             lines.append([name, label, *cells, time])
             name = ""
     return markdown(heads, lines)
 
 
-def sorting_cells(found, over):
-    """P.W. / P.A.W. by content in each interval, `over` the runs: strings."""
+def sorting_cells(record, over):
+    """P.W. / P.A.W. by content in each interval, a list of strings.
+
+    Args:
+        record: The record of a row.
+        over: Function of the list of the runs' scores to one number, such as `mean`.
+    """
 
     def score(interval, name):
-        return over([r["intervals"][interval]["by_content"][name] for r in found])
+        return over([r["intervals"][interval]["by_content"][name] for r in record])
 
     return [
         f"{share(score(i, 'proportion_wrong'))} / "
@@ -56,14 +61,14 @@ def sorting_cells(found, over):
 
 
 def sorting_by_index(records):
-    """The same by index, with Kendall's tau, and the lists that have equal numbers."""
+    """Scores of sorting by index, and the number of lists that have equal numbers."""
     heads = ["row", *INTERVALS, "lists with ties, of 1,000 each"]
     lines = []
     for row in _sorting_rows(records):
-        found = records[row]
+        record = records[row]
         cells, ties = [], []
         for name in INTERVALS:
-            scores = [r["intervals"][name] for r in found]
+            scores = [r["intervals"][name] for r in record]
             cells.append(
                 f"{share(mean([s['proportion_wrong'] for s in scores]))} / "
                 f"{share(mean([s['proportion_any_wrong'] for s in scores]))} / "
@@ -75,32 +80,30 @@ def sorting_by_index(records):
 
 
 def sorting_ablation(records):
-    """One choice changed in each row: the inversions, and three intervals."""
+    """Trainings on sorting with one changed setting: inversions, and three intervals."""
     shown = ("U(0,1)", "U(10,11)", "U(1000,1001)")
     heads = ["row", "changed", "slopes out of order", *shown, "all seven, mean P.W."]
     lines = []
     base = "sorting_n120"
-    for row in [
-        base,
-        *(r for r in sorted(records) if r.startswith(f"ablation/{base}")),
-    ]:
-        found = records.get(row)
-        if not found:
+    changed = [row for row in sorted(records) if row.startswith(f"ablation/{base}")]
+    for row in [base, *changed]:
+        record = records.get(row)
+        if not record:
             continue
         places = [list(INTERVALS).index(name) for name in shown]
-        cells = sorting_cells(found, mean)
+        cells = sorting_cells(record, mean)
         wrong = mean(
             [
                 s["by_content"]["proportion_wrong"]
-                for r in found
+                for r in record
                 for s in r["intervals"].values()
             ]
         )
-        slopes = ", ".join(str(r["slopes"]["inversions"]) for r in found)
+        slopes = ", ".join(str(r["slopes"]["inversions"]) for r in record)
         lines.append(
             [
                 f"`{row}`",
-                "" if row == base else changes(records[base][0], found[0]),
+                "" if row == base else changes(records[base][0], record[0]),
                 slopes,
                 *(cells[place] for place in places),
                 share(wrong),
@@ -110,7 +113,7 @@ def sorting_ablation(records):
 
 
 def jigsaw(records):
-    """SN table 2, by index, with 95 % intervals."""
+    """Scores of jigsaws by index: Mena et al. (2018), table 2, with 95 % intervals."""
     heads = ["row", *(name for _, name in _JIGSAW), "oracle", "paper", "loss"]
     lines = []
     for row, scores in _jigsaw_rows(records):
@@ -127,7 +130,7 @@ def jigsaw(records):
 
 
 def jigsaw_by_content(records):
-    """The same as shares that are right, by index and by content, and l1, l2."""
+    """Shares of jigsaws that are right, by index and by content, and l1, l2."""
     heads = ["row", "pieces right", "puzzles right", "pieces, by content"]
     heads += ["puzzles, by content", "l1", "l2", "paper l1 / l2", "puzzles", "minutes"]
     lines = []
@@ -153,9 +156,9 @@ def generalisation(records):
     names = sorted({name for _, scores in rows for name in _elsewhere(scores)})
     lines = []
     for row, scores in rows:
-        found = {**_elsewhere(scores), scores["flags"]["dataset"]: scores}
+        by_dataset = {**_elsewhere(scores), scores["flags"]["dataset"]: scores}
         cells = [
-            interval(found[name], "proportion_wrong") if name in found else ""
+            interval(by_dataset[name], "proportion_wrong") if name in by_dataset else ""
             for name in names
         ]
         lines.append([f"`{row}`", *cells])
@@ -163,7 +166,7 @@ def generalisation(records):
 
 
 def mirrored(records):
-    """Scores with logits as they are, and averaged with those of the mirror image."""
+    """Scores with the network's logits, and averaged with those of the mirror image."""
     heads = ["row", "P.W.", "P.W., averaged", "P.A.W.", "P.A.W., averaged"]
     lines = []
     for row, scores in _jigsaw_rows(records):
@@ -177,7 +180,7 @@ def mirrored(records):
 
 
 def jigsaw_ablation(records):
-    """One choice changed in each row of the short trainings."""
+    """Short trainings on jigsaws, with one changed setting in each row."""
     heads = ["row", "changed", "P.W.", "P.A.W.", "cross-entropy", "minutes"]
     lines = []
     known = [row for row in sorted(records) if records[row]]
@@ -200,7 +203,7 @@ def jigsaw_ablation(records):
 
 
 def search(records):
-    """Rows with settings by hand, and from a search: on what was chosen on, and test."""
+    """Settings by hand beside those of a search, on the validation and test splits."""
     heads = ["row", "settings", "", "P.W., validation", "P.A.W., validation"]
     heads += ["P.W., test", "P.A.W., test"]
     lines = []
@@ -208,46 +211,48 @@ def search(records):
         base = tuned.removesuffix("_tuned")
         if base == tuned or not records.get(base):
             continue
-        # A flag that there was not yet in one run is known from another.
+        # A flag that is newer than one run may be known from another.
         flags = {k: v for run in records[base] for k, v in run["flags"].items()}
         for row in (base, tuned):
-            found = records[row]
-            scores = mean_run(found)
+            record = records[row]
+            scores = mean_run(record)
             held_out = scores["evaluations"][f"{scores['flags']['dataset']} validation"]
-            by_hand = row == base
-            said = "by hand" if by_hand else changes({"flags": flags}, scores)
+            settings = "by hand" if row == base else changes({"flags": flags}, scores)
             keys = ("proportion_wrong", "proportion_any_wrong")
             cells = [interval(x, key) for x in (held_out, scores) for key in keys]
-            lines.append([f"`{row}`", said, runs_of(found), *cells])
+            lines.append([f"`{row}`", settings, runs_of(record), *cells])
     return markdown(heads, lines)
 
 
 def assembly(records):
-    """SN section 4.3: the shares that the judge accepts, the diagonal apart."""
+    """The shares that the judge accepts: Mena et al. (2018), section 4.3.
+
+    The images that are assembled as their own digit have columns of their own.
+    """
     heads = ["row", "", "another digit, hard", "another digit, soft"]
     heads += ["same digit, hard", "same digit, soft", "judge", "minutes"]
     lines = []
     for row in _assembly_rows(records):
-        found = records[row]
-        judge = share(found[0]["judge"]["accuracy"])
+        record = records[row]
+        judge = share(record[0]["judge"]["accuracy"])
         lines.append([f"`{row}`", "paper", paper.ASSEMBLY, "", "", "", paper.JUDGE, ""])
-        for label, over in ((runs_of(found), mean), ("worst", min)):
+        for label, over in ((runs_of(record), mean), ("worst", min)):
             shares = [
-                share(over([r[kind][name] for r in found]))
+                share(over([r[kind][name] for r in record]))
                 for name in ("acceptance", "same_digit")
                 for kind in ("hard", "soft")
             ]
-            said = ["", ""] if label == "worst" else [judge, minutes(found)]
-            lines.append(["", label, *shares, *said])
+            last = ["", ""] if label == "worst" else [judge, minutes(record)]
+            lines.append(["", label, *shares, *last])
     return markdown(heads, lines)
 
 
 def assembly_pairs(records):
-    """Hard / soft by source and target, in the row without a suffix."""
+    """Shares that the judge accepts, hard / soft, by source and target."""
     if not records.get("assembly_mnist"):
         return []
-    found = mean_run(records["assembly_mnist"])
-    both = zip(found["hard"]["table"], found["soft"]["table"], strict=True)
+    scores = mean_run(records["assembly_mnist"])
+    both = zip(scores["hard"]["table"], scores["soft"]["table"], strict=True)
     lines = [
         [str(k), *(f"{short(x)} / {short(y)}" for x, y in zip(*cells, strict=True))]
         for k, cells in enumerate(both)
@@ -263,9 +268,9 @@ def rows_in(lines, records):
         records: Dict of all rows to records.
     """
     text = "\n".join(lines)
-    shown = {row: found for row, found in records.items() if f"`{row}`" in text}
+    shown = {row: record for row, record in records.items() if f"`{row}`" in text}
     if lines and lines == assembly_pairs(records):
-        # The one that has no names of rows.
+        # This table does not name its only row.
         shown = {"assembly_mnist": records["assembly_mnist"]}
     return shown
 
@@ -291,17 +296,20 @@ def _elsewhere(scores):
     """The evaluations of a run on other datasets than its own: a dict."""
     own = scores["flags"]["dataset"]
     return {
-        name: found
-        for name, found in scores.get("evaluations", {}).items()
+        name: evaluation
+        for name, evaluation in scores.get("evaluations", {}).items()
         if name != own and not name.endswith((" mirrored", " validation"))
     }
 
 
 def _sorting_rows(records):
-    found = [r for r in records if re.fullmatch(r"sorting_n\d+(_\w+)?", r)]
-    size = lambda row: int(re.match(r"sorting_n(\d+)", row).group(1))
-    order = sorted(found, key=lambda row: ("_released" in row, size(row)))
-    return [row for row in order if records[row]]
+    rows = [r for r in records if re.fullmatch(r"sorting_n\d+(_\w+)?", r)]
+
+    def place(row):
+        size = int(re.match(r"sorting_n(\d+)", row).group(1))
+        return "_released" in row, size
+
+    return [row for row in sorted(rows, key=place) if records[row]]
 
 
 TABLES = {

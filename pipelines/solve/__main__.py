@@ -5,17 +5,17 @@
     python -m pipelines.solve --model=... --image=scrambled/ --out=solved/
     python -m pipelines.solve --model=jigsaw_digits --server=localhost:8501 ...
 
-An image is cut into the pieces that the model takes, whatever its size: the network
-sees them shrunk, the output has them as they are. `pipelines.shared.image_files` says
-how an image is read. `--scramble` takes an image in order, scrambles it, keeps the
+An image of any size is cut into the number of pieces that the model takes. The network
+sees the pieces shrunk; the output has them in full size. `pipelines.shared.image_files`
+says how an image is read. `--scramble` takes an image in order, scrambles it, keeps the
 scrambled one beside the output (`_scrambled`), and says how many pieces were put back in
 their places.
 
 Every image of a folder is solved and written as PNG under its relative name; links to
-folders are followed. Where results would have one name (upper and lower case count as
-one), a PNG keeps it, or else the first in sorted order, and the others keep their
-suffixes: `one.png` and `one.bmp` become `one.png` and `one_bmp.png`. An image that
-cannot be solved is named, and the exit status is 1; the others are solved.
+folders are followed. Where two results would have the same name (upper and lower case
+count as the same), a PNG keeps it, or else the first image in sorted order, and the
+others keep their suffixes: `one.png` and `one.bmp` become `one.png` and `one_bmp.png`. An
+image that cannot be solved is named, and the exit status is 1; the others are solved.
 """
 
 from absl import flags

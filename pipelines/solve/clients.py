@@ -1,4 +1,4 @@
-"""What the solvers of jigsaw images share: a protocol, patience, and errors.
+"""The common part of the solvers of jigsaw images: a protocol, patience, and errors.
 
 `offline.Offline` is a SavedModel in this process; `rest.Rest` and `grpc.Grpc` ask one
 behind TensorFlow Serving. An error that the user can mend is a UserError of one sentence.
@@ -8,13 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
-from pipelines.shared.errors import UserError
+from pipelines.shared.errors import UserError, first_line
 
 SIGNATURE = "solve_image"
-# The outputs of the signature that are used, and their types.
+# The outputs of the signature that are used here, and their types.
 OUTPUTS = {"permutation": np.int32, "value": np.float64, "gap": np.float64}
 
-# Seconds of the pauses before a server is asked again; each doubles the one before.
+# Seconds of the pauses before a server is asked again; each is twice as long as the last.
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 
@@ -24,7 +24,7 @@ class Solver(Protocol):
 
     Attributes:
         shape: `(height, width, channels)` of the images that it takes.
-        n: The pieces of an image.
+        n: The number of pieces of an image.
     """
 
     shape: tuple
@@ -42,15 +42,15 @@ class Solver(Protocol):
 
 
 class Unavailable(Exception):
-    """The server does not answer just now: the one error after which to ask again."""
+    """The server does not answer just now; after no other error it is asked again."""
 
 
 def ask_again(ask, retries, server):
     """Calls `ask` until it answers, with growing pauses while it raises `Unavailable`.
 
-    Neither urllib3's `Retry` nor gRPC's `retryPolicy` would do: the first also asks again
-    after an answer that came too late, or pauses as long as the server likes; in the
-    second one timeout holds for all attempts together, of which there are five at most.
+    Neither urllib3's `Retry` nor gRPC's `retryPolicy` can do this. `Retry` also asks again
+    after an answer that came too late, and pauses as long as the server likes. With
+    `retryPolicy` all attempts share one timeout, and there are five of them at most.
 
     Args:
         ask: Function without arguments.
@@ -63,7 +63,7 @@ def ask_again(ask, retries, server):
     Raises:
         UserError: If the server is still unavailable at the last attempt.
     """
-    # Imported here: a model in this process is never asked again.
+    # Imported here, since a model in this process is never asked again.
     import tenacity
 
     attempts = tenacity.Retrying(
@@ -76,31 +76,27 @@ def ask_again(ask, retries, server):
         return attempts(ask)
     except Unavailable as error:
         raise UserError(
-            f"No server answers at {server} ({_first_line(error)})."
+            f"No server answers at {server} ({first_line(error)[:300]})."
         ) from error
 
 
 def too_late(timeout):
-    """The error of an answer that did not come in `timeout` seconds."""
+    """The error about an answer that did not come within `timeout` seconds."""
     return UserError(f"No answer within {timeout:g} s; --timeout allows more.")
 
 
 def no_model(server, name):
-    """The error of a server that has no model of a name."""
+    """The error about a server that has no model of this name."""
     return UserError(f"The server at {server} has no model of this name: {name}")
 
 
 def no_signature(name):
-    """The error of a model that does not solve images."""
+    """The error about a model that does not solve images."""
     return UserError(
         f"The model has no signature {SIGNATURE}. Received: --model={name}"
     )
 
 
 def refused(reason):
-    """The error of a request that the server refused."""
-    return UserError(f"The server refused the request: {_first_line(reason)}")
-
-
-def _first_line(reason):
-    return (str(reason).strip().splitlines() or [""])[0][:300]
+    """The error about a request that the server refused."""
+    return UserError(f"The server refused the request: {first_line(reason)[:300]}")

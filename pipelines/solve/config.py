@@ -10,14 +10,18 @@ from pipelines.shared.options import Options, option
 class SolveConfig(Options):
     """All settings of `python -m pipelines.solve`."""
 
-    model: str | None = option(None, "Directory of a SavedModel; its name at a server.")
+    model: str | None = option(
+        None, "Directory of a SavedModel, or its name at the server."
+    )
     image: str | None = option(None, "An image, or a folder of images.")
     out: str | None = option(
-        None, "Where the solved image goes, .png or .jpg; a folder."
+        None, "The solved image to write, .png or .jpg, or the folder for several."
     )
     server: str | None = option(None, "HOST:PORT of TensorFlow Serving.")
     protocol: str = option(
-        "rest", "Of the server (ports 8501 and 8500).", choices=("rest", "grpc")
+        "rest",
+        "Protocol of the server (ports 8501 and 8500).",
+        choices=("rest", "grpc"),
     )
     timeout: float = option(
         10.0, "Seconds to wait for an answer.", lower=1e-3, upper=1e6
@@ -30,7 +34,7 @@ class SolveConfig(Options):
     seed: int = option(0, "Seed of the scrambling.", lower=0)
 
     def check(self, explicit_names=frozenset()):
-        """Raises UserError where a setting is missing, or the server is no address."""
+        """Raises UserError if a setting is missing, or the server is no address."""
         for name in ("model", "image", "out"):
             if not getattr(self, name):
                 raise UserError(f"--{name} is missing.")

@@ -1,6 +1,6 @@
 """A solver behind the gRPC endpoint of TensorFlow Serving.
 
-In this module too `import grpc` gives the package of that name.
+In this module, too, `import grpc` imports the package of that name.
 """
 
 import tensorflow as tf
@@ -21,8 +21,10 @@ class Grpc:
     """A model at a server, a `clients.Solver`.
 
     Args:
-        server: `host:port`, the port is 8500 unless the server was told otherwise.
-        name, timeout, retries: As those of `rest.Rest`.
+        server: `host:port`, by default at port 8500.
+        name: The name of the model.
+        timeout: Seconds to wait for each answer.
+        retries: How often to ask again while the server is unavailable.
     """
 
     def __init__(self, server, name, timeout, retries):
@@ -56,6 +58,7 @@ class Grpc:
         self.n = _sizes(signature.outputs["permutation"])[1]
 
     def solve(self, images):
+        """Solves images, see `clients.Solver`."""
         request = self._new_request()
         request.model_spec.name = self._name
         request.model_spec.signature_name = clients.SIGNATURE
@@ -85,4 +88,4 @@ class Grpc:
 
 
 def _sizes(tensor):
-    return tuple(each.size for each in tensor.tensor_shape.dim)
+    return tuple(dimension.size for dimension in tensor.tensor_shape.dim)

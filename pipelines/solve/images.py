@@ -1,4 +1,4 @@
-"""One image on its way: read, cut, scrambled, put back, written."""
+"""One image: how it is read, cut, scrambled, put back, and written."""
 
 import math
 import pathlib
@@ -9,13 +9,13 @@ import tensorflow as tf
 
 import sinkhorn_tf as st
 from pipelines.shared import image_files
-from pipelines.shared.datasets.decoding import match_channels
+from pipelines.shared.datasets.decoding import central_square, match_channels
 from pipelines.shared.errors import UserError
 from pipelines.shared.image_files import shown
 from pipelines.shared.puzzles import cutting
 from pipelines.solve.result_names import beside
 
-# A matching that is optimal can still be that of a mistaken network.
+# A sentence about a matching says so, since the scores of a network can be mistaken.
 NOT_RIGHT = "which does not say that the picture is right"
 
 
@@ -24,9 +24,9 @@ class Solution(NamedTuple):
 
     Attributes:
         target: Path of the image that was written.
-        gap: How far the matching may be from the best, in the network's scores.
-        pieces: How many pieces the image has.
-        right: How many of the pieces are in their places, or None where nobody knows.
+        gap: The largest distance of the matching from the best, in the network's scores.
+        pieces: The number of pieces of the image.
+        right: The number of pieces that are in their places, or None if it is unknown.
     """
 
     target: pathlib.Path
@@ -35,7 +35,7 @@ class Solution(NamedTuple):
     right: int | None
 
     def sentence(self):
-        """What was done, in one line."""
+        """One line that says what was written, and how good it is."""
         parts = [f"wrote {shown(self.target)}"]
         if self.right is not None:
             parts.append(f" and, scrambled, {shown(beside(self.target))}")
@@ -49,16 +49,18 @@ class Solution(NamedTuple):
 
 
 class Puzzle:
-    """An image that is to be solved.
+    """An image to solve.
 
     Args:
-        source, target: Paths of the image and of its solution.
+        source: Path of the image.
+        target: Path of its solution.
         solver: A `clients.Solver`.
-        key: Two integers that the scrambling follows from, the seed and the index of
-            the image; None for an image that is scrambled already.
+        key: The seed and the index of the image, from which the scrambling follows; None
+            for an image that is scrambled already.
 
     Attributes:
-        seen: What the solver takes, float32 `[height, width, channels]` in [0, 1].
+        seen: The image as the solver takes it, float32 `[height, width, channels]` in
+            [0, 1].
 
     Raises:
         UserError: If the image cannot be read or cut.
@@ -86,7 +88,7 @@ class Puzzle:
             self._pieces = tf.gather(self._pieces, self._true)
             # The scrambled image goes beside the solution, to be looked at.
             self._write(beside(target))
-        # Each piece is shrunk by itself: across their borders nothing may blur.
+        # Each piece is shrunk by itself, so that nothing blurs across its borders.
         small = tf.image.resize(
             self._pieces, [height // grid, width // grid], antialias=True
         )
@@ -127,5 +129,4 @@ def fit(image, grid, source):
             f"An image of {grid} x {grid} pieces cannot be smaller. "
             f"Received: {shown(source)} of {height} x {width}"
         )
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+    return central_square(image, side)

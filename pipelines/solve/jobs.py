@@ -1,4 +1,4 @@
-"""Which image goes where, and the run over all of them.
+"""The jobs of a command, and the run over all of them.
 
 A job is a pair of paths: of an image, and of its solution.
 """
@@ -19,7 +19,7 @@ from pipelines.solve.result_names import beside, result_names
 
 
 def run(config):
-    """Solves an image or a folder of images, and prints what was done.
+    """Solves an image or a folder of images, and prints a line about it.
 
     Args:
         config: `SolveConfig`.
@@ -78,12 +78,13 @@ def plan(config):
 
 
 def _plan_folder(source, target, scramble):
+    """The jobs of a folder; prints sentences about all that is passed over."""
     if target.exists() and not target.is_dir():
         raise UserError(
             f"--out must be a folder when --image is one. Received: --out={shown(target)}"
         )
     folder = find_images(source)
-    # Solutions in there would be images to solve the next time.
+    # Solutions in the folder of images would be images to solve the next time.
     for parent in (target.resolve(), *target.resolve().parents):
         if parent.exists() and folder_identity(parent) in folder.folders:
             raise UserError(
@@ -97,7 +98,7 @@ def _plan_folder(source, target, scramble):
             f"No image in this folder ({image_files.KINDS}). "
             f"Received: --image={shown(source)}"
         )
-    # Paths are sorted by their parts; the scrambling of each image hangs on this order.
+    # The scrambling of each image depends on this order, that of the parts of the paths.
     names = sorted(map(pathlib.PurePath, folder.names))
     return [
         (source / name, target / result)
@@ -109,7 +110,7 @@ def make_solver(config):
     """The `clients.Solver` of a `SolveConfig`."""
     if config.server is None:
         return offline.Offline(config.model)
-    # Without TensorFlow Serving neither client is needed.
+    # A model in this process needs neither of the clients.
     if config.protocol == "grpc":
         from pipelines.solve.grpc import Grpc as Client
     else:
@@ -125,7 +126,7 @@ def solve_all(solver, jobs, config):
 
     Args:
         solver: A `clients.Solver`.
-        jobs: As `plan` returns.
+        jobs: List of pairs of source and target path, which `plan` returns.
         config: `SolveConfig`.
 
     Returns:
@@ -133,7 +134,7 @@ def solve_all(solver, jobs, config):
         printed if there are several images.
     """
     solutions, errors = [], []
-    # On a terminal only, and not for a single image.
+    # The bar is for a terminal, and not for a single image.
     with tqdm(jobs, unit=" images", disable=None if len(jobs) > 1 else True) as bar:
         for start in range(0, len(jobs), config.batch_size):
             batch = jobs[start : start + config.batch_size]
@@ -153,8 +154,10 @@ def _solve_batch(solver, jobs, first, config):
     """Solves a batch and writes it: yields a `Solution` or a `UserError` for each.
 
     Args:
-        solver, jobs, config: As of `solve_all`.
-        first: The index of the first image, which keys the scrambling.
+        solver: A `clients.Solver`.
+        jobs: List of pairs of source and target path.
+        first: The index of the first image, from which its scrambling follows.
+        config: `SolveConfig`.
     """
     batch = []
     for index, (source, target) in enumerate(jobs, first):
@@ -174,7 +177,13 @@ def _solve_batch(solver, jobs, first, config):
 
 
 def summarize(solutions, count, out):
-    """What was solved of a folder of `count` images, in one line."""
+    """One line about the solved images of a folder.
+
+    Args:
+        solutions: List of `Solution`.
+        count: The number of images in the folder.
+        out: The folder of the solutions.
+    """
     if not solutions:
         return f"solved none of {count} images; wrote nothing"
     solved = len(solutions)

@@ -42,12 +42,13 @@ class Offline:
         self.n = self._solve.structured_outputs["permutation"].shape[1]
 
     def solve(self, images):
+        """Solves images, see `clients.Solver`."""
         answer = self._solve(image=tf.constant(images, tf.float32))
         return {name: answer[name].numpy() for name in clients.OUTPUTS}
 
 
 def _newest_version(path):
-    """The directory of the newest version of a model; `path` if it is one itself."""
+    """The directory of the newest version of a model, or a path that is a version."""
     if not os.path.isdir(path):
         raise UserError(
             f"No such directory{_did_you_mean(path)}. Received: --model={path}"
@@ -64,7 +65,7 @@ def _newest_version(path):
 
 
 def _versions(path):
-    """The numbers of the versions in the directory of a model, none elsewhere."""
+    """The numbers of the versions of a model; an empty list in any other directory."""
     try:
         names = os.listdir(path)
     except OSError:
@@ -73,7 +74,7 @@ def _versions(path):
 
 
 def _did_you_mean(path):
-    """Names the models that are near: of a run, or in a directory of models."""
+    """A question that names the models near a path: in a run, or in a directory."""
     run = os.path.normpath(path)
     near = [os.path.join(run, "solver")]
     if not os.path.isdir(run) or os.path.isfile(os.path.join(run, "checkpoint")):
@@ -81,7 +82,7 @@ def _did_you_mean(path):
         near.append(os.path.join(os.path.dirname(run), "solver"))
     else:
         near += [os.path.join(run, name) for name in sorted(os.listdir(run))]
-    near = [each for each in dict.fromkeys(near) if _versions(each)]
+    near = [model for model in dict.fromkeys(near) if _versions(model)]
     if near:
         return f" (did you mean {' or '.join(near[:5])}?)"
     if os.path.isfile(os.path.join(run, "flags.json")):

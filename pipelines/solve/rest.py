@@ -14,7 +14,7 @@ class Rest:
     """A model at a server, a `clients.Solver`.
 
     Args:
-        server: `host:port`, the port is 8501 unless the server was told otherwise.
+        server: `host:port`, by default at port 8501.
         name: The name of the model.
         timeout: Seconds to wait for each answer.
         retries: How often to ask again while the server is unavailable.
@@ -36,6 +36,7 @@ class Rest:
         self.n = _sizes(signature["outputs"]["permutation"])[1]
 
     def solve(self, images):
+        """Solves images, see `clients.Solver`."""
         body = {
             "signature_name": clients.SIGNATURE,
             "inputs": {"image": images.tolist()},
@@ -89,7 +90,7 @@ def _first_cause(error):
 
 
 def _reason(answer):
-    """What a server says of an error."""
+    """The reason that a server gives for an error."""
     try:
         return answer.json()["error"]
     except (ValueError, KeyError, TypeError):
@@ -97,7 +98,8 @@ def _reason(answer):
 
 
 def _sizes(tensor):
-    return tuple(int(each["size"]) for each in tensor["tensor_shape"]["dim"])
+    dimensions = tensor["tensor_shape"]["dim"]
+    return tuple(int(dimension["size"]) for dimension in dimensions)
 
 
 def _not_serving(server):

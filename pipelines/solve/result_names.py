@@ -12,19 +12,19 @@ def beside(path):
 def result_names(names, scrambled):
     """Names the results of images, `a/one.bmp` to `a/one.png`.
 
-    Names that a file system might take for one another (upper and lower case) count as
-    one. Such a name belongs to a PNG, or else to the first image in the order of `names`;
-    the results of the others keep the suffix: `one_bmp.png`, and if there is one already
-    `one_bmp_2.png`.
+    Names count as the same if a file system might take them for one another, such as
+    those in upper and lower case. Such a name belongs to a PNG, or else to the first image
+    in the order of `names`; the results of the others keep the suffix: `one_bmp.png`, and
+    if that exists already, `one_bmp_2.png`.
 
     Args:
         names: Distinct relative paths, `pathlib.PurePath`.
-        scrambled: Whether each result has another beside it, `beside(result)`.
+        scrambled: Whether each result has another image beside it, `beside(result)`.
 
     Returns:
         A list of relative paths in the order of `names`.
     """
-    # A folder has its name too.
+    # The names of folders are taken, too.
     taken = {_key(parent) for name in names for parent in name.parents}
     results = {}
 

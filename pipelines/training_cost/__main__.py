@@ -3,12 +3,12 @@
     python -m pipelines.training_cost              # a quarter of an hour
     python -m pipelines.training_cost --quick
 
-Each case is a training in one process, or in as many as it has workers, of a core each
-where there are enough. The cases of a group run at the same time but take turns, a
-burst of steps each, `--repeats` times: reported are medians, and ratios of processor
-time to the first case of the group, which other work of the machine changes little.
-Where there are several workers, the slowest counts. Leaves `scaling.json` in the run
-directory, and computes what all of ImageNet would take.
+Each case is a training in one process, or in as many as it has workers, each on a core
+of its own if there are enough. The cases of a group run at the same time but take turns,
+a burst of steps each, `--repeats` times. The program reports medians, and ratios of
+processor time to the first case of the group, which background load changes little. Of
+several workers the slowest counts. The program leaves `scaling.json` in the run
+directory, and computes the time that all of ImageNet would take.
 """
 
 from absl import flags

@@ -8,10 +8,14 @@ class Case:
     """A training of random images.
 
     Attributes:
-        group: What grows: "images", "N", "batch" or "workers". In "ImageNet" nothing
-            does: it is the row of RESULTS.md that is extended by calculation.
-        images, grid, image_size, width, batch_size, workers: The sizes of the training;
-            the batch is that of all workers together.
+        group: The size that grows: "images", "N", "batch" or "workers". None grows in
+            "ImageNet", the row of RESULTS.md that `projection` extends by calculation.
+        images: The number of images.
+        grid: Pieces along a side.
+        image_size: Pixels along a side.
+        width: The size of a piece's vector.
+        batch_size: Examples of a step, of all workers together.
+        workers: The number of processes.
     """
 
     group: str

@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 
-from pipelines.shared import network
+from pipelines.shared import child_process, network
 from pipelines.shared.errors import UserError
 
 
 class Training:
-    """The processes of a case, at work only while they are asked.
+    """The processes of a case, which work only while they are asked to.
 
     Args:
         case: A `Case`.
@@ -43,9 +43,9 @@ class Training:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
-                    env=os.environ | {"TF_CONFIG": json.dumps(config)},
+                    env=child_process.environment(TF_CONFIG=json.dumps(config)),
                 )
-            # From its first import on, so that TensorFlow counts this core alone.
+            # Set before TensorFlow is imported, which then counts this core alone.
             os.sched_setaffinity(process.pid, {cores[-1 - index % len(cores)]})
             self._processes.append(process)
 
@@ -64,12 +64,11 @@ class Training:
             UserError: If one of them ended.
         """
         answers = []
-        for process, errors in zip(self._processes, self._errors, strict=True):
+        for process, log in zip(self._processes, self._errors, strict=True):
             line = process.stdout.readline()
             if not line:
-                with open(errors, encoding="utf-8", errors="replace") as file:
-                    said = file.read().strip().splitlines() or [""]
-                raise UserError(f"A training to be measured ended: {said[-1]}")
+                reason = child_process.last_line(log)
+                raise UserError(f"A training to be measured ended: {reason}")
             answers.append(json.loads(line))
         return answers
 

@@ -1,7 +1,7 @@
-"""What a measured training would take on all of ImageNet with many accelerators.
+"""The cost of a measured training on all of ImageNet with many accelerators.
 
-It is computed, not measured: from the parameters and operations of the network, the
-sizes of the data, and assumptions about accelerators and the links between them.
+The cost is computed, not measured: from the parameters and operations of the network,
+the sizes of the data, and assumptions about accelerators and the links between them.
 """
 
 import dataclasses
@@ -24,19 +24,19 @@ class Assumed:
     examples: float = 1800
 
 
-# ILSVRC 2012, train: photographs, and the bytes of their JPEG files.
+# The number of photographs in ILSVRC 2012, train, and the bytes of their JPEG files.
 IMAGES, JPEG_BYTES = 1_281_167, 147_897_477_120
 
 
 def epoch(case, accelerators, assumed=Assumed()):
-    """An epoch of ImageNet, with the batch of a measured case on each accelerator.
+    """The cost of an epoch of ImageNet, with the batch of a case on each accelerator.
 
     A training step takes three times the operations of a forward pass. In a ring
     all-reduce each accelerator sends `2 (k - 1) / k` times the gradients.
 
     Args:
         case: Dict with `image_size`, `batch_size`, `parameters`, `forward_flops`.
-        accelerators: How many.
+        accelerators: The number of accelerators.
         assumed: `Assumed`.
 
     Returns:
@@ -47,7 +47,7 @@ def epoch(case, accelerators, assumed=Assumed()):
     sent = 2 * (accelerators - 1) / accelerators * 4 * case["parameters"]
     step = compute + sent / assumed.link
     rate = accelerators * batch / step
-    # Pieces and target, float32.
+    # An example consists of pieces and target, of three channels in float32.
     example = 2 * side * side * 3 * 4
     return {
         "steps": IMAGES / (accelerators * batch),

@@ -1,4 +1,4 @@
-"""The study of what a training costs: groups of cases that take turns."""
+"""The study of the cost of a training: groups of cases that take turns."""
 
 import dataclasses
 import os
@@ -46,11 +46,11 @@ def measure(cases, repeats, burst):
 
     Args:
         cases: List of `Case`.
-        repeats: Bursts of each.
+        repeats: Bursts of each case.
         burst: Seconds of a burst.
 
     Returns:
-        List of dicts, a case each: the sizes of the case; `parameters` and
+        List of dicts, one for each case: the sizes of the case; `parameters` and
         `forward_flops`, see `worker`; `grown`, the size that grows; `seconds` and
         `cpu_seconds` of a step, medians over the bursts, and those of each burst;
         `memory_mib`; and `ratio`, the processor time over that of the first case.
@@ -80,7 +80,7 @@ def take_turns(cases, repeats, burst):
 
     Args:
         cases: List of `Case`.
-        repeats: Bursts of each.
+        repeats: Bursts of each case.
         burst: Seconds of a burst.
 
     Returns:
@@ -93,7 +93,7 @@ def take_turns(cases, repeats, burst):
             for case in cases:
                 trainings.append(Training(case, folder))
             facts = [training.answer()[0] for training in trainings]
-            # Once to warm up, and to know how many steps make a burst.
+            # Two steps warm a training up, and tell how many steps make a burst.
             counts = [
                 max(round(burst / training.steps(2)["seconds"]), 1)
                 for training in trainings

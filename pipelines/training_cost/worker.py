@@ -1,11 +1,11 @@
-"""One process of a training whose cost is measured, of random images.
+"""One process of a training on random images whose cost is measured.
 
     python -m pipelines.training_cost.worker IMAGES --grid=3 ...
 
-The flags are those of `pipelines.jigsaw`. Writes a line of JSON when the training is compiled, `{"parameters": of the network,
-"forward_flops": of an example}`, and one for each line it reads, a number of steps:
-`{"seconds": of a step, "cpu_seconds": of a step, of the processor, "memory_mib": the
-peak since the start}`.
+The flags are those of `pipelines.jigsaw`. When the training is compiled, the process
+writes a line of JSON, `{"parameters": of the network, "forward_flops": of an example}`.
+Then it reads lines, each a number of steps, takes these steps, and answers each line with
+`{"seconds": of a step, "cpu_seconds": of a step, "memory_mib": the peak since the start}`.
 """
 
 import json
@@ -15,14 +15,10 @@ import tempfile
 import time
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines.jigsaw.config import JigsawConfig
-from pipelines.jigsaw.experiment import JigsawExperiment
-from pipelines.shared import machine, options
+from pipelines.shared import machine, options, startup
 from pipelines.shared.datasets.sources import source
-from pipelines.shared.training import strategy
-from pipelines.shared.training.trainer import Trainer
 
 
 def main(arguments):
@@ -31,10 +27,16 @@ def main(arguments):
     Args:
         arguments: The number of images, and flags of `pipelines.jigsaw`.
     """
+    # Answers go where no library's print can reach them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
-    count, *given = arguments
-    config, _ = options.from_arguments(JigsawConfig(), given)
+    # The parent quotes the last line of stderr, which is to be that of an error.
+    startup.quieten()
+    from pipelines.shared.training import strategy
+    from pipelines.shared.training.trainer import Trainer
+
+    count, *flags = arguments
+    config, _ = options.from_arguments(JigsawConfig(), flags)
     joined = strategy.join(config)
     before = machine.peak_memory()
     experiment = make_experiment(config, int(count))
@@ -54,8 +56,10 @@ def main(arguments):
 
 
 def make_experiment(config, count):
-    """The `JigsawExperiment` of a `JigsawConfig` on so many random images."""
-    # Its settings say how large training images are.
+    """The `JigsawExperiment` of a `JigsawConfig` on `count` random images."""
+    from pipelines.jigsaw.experiment import JigsawExperiment
+
+    # An experiment without images tells how large the training images have to be.
     side = JigsawExperiment(config, np.empty(0, np.uint8)).stored_size
     shape = (count, side, side, source(config.images.dataset).channels)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -63,7 +67,7 @@ def make_experiment(config, count):
 
 
 def burst(step, count):
-    """Calls a function several times; returns the `seconds` and `cpu_seconds` of one."""
+    """Calls a function several times; returns `seconds` and `cpu_seconds` of a call."""
     started, busy = time.perf_counter(), time.process_time()
     for _ in range(count):
         step()
@@ -76,8 +80,11 @@ def burst(step, count):
 def forward_flops(network):
     """The operations of a forward pass of one example, as TensorFlow counts them.
 
-    Multiply and add are two; most are those of matrix products.
+    A multiplication and an addition are two operations. Most of them are in products of
+    matrices.
     """
+    import tensorflow as tf
+
     profiler = tf.compat.v1.profiler
     spec = tf.TensorSpec([1, *network.input_shape[1:]], tf.float32)
     forward = tf.function(lambda pieces: network(pieces, training=False))

@@ -1,1 +1,1 @@
-"""Searches for better settings of a pipeline's training, with Keras Tuner."""
+"""The search for better settings of a training, with Keras Tuner."""

@@ -1,4 +1,4 @@
-"""Searches for better settings of a pipeline's training, with Keras Tuner.
+"""Searches for better settings of a training, with Keras Tuner.
 
     python -m pipelines.tune                             # jigsaw, the embedded digits
     python -m pipelines.tune --pipeline=jigsaw --flagfile=configs/NAME.cfg \
@@ -6,15 +6,16 @@
     python -m pipelines.tune --pipeline=sorting --tuner=bayesian --trials=30
     python -m pipelines.tune ... --workdir=WORKDIR --resume
 
-All flags of the pipeline are taken; the first trial is of the settings as they are given.
-A trial is a training of the pipeline with other values of some flags, its score the best
-validation during it: on the data that weights are chosen on, never on what is reported.
-Of equal scores the earlier trial counts as the better one. Leaves in the run directory
-`best.cfg`, the best settings for `--flagfile`, `trials.json` and the picture `trials.png`.
+The search takes all flags of the program that `--pipeline` names. A trial is a training
+of that program with other values of some flags; the first trial has the values of the
+command line. The score of a trial is its best validation: on the data that weights are
+chosen on, never on those that are reported. If scores are equal, the earlier trial counts
+as the better one. The search leaves in the run directory `best.cfg`, the best settings
+for `--flagfile`, `trials.json` and the picture `trials.png`.
 
 Several processes share the trials if each has Keras Tuner's variables:
-KERASTUNER_TUNER_ID (`chief` for the one that only gives them out, others as you like),
-KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT, the chief's address.
+KERASTUNER_TUNER_ID (`chief` for the process that only hands them out, any other name for
+the others), KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT, the address of the chief.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The settings of a search, and what fits what."""
+"""The settings of a search, and the checks that they fit one another."""
 
 import dataclasses
 
@@ -17,19 +17,20 @@ class TuneConfig(Options):
 
     pipeline: str = option(
         "jigsaw",
-        "Whose training is searched for.",
+        "The program whose training is searched for.",
         choices=tuple(PROGRAMS),
         may_change=True,
     )
     tuner: str = option(
         "hyperband",
-        "hyperband: many short trials, of which the best are made anew and longer; "
-        "bayesian: each trial where a Gaussian process of those before promises most.",
+        "hyperband: many short trials, the best of which start again with more steps; "
+        "bayesian: each trial is where a Gaussian process of the earlier ones promises "
+        "most.",
         choices=("hyperband", "bayesian"),
     )
     space: list[str] = option(
         [],
-        "Settings to search, NAME, NAME=LOW..HIGH or NAME=A|B|C; by default the rate, "
+        "Settings to search: NAME, NAME=LOW..HIGH or NAME=A|B|C; by default the rate, "
         "the temperature, noise, iterations and widths that the network has.",
     )
     trial_steps: int | None = option(
@@ -37,10 +38,10 @@ class TuneConfig(Options):
     )
     trials: int = option(20, "bayesian: number of trials.", lower=2, may_change=True)
     factor: int = option(
-        3, "hyperband: each rung has so many times the steps.", lower=2
+        3, "hyperband: factor of the steps from a rung to the next.", lower=2
     )
     rungs: int = option(
-        3, "hyperband: numbers of steps that there are.", lower=1, upper=20
+        3, "hyperband: rungs, each with its number of steps.", lower=1, upper=20
     )
     program: Options = dataclasses.field(default_factory=JigsawConfig)
 
@@ -49,7 +50,7 @@ class TuneConfig(Options):
         return dataclasses.replace(self, program=self.program.completed())
 
     def check(self, explicit_names=frozenset()):
-        """Raises UserError where settings ask for what a search does not do.
+        """Raises UserError where a search cannot do what the settings ask for.
 
         Args:
             explicit_names: The names of the settings that the command line sets.
@@ -73,7 +74,7 @@ class TuneConfig(Options):
     def _check_hyperband(self, explicit_names):
         if "trials" in explicit_names:
             raise UserError(
-                "--trials is for --tuner=bayesian; of hyperband --factor and --rungs "
+                "--trials is for --tuner=bayesian; with hyperband --factor and --rungs "
                 f"say how many there are. Received: --trials={self.trials}"
             )
         if self.steps < self.factor ** (self.rungs - 1):
@@ -84,7 +85,7 @@ class TuneConfig(Options):
 
     @property
     def steps(self):
-        """Steps of the longest trials."""
+        """The steps of the longest trials."""
         return self.trial_steps or self.program.training.steps
 
 

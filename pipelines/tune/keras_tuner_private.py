@@ -1,26 +1,53 @@
 """The interfaces of Keras Tuner that are not public, each with its reason.
 
-Checked with Keras Tuner 1.4.8. `tests/pipelines/tune/test_keras_tuner_private.py`
-fails with a sentence where one of them is gone. Beside them `search.py` overrides the
-methods in `OVERRIDDEN`, whose names begin with an underscore.
+They were checked with Keras Tuner 1.4.8. `tests/pipelines/tune/test_keras_tuner_private.py`
+fails with a sentence if one of them is gone. `search.py` takes nothing else from Keras
+Tuner that is private: it gets `BaseTuner` and `Trial` here, and the names with an
+underscore that it overrides or uses are those of `ATTRIBUTES`.
 """
 
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import Trial
 from keras_tuner.src import config as _config
 from keras_tuner.src.distribute import oracle_client as _oracle_client
 from keras_tuner.src.distribute import utils as _utils
 
-# The methods that `search.py` overrides, by class: Keras Tuner has no public way to
-# choose the first trial, to write a file whole or not at all, or to let the best of a
-# rung go on when others fail.
-OVERRIDDEN = {
-    "Oracle": ("_random_values", "_save_trial", "_get_oracle_fname", "_get_trial_dir"),
-    "HyperbandOracle": ("_random_trial", "_get_size"),
-    "BaseTuner": ("_get_tuner_fname", "_is_worker"),
+__all__ = [
+    "ATTRIBUTES",
+    # `keras_tuner.Tuner` builds and fits Keras models; a trial here is a training of this
+    # project. The base class is exported, but not at the top level.
+    "BaseTuner",
+    # `Oracle` finds the files of trials by a pattern; `search.py` reads each by its name.
+    "Trial",
+    "hide_tracebacks",
+    "role",
+    "wait_for_chief",
+]
+
+# The names with an underscore that `search.py` overrides or uses, by class of Keras Tuner.
+ATTRIBUTES = {
+    "Oracle": {
+        "_random_values": "Overridden: no public way chooses the first trial.",
+        "_save_trial": "Overridden: a file is written whole or not at all.",
+        "_get_oracle_fname": "The path of a file that `search.py` writes and reads.",
+        "_get_trial_dir": "The folder of a file that `search.py` writes.",
+        "_project_dir": "The folder in which `search.py` looks for trials.",
+        "_random_state": "Set for each trial: Keras Tuner does not save its state.",
+        "_retry_queue": "The trials that a resumed search begins with.",
+    },
+    "HyperbandOracle": {
+        "_random_trial": "Overridden: a small space must not end a search too early.",
+        "_get_size": "Overridden: rungs of a small space have fewer trials.",
+    },
+    "BaseTuner": {
+        "_get_tuner_fname": "Overridden: one process and a chief share a file.",
+        "_is_worker": "No public method tells whether this process keeps files.",
+    },
 }
 
 
 def role():
-    """What this process is in a search: "chief", "worker" or "alone".
+    """The part of this process in a search: "chief", "worker" or "alone".
 
     No public API tells; the variables alone do not say whether there is a chief.
     """
@@ -32,11 +59,11 @@ def role():
 def hide_tracebacks():
     """Stops Keras Tuner from printing the traceback of each failed trial.
 
-    No public switch exists; `search.py` says the reason in a line.
+    No public switch exists; `search.py` prints the reason in a line.
     """
     _config.DEBUG = False
 
 
 def wait_for_chief(seconds):
-    """Sets how long Keras Tuner waits for a chief; it has no other way to say so."""
+    """Sets the time for which Keras Tuner waits for a chief; no argument does so."""
     _oracle_client.TIMEOUT = seconds

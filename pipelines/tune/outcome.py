@@ -1,18 +1,16 @@
-"""What a search leaves: the best settings as a config, the trials, their picture."""
+"""The outcome of a search: the best settings as a config, the trials, their picture."""
 
 import os
 import shlex
 
 import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 from matplotlib import ticker
+from matplotlib.figure import Figure
 
-from pipelines.shared import files
+from pipelines.shared import figures, files
 from pipelines.shared.errors import UserError
 
+# The number of trials that are printed.
 _SHOWN = 5
 
 
@@ -20,18 +18,17 @@ def write(trials, settings, workdir, flags, program, command):
     """Writes `trials.json`, `trials.png` and `best.cfg`, and prints the best trials.
 
     Args:
-        trials: As of `search.Tuner.outcome`.
+        trials: List of dicts that `search.Tuner.outcome` returns.
         settings: List of `space.Setting`s.
-        workdir: Where to write.
+        workdir: The directory to write to.
         flags: Lines of flags that the config has beside the settings.
         program: The command that trains with the config.
-        command: That of the search.
+        command: The command of the search.
 
     Raises:
         UserError: If no trial succeeded.
     """
-    path = lambda name: os.path.join(workdir, name)
-    files.write_json(path("trials.json"), trials)
+    files.write_json(os.path.join(workdir, "trials.json"), trials)
     order = ranking(trials)
     if not order:
         reasons = [trial.get("message") or trial["status"] for trial in trials]
@@ -39,22 +36,24 @@ def write(trials, settings, workdir, flags, program, command):
             f"None of the {len(trials)} trials succeeded. The last one: "
             f"{reasons[-1] if reasons else 'there is none'}"
         )
-    draw(path("trials.png"), trials, settings)
-    flagfile = shlex.quote(f"--flagfile={path('best.cfg')}")
+    picture = os.path.join(workdir, "trials.png")
+    draw(picture, trials, settings)
+    config = os.path.join(workdir, "best.cfg")
+    flagfile = shlex.quote(f"--flagfile={config}")
     head = config_head(trials, settings, f"{program} {flagfile}", command)
     best = [f"--{name}={value}" for name, value in order[0]["values"].items()]
-    files.write_text(path("best.cfg"), "\n".join([*head, *flags, *best]) + "\n")
+    files.write_text(config, "\n".join([*head, *flags, *best]) + "\n")
     print(table(order[:_SHOWN], trials))
-    print(f"Settings: {path('best.cfg')}\nPicture: {path('trials.png')}")
+    print(f"Settings: {config}\nPicture: {picture}")
 
 
 def ranking(trials):
-    """The trials that succeeded, best first: of those with most steps, then the others.
+    """The trials that succeeded, best first.
 
-    Scores after fewer steps are no measure beside those after more.
+    Trials with more steps come first: scores after fewer steps cannot be compared.
     """
-    done = [trial for trial in trials if trial["status"] == "COMPLETED"]
-    return sorted(done, key=lambda trial: (-trial["steps"], trial["score"]))
+    completed = [trial for trial in trials if trial["status"] == "COMPLETED"]
+    return sorted(completed, key=lambda trial: (-trial["steps"], trial["score"]))
 
 
 def config_head(trials, settings, training, command):
@@ -88,29 +87,26 @@ def draw(path, trials, settings):
 
     Args:
         path: PNG file to write.
-        trials: As of `search.Tuner.outcome`, one of them successful.
+        trials: List of dicts that `search.Tuner.outcome` returns, one of them of a trial
+            that succeeded.
         settings: List of `space.Setting`s.
     """
     order = ranking(trials)
     columns = min(len(settings), 4)
     rows = -(-len(settings) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(3.1 * columns + 0.6, 2.7 * rows + 0.6),
-        layout="constrained",
-        squeeze=False,
-        sharey=True,
-    )
+    size = (3.1 * columns + 0.6, 2.7 * rows + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    colors = matplotlib.colormaps["viridis_r"]
     steps = sorted({trial["steps"] for trial in order})
     for axis, setting in zip(axes.flat, settings, strict=False):
         for number, count in enumerate(steps):
-            some = [trial for trial in order if trial["steps"] == count]
+            rung = [trial for trial in order if trial["steps"] == count]
             axis.plot(
-                [trial["values"][setting.name] for trial in some],
-                [trial["score"] for trial in some],
+                [trial["values"][setting.name] for trial in rung],
+                [trial["score"] for trial in rung],
                 "o",
-                color=plt.cm.viridis_r((number + 1) / len(steps)),
+                color=colors((number + 1) / len(steps)),
                 markersize=5,
                 alpha=0.8,
                 label=f"{count} steps",
@@ -136,12 +132,11 @@ def draw(path, trials, settings):
         fontsize=9,
     )
     axes[0, 0].legend(fontsize=7)
-    files.write_whole(path, lambda name: figure.savefig(name, dpi=110))
-    plt.close(figure)
+    figures.save(figure, path)
 
 
 def _scale(axis, setting):
-    """From the least to the largest value of a setting, with ticks that can be read."""
+    """Scales an axis to the values of a setting, with ticks that can be read."""
     values = setting.choices or setting.bounds
     least, most = values[0], values[-1]
     if setting.is_logarithmic:

@@ -1,8 +1,8 @@
 """The search itself: Keras Tuner's oracles, and trials that are trainings.
 
-An oracle says which values are tried next; a tuner runs the trials. The files of Keras
-Tuner are in `WORKDIR/search`, each written whole or not at all, so that a search that was
-killed goes on from them.
+An oracle chooses the values of the next trial; a tuner runs the trials. The files of
+Keras Tuner are in `WORKDIR/search`, each written whole or not at all, so that a search
+that was killed goes on from them.
 """
 
 import math
@@ -16,24 +16,25 @@ import grpc
 import keras_tuner
 import numpy as np
 import tensorflow as tf
+from keras_tuner.errors import FailedTrialError, FatalError
 
 from pipelines.shared import files
-from pipelines.shared.errors import UserError
+from pipelines.shared.errors import UserError, first_line
 from pipelines.shared.training.trainer import Diverged
 from pipelines.tune import keras_tuner_private
 
-# As many failed trials in a row end a search.
+# The number of failed trials in a row that ends a search.
 _FAILURES = 10
 
 
 class _Oracle:
-    """What both oracles have in common, beside what is Keras Tuner's.
+    """A mix-in with the changes to Keras Tuner that both oracles share.
 
     Args:
         settings: List of `space.Setting`s.
         initial: The values of the first trial, a dict, or None for random ones.
         seed: Python int.
-        **options: Of the oracle.
+        **options: Further arguments of the oracle of Keras Tuner.
     """
 
     def __init__(self, settings, initial, seed, **options):
@@ -45,15 +46,16 @@ class _Oracle:
             objective=keras_tuner.Objective("validation", "min"),
             hyperparameters=hyperparameters,
             allow_new_entries=False,
-            # It takes 0 for none, and no more than NumPy does.
+            # Keras Tuner takes 0 for no seed, and NumPy takes seeds below 2**32.
             seed=seed % (2**32 - 1) + 1,
-            # See populate_space: an exception here would stop a chief from answering.
+            # Keras Tuner would raise, and a chief would answer no more: see populate_space.
             max_consecutive_failed_trials=sys.maxsize,
             **options,
         )
         self.verbose = 0
 
     def populate_space(self, trial_id):
+        """The values of the next trial, or the end of the search, a dict."""
         # Keras Tuner does not save this state: a resumed search would try other values.
         self._random_state = np.random.RandomState([self.seed, int(trial_id)])
         last = [self.trials[name].status for name in self.end_order[-_FAILURES:]]
@@ -61,7 +63,7 @@ class _Oracle:
             return {"status": "STOPPED"}
         response = self._populate(trial_id)
         if response["status"] == "IDLE":
-            # Asked again at once.
+            # The tuner asks again at once.
             time.sleep(0.5)
         return response
 
@@ -74,22 +76,21 @@ class _Oracle:
         return super()._random_values()
 
     def end_trial(self, trial):
+        """Ends a trial, saves the search, and prints the score or the reason."""
         super().end_trial(trial)
-        # Keras Tuner saves it as one that still runs.
+        # Keras Tuner has saved the trial as one that still runs.
         self.save()
-        found = self.trials[trial.trial_id]
-        best = min((t.score for t in self._completed()), default=None)
-        if found.status == "COMPLETED":
-            said = f"{found.score:.4f}"
+        ended = self.trials[trial.trial_id]
+        if ended.status == "COMPLETED":
+            result = f"{ended.score:.4f}"
         else:
-            said = f"failed: {_reason(found.message or found.status)}"
-        sofar = "" if best is None else f", best so far {best:.4f}"
-        print(f"trial {trial.trial_id}: {said}{sofar}", file=sys.stderr, flush=True)
-
-    def _completed(self):
-        return [t for t in self.trials.values() if t.status == "COMPLETED"]
+            result = f"failed: {_reason(ended.message or ended.status)}"
+        scores = [t.score for t in self.trials.values() if t.status == "COMPLETED"]
+        best = f", best so far {min(scores):.4f}" if scores else ""
+        print(f"trial {trial.trial_id}: {result}{best}", file=sys.stderr, flush=True)
 
     def save(self):
+        """Writes the state of the oracle, whole or not at all."""
         files.write_json(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial):
@@ -97,34 +98,35 @@ class _Oracle:
         files.write_json(path, trial.get_state())
 
     def reload(self):
+        """Reads the state of the oracle and its trials; those that ran start again."""
         # Keras Tuner takes the path of the search for a pattern: in `s[3]` it finds no
         # trial, in `s*` those of another search.
         for name in sorted(os.listdir(self._project_dir)):
             path = os.path.join(self._project_dir, name, "trial.json")
             if name.startswith("trial_") and os.path.exists(path):
-                trial = keras_tuner.engine.trial.Trial.load(path)
+                trial = keras_tuner_private.Trial.load(path)
                 self.trials[trial.trial_id] = trial
         self.set_state(files.read_json(self._get_oracle_fname()))
         self._retry_queue += [t.trial_id for t in self.ongoing_trials.values()]
         self.ongoing_trials = {}
-        # One that was begun without the oracle having been saved is begun again.
+        # Drop trials that started after the oracle was last saved; they start again.
         self.trials = {name: self.trials[name] for name in self.start_order}
-        # The trial's file is the first to say that it has ended.
+        # A trial that ended before the oracle was saved is known from its own file.
         self._retry_queue = [
             name for name in self._retry_queue if self.trials[name].status == "RUNNING"
         ]
 
 
 class _Hyperband(_Oracle, keras_tuner.oracles.HyperbandOracle):
-    """Hyperband in which the best of a rung go on whatever becomes of the others."""
+    """Hyperband in which the best trials of a rung go on even if the others fail."""
 
     def __init__(self, *arguments, **options):
-        # Brackets for which there were no more values to try, and how many had been.
+        # The number of trials of each bracket that ran out of new values.
         self._closed = {}
         super().__init__(*arguments, **options)
 
     def _populate(self, trial_id):
-        # Keras Tuner would wait for the score of a failed trial. It is the worst.
+        # Keras Tuner would wait for the score of a failed trial: it gets the worst one.
         failed = [t for t in self.trials.values() if t.status == "FAILED"]
         for trial in failed:
             trial.status, trial.score = "COMPLETED", math.inf
@@ -135,10 +137,10 @@ class _Hyperband(_Oracle, keras_tuner.oracles.HyperbandOracle):
                 trial.status, trial.score = "FAILED", None
 
     def _random_trial(self, trial_id, bracket):
-        found = super()._random_trial(trial_id, bracket)
-        if "values" in found:
-            return found
-        # Keras Tuner would end the search: of a small space only the shortest trials.
+        response = super()._random_trial(trial_id, bracket)
+        if "values" in response:
+            return response
+        # Keras Tuner would end the search of a small space after the shortest trials.
         self._closed[str(bracket["bracket_num"])] = len(bracket["rounds"][0])
         return keras_tuner.oracles.HyperbandOracle.populate_space(self, trial_id)
 
@@ -150,19 +152,21 @@ class _Hyperband(_Oracle, keras_tuner.oracles.HyperbandOracle):
         return min(size, math.ceil(tried / self.factor**round_num))
 
     def get_state(self):
+        """The state to save, a dict."""
         return super().get_state() | {"closed": self._closed}
 
     def set_state(self, state):
+        """Restores a state that was saved."""
         super().set_state(state)
         self._closed = state.get("closed", {})
 
 
 class _Bayesian(_Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    pass
+    """Bayesian optimization by Gaussian processes."""
 
 
 def oracle(config, settings, initial):
-    """The oracle of `--tuner`.
+    """The oracle that `--tuner` names.
 
     Args:
         config: `TuneConfig`.
@@ -187,17 +191,17 @@ def oracle(config, settings, initial):
     )
 
 
-class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
-    """Runs the trials of an oracle, of this process or of a chief.
+class Tuner(keras_tuner_private.BaseTuner):
+    """Runs the trials of an oracle, which is in this process or in a chief.
 
     Args:
-        oracle: See `oracle`.
+        oracle: An oracle that the function `oracle` returns.
         settings: List of `space.Setting`s.
-        trial: `study.Trial`: called with a dict of settings and a directory it trains,
-            or goes on with what is there, and returns the score, smaller is better; its
-            `config` raises UserError where settings do not fit one another.
+        trial: A `study.Trial`, which trains with a dict of settings in a directory and
+            returns the score; its method `config` raises UserError where settings do
+            not fit one another.
         workdir: Directory of the search.
-        steps: Of the longest trials.
+        steps: Steps of the longest trials.
         startup_timeout: Seconds to wait for a chief.
     """
 
@@ -213,64 +217,64 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def search(self):
         """Runs trials until the oracle has no more."""
-        # From the first trial on there is something to go on with.
+        # A search that ends in its first trial can be resumed, too.
         self.save()
         super().search()
 
     def save(self):
+        """Writes the state of the oracle and of the tuner, unless this is a worker."""
         if not self._is_worker():
             self.oracle.save()
             files.write_json(self._get_tuner_fname(), self.get_state())
 
     def _get_tuner_fname(self):
-        # The same for one process and for a chief: either goes on with the other's.
+        # A single process and a chief have the same file: each can go on with the other's.
         return os.path.join(self.project_dir, "tuner.json")
 
     def reload(self):
-        # A worker keeps nothing.
+        """Reads the state that was saved, unless this is a worker."""
         if not self._is_worker():
             super().reload()
 
     def run_trial(self, trial):
-        """Trains with the values of a trial, anew: how the rate falls depends on the
-        number of steps, so a longer trial is none that goes on.
+        """Trains from the beginning with the values of a trial.
+
+        The schedule of the rate depends on the number of steps, so a longer trial cannot
+        continue a shorter one.
 
         Returns:
             Dict of the objective to the score.
 
         Raises:
-            keras_tuner.errors.FailedTrialError: If the loss became NaN, or the flags do
-                not fit one another, or there is not enough memory.
-            keras_tuner.errors.FatalError: From anything else, which ends this process.
+            FailedTrialError: If the loss became NaN, the flags do not fit one another, or
+                there is not enough memory.
+            FatalError: After any other error, which ends this process.
         """
         values, steps = self.values(trial), self.steps(trial)
         text = "  ".join(f"{name}={value:g}" for name, value in values.items())
-        print(
-            f"trial {trial.trial_id}: {steps} steps  {text}",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"trial {trial.trial_id}: {steps} steps  {text}"
+        print(line, file=sys.stderr, flush=True)
         try:
             changes = {**values, "steps": steps}
             score = self._train_checked(changes, self.trial_workdir(trial))
         except (Diverged, tf.errors.ResourceExhaustedError) as error:
-            raise keras_tuner.errors.FailedTrialError(_first_line(error)) from error
-        except keras_tuner.errors.FailedTrialError:
+            raise FailedTrialError(first_line(error, repr(error))) from error
+        except FailedTrialError:
             raise
         except Exception as error:
-            raise keras_tuner.errors.FatalError(_first_line(error)) from error
+            raise FatalError(first_line(error, repr(error))) from error
         return {"validation": score}
 
     def _train_checked(self, changes, workdir):
         try:
             self._trial.config(changes)
         except UserError as error:
-            raise keras_tuner.errors.FailedTrialError(_first_line(error)) from error
+            raise FailedTrialError(first_line(error, repr(error))) from error
         return self._trial(changes, workdir)
 
     def on_trial_end(self, trial):
+        """Ends a trial and removes its checkpoints, which nothing will resume."""
         super().on_trial_end(trial)
-        # It is not gone on with any more.
         checkpoints = os.path.join(self.trial_workdir(trial), "checkpoints")
         shutil.rmtree(checkpoints, ignore_errors=True)
 
@@ -280,8 +284,8 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def values(self, trial):
         """The flags that a trial sets, a dict."""
-        found = trial.hyperparameters.values
-        return {x.name: x.rounded(found[x.name]) for x in self._settings}
+        values = trial.hyperparameters.values
+        return {x.name: x.rounded(values[x.name]) for x in self._settings}
 
     def steps(self, trial):
         """The steps of a trial's training."""
@@ -289,25 +293,23 @@ class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         return max(1, round(self._steps * share / self._most))
 
     def outcome(self):
-        """What has been tried, a list of dicts in the order of the trials.
+        """The trials so far, a list of dicts in the order of the trials.
 
-        Each with `trial`, `status`, `steps`, `score` (None if it failed), `values`, and
-        `message` of one that failed.
+        Each dict has `trial`, `status`, `steps`, `score` (None if the trial failed) and
+        `values`; that of a trial that failed also has the reason as `message`.
         """
-        found = []
-        for trial in sorted(self.oracle.trials.values(), key=lambda t: int(t.trial_id)):
-            found.append(
-                {
-                    "trial": trial.trial_id,
-                    "status": trial.status,
-                    "steps": self.steps(trial),
-                    "score": trial.score,
-                    "values": self.values(trial),
-                }
-            )
-            if trial.message:
-                found[-1]["message"] = _reason(trial.message)
-        return found
+        trials = sorted(self.oracle.trials.values(), key=lambda t: int(t.trial_id))
+        return [
+            {
+                "trial": trial.trial_id,
+                "status": trial.status,
+                "steps": self.steps(trial),
+                "score": trial.score,
+                "values": self.values(trial),
+                **({"message": _reason(trial.message)} if trial.message else {}),
+            }
+            for trial in trials
+        ]
 
 
 def run(tuner):
@@ -317,11 +319,11 @@ def run(tuner):
         UserError: If the chief cannot be reached, or cannot listen.
     """
     with warnings.catch_warnings():
-        # Of Gaussian processes fitted to few trials.
+        # scikit-learn warns about Gaussian processes that are fitted to few trials.
         warnings.filterwarnings("ignore", module="sklearn")
         try:
             tuner.search()
-        except keras_tuner.errors.FatalError as error:
+        except FatalError as error:
             raise error.__cause__ from None
         except grpc.RpcError as error:
             raise UserError(
@@ -339,10 +341,6 @@ def run(tuner):
 def _address():
     names = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
     return ":".join(os.environ[name] for name in names)
-
-
-def _first_line(error):
-    return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
 
 
 def _reason(message):

@@ -11,7 +11,7 @@ class Setting:
     """The values that a search may give to a flag.
 
     Attributes:
-        name: Of the flag.
+        name: The name of the flag.
         bounds: The least and the largest value; () where there are `choices`.
         choices: The values to choose from, ascending; () where there are `bounds`.
     """
@@ -22,24 +22,24 @@ class Setting:
 
     @property
     def is_logarithmic(self):
-        """Whether its values are better spread evenly over their logarithms."""
+        """Whether a search spreads the values evenly over their logarithms."""
         least, most = self.bounds or (self.choices[0], self.choices[-1])
         return least > 0 and most >= 4 * least
 
     def holds(self, value):
-        """Whether a value is one of these."""
+        """Whether a search may give a value to the flag."""
         if self.choices:
             return value in self.choices
         return value is not None and self.bounds[0] <= value <= self.bounds[1]
 
     def rounded(self, value):
-        """A value as it is used and written: real numbers have three digits."""
+        """A value as it is used and written; a float has three digits."""
         if not self.bounds or isinstance(self.bounds[0], int):
             return value
         return min(max(float(f"{value:.3g}"), self.bounds[0]), self.bounds[1])
 
     def declare(self, hyperparameters):
-        """Adds it to a `keras_tuner.HyperParameters`."""
+        """Adds the setting to a `keras_tuner.HyperParameters`."""
         if self.choices:
             hyperparameters.Choice(self.name, list(self.choices), ordered=True)
             return
@@ -57,20 +57,20 @@ def settings(config, asked):
 
     Args:
         config: The `Options` of the program whose training is searched for.
-        asked: The entries of `--space`, `NAME`, `NAME=LOW..HIGH` or `NAME=A|B|C`; none
-            for all that the program is searched for by default.
+        asked: The entries of `--space`, `NAME`, `NAME=LOW..HIGH` or `NAME=A|B|C`; an
+            empty list for all settings that are searched by default.
 
     Returns:
         List of `Setting`s that the chosen network heeds.
 
     Raises:
-        UserError: If an entry cannot be read, or is of a setting that is unknown, that
-            the network does not heed, or that does not take these values.
+        UserError: If an entry cannot be read, or if its setting is unknown, does not
+            concern the network, or does not take these values.
     """
     known, foreign = _searchable(config)
     network = options.values(config).get("network")
     by_default = [name for name, text in known.items() if text and name not in foreign]
-    found = {}
+    chosen = {}
     for entry in asked or by_default:
         name, equals, text = (part.strip() for part in entry.partition("="))
         if name not in known:
@@ -83,27 +83,39 @@ def settings(config, asked):
                 f"--network={network} does not have what --space asks for. "
                 f"Received: {name}"
             )
-        if name in found:
+        if name in chosen:
             raise UserError(f"--space has a setting twice. Received: {name}")
         if not equals and not known[name]:
             raise UserError(
                 f"--space needs values such as {name}=A|B. Received: {entry}"
             )
-        found[name] = _setting(config, name, text if equals else known[name])
-    return list(found.values())
+        chosen[name] = _setting(config, name, text if equals else known[name])
+    return list(chosen.values())
 
 
 def initial_values(config, searched):
-    """The present values of the settings, a dict; None if one is not in the space."""
+    """The values of the settings that a search starts with.
+
+    Args:
+        config: The `Options` of the program.
+        searched: List of `Setting`s.
+
+    Returns:
+        Dict of names to values; None if one of the values is not in the space.
+    """
     values = options.values(config)
     inside = all(setting.holds(values[setting.name]) for setting in searched)
     return {s.name: values[s.name] for s in searched} if inside else None
 
 
 def _searchable(config):
-    """The settings that may be searched, with the values to go over by default ("" for
-    none), those of the training first; and those that the network does not heed."""
-    # Keras Tuner draws values in this order.
+    """The settings that may be searched.
+
+    Returns:
+        Dict of their names to the values that are searched by default, "" for none; and
+        the set of the names that do not concern the network.
+    """
+    # Keras Tuner draws values in this order: the settings of the training come first.
     groups = [*options.groups(config).values(), config]
     names = [name for part in groups for name in options.entries(part)]
     entries = options.entries(config)

@@ -1,4 +1,4 @@
-"""A search as a whole: its directory, its trials, and what it leaves."""
+"""A search as a whole: its directory, its trials, and its outcome."""
 
 import os
 import shlex
@@ -28,13 +28,14 @@ def run(config, explicit_names=frozenset()):
     """
     config = config.completed()
     config.check(explicit_names)
-    # Each trial compiles functions of its own, which TensorFlow takes for a mistake.
+    # TensorFlow would warn that each trial compiles functions of its own.
     tf.get_logger().setLevel("ERROR")
     settings = space.settings(config.program, config.space)
     initial = space.initial_values(config.program, settings)
     if initial is None:
         print(
-            "The settings as given are not all in --space: the first trial is another.",
+            "The settings of the command line are not all in --space: the first trial "
+            "has others.",
             file=sys.stderr,
         )
     search, role = _keras_tuner()
@@ -65,7 +66,7 @@ def run(config, explicit_names=frozenset()):
 
 
 def record(workdir):
-    """The file with the settings of a search."""
+    """The path of the file with the settings of a search."""
     return os.path.join(workdir, "search.json")
 
 
@@ -100,7 +101,13 @@ def start(config, identity, workdir):
 
 
 def check_same(config, identity, workdir):
-    """Raises UserError unless these are the settings of the search in `workdir`."""
+    """Raises UserError unless the search in a directory has the same settings.
+
+    Args:
+        config: `TuneConfig`.
+        identity: Dict of the settings that identify the search, see `start`.
+        workdir: The directory.
+    """
     earlier = files.read_json(record(workdir)).get("flags", {})
     # Searches recorded before a flag existed behaved as its default.
     defaults = options.values(type(config)(program=type(config.program)()))
@@ -115,23 +122,24 @@ def check_same(config, identity, workdir):
 
 
 def command(config, arguments=None):
-    """The command of this search, without where it is kept.
+    """The command of this search, without the paths of this machine.
 
     Args:
         config: `TuneConfig`.
-        arguments: The command line; by default this process's own.
+        arguments: The command line; by default that of this process.
     """
-    elsewhere = ("workdir", "resume", "data_dir", "cache_dir")
+    dropped = ("workdir", "resume", "data_dir", "cache_dir")
     entries = options.entries(config)
-    kept, rest = [], iter(sys.argv[1:] if arguments is None else arguments)
+    words = ["python", "-m", "pipelines.tune"]
+    rest = iter(sys.argv[1:] if arguments is None else arguments)
     for argument in rest:
         name, equals, _ = argument.lstrip("-").partition("=")
-        if name not in elsewhere:
-            kept.append(argument)
+        if name not in dropped:
+            words.append(argument)
         elif not equals and entries[name][0] is not bool:
-            # Its value is an argument of its own.
+            # The value of the flag is the next argument.
             next(rest, None)
-    return shlex.join(["python", "-m", "pipelines.tune", *kept])
+    return shlex.join(words)
 
 
 def written_flags(config, searched):
@@ -142,7 +150,8 @@ def written_flags(config, searched):
         searched: Names of the settings that were searched.
 
     Returns:
-        All that differs from the program's defaults, and where the images are.
+        List of lines: the flags that differ from the program's defaults, and the place
+        of the images.
     """
     values, defaults = options.values(config), options.values(type(config)())
     names = [*options.recorded(config), *(x for x in ["data_dir"] if x in values)]
@@ -160,7 +169,7 @@ class Trial:
     Args:
         experiment: The `Experiment` whose images the trials share.
         config: `TuneConfig`.
-        identity: As of `start`.
+        identity: Dict of the settings that identify the search, see `start`.
         workdir: The directory of the search.
         role: "alone", "chief" or "worker".
     """
@@ -173,13 +182,13 @@ class Trial:
         self._role = role
 
     def config(self, changes):
-        """The settings of a trial; raises UserError where they do not fit."""
+        """The settings of a trial; raises UserError if they do not fit one another."""
         config = self._experiment.config.replace(**changes)
         config.check()
         return config
 
     def __call__(self, changes, workdir):
-        """Trains in a directory of its own, or goes on with what is there.
+        """Trains in a directory, or goes on with the training there.
 
         Args:
             changes: Dict of the settings of the trial.
@@ -203,12 +212,12 @@ class Trial:
             trainer.run()
             return trainer.best_score
         finally:
-            # Or the networks of all trials would stay in memory.
+            # Else the networks of all trials would stay in memory.
             keras.backend.clear_session()
 
 
 def _keras_tuner():
-    """The module `search`, and whether this process is a chief, a worker or alone."""
+    """The module `search`, and the role of this process: chief, worker or alone."""
     try:
         from pipelines.tune import keras_tuner_private, search
     except ModuleNotFoundError as error:

@@ -1,16 +1,17 @@
-"""The peers: who is measured, and in what.
+"""The peers that are measured.
 
-A module holds one family. Its `PEERS` maps a name to a function without arguments
-that returns the peer: an object with a method for each of its kinds,
+A module holds one family of peers. Its `PEERS` maps a name to a function without
+arguments that returns the peer: an object with a method for each of its kinds,
 
     forward(inputs), backward(inputs), solve(inputs), match(inputs) -> run
 
 where `inputs` has `logits` `[B, N, N]` (and `weights`, `temperature`, `iterations`,
-`tolerance`, ...), and `run()` computes once and returns when the result is ready, and
-`arrays(result)`, the result as a dict of NumPy arrays. What can be done once, such as
-compiling or bringing the inputs into the peer's own arrays, is done before `run`.
+`tolerance`, ...). `run()` computes once and returns when the result is ready. Work that
+is needed only once, such as compiling or copying the inputs to the peer's own arrays, is
+done before `run`. The method `arrays(result)` returns the result as a dict of NumPy
+arrays.
 
-This file imports none of them.
+This file imports none of the modules.
 """
 
 import importlib.util
@@ -18,16 +19,16 @@ import typing
 
 
 class Peer(typing.NamedTuple):
-    """What is known of a peer without importing it.
+    """A peer, described without importing it.
 
     Attributes:
-        label: Name in tables and pictures.
+        label: The name in tables and pictures.
         module: The module of this package that has it.
-        kinds: What it computes: `forward`, `backward` (forward and gradient to the
-            logits), `solve` (to a tolerance), `match`, `serve` (the same through an
-            exported solver), `request` (with its network), `bound` (matrix-vector
-            products alone, which take part in `forward`).
-        needs: Distribution to import name, all that must be there.
+        kinds: The kinds of work that it does: `forward`, `backward` (forward and the
+            gradient of the logits), `solve` (to a tolerance), `match`, `serve` (a
+            matching by an exported solver), `request` (the same with its network),
+            `bound` (matrix-vector products alone, which take part in `forward`).
+        needs: Dict of the distributions that it needs to their import names.
     """
 
     label: str
@@ -95,4 +96,4 @@ PEERS = {
 
 
 class Unsupported(Exception):
-    """What the installed version of a peer cannot do; the message says why."""
+    """The installed version of a peer cannot do this; the message says why."""

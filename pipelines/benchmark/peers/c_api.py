@@ -1,4 +1,4 @@
-"""Runs SavedModels as a server does: by TensorFlow's C API, without Python's.
+"""Runs SavedModels as a server does: by TensorFlow's C API, without its Python API.
 
     python -I pipelines/benchmark/peers/c_api.py LIBRARIES < jobs
 
@@ -7,7 +7,7 @@ This file imports neither that package nor this project. XLA on a processor is
 disabled first, as TensorFlow Serving does unless it is started with
 `--xla_cpu_compilation_enabled`.
 
-A job is a JSON object a line,
+A job is a line with a JSON object,
 
     {"model": version directory, "signature": name, "inputs": .npz, "outputs": .npz}
 
@@ -28,8 +28,13 @@ _DTYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int64": 9, "bool
 _NUMPY = {number: np.dtype(name) for name, number in _DTYPES.items()}
 
 
+# The numbers of fields: MetaGraphDef.signature_def (a map), SignatureDef.inputs and
+# .outputs, TensorInfo.name.
+_SIGNATURE_DEF, _INPUTS, _OUTPUTS, _TENSOR_NAME = 5, 1, 2, 1
+
+
 class Failed(Exception):
-    """A call failed: the code and the message of its status."""
+    """A call that failed, with the code and the message of its status."""
 
     def __init__(self, code, message):
         super().__init__(message)
@@ -44,7 +49,8 @@ class _Buffer(ctypes.Structure):
     _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]
 
 
-# The functions that are called: library, name, type of the result, types of the arguments.
+# The functions that are called: for each library, a name with the types of the result and
+# of the arguments.
 _PROTOTYPES = {
     "framework": {
         "TF_NewStatus": (c_void_p, []),
@@ -60,7 +66,8 @@ _PROTOTYPES = {
         "TF_DeleteBuffer": (None, [POINTER(_Buffer)]),
     },
     "cc": {
-        # `tensorflow::DisableXlaCompilation()`, which C has no function for.
+        # The mangled name of `tensorflow::DisableXlaCompilation()`, which is private: C
+        # has no function for it. Checked with TensorFlow 2.21.
         "_ZN10tensorflow21DisableXlaCompilationEv": (None, []),
         "TF_NewGraph": (c_void_p, []),
         "TF_DeleteGraph": (None, [c_void_p]),
@@ -90,8 +97,8 @@ class Runtime:
 
     Args:
         libraries: The folder of the shared libraries.
-        threads: Of an op, and of ops; 0 lets TensorFlow choose, with 1 the thread that
-            asks does it all.
+        threads: Threads within an op, and between ops; 0 lets TensorFlow choose. With 1
+            the thread that asks does all the work.
     """
 
     def __init__(self, libraries, threads=1):
@@ -105,11 +112,12 @@ class Runtime:
         self._ZN10tensorflow21DisableXlaCompilationEv()
         self.status = self.TF_NewStatus()
         self.options = self.TF_NewSessionOptions()
-        # ConfigProto: intra_op_parallelism_threads = 2, inter_op_... = 5. There 1 would
-        # be another thread than the one that asks, and handing over takes as long as
-        # fifty ops; -1 is a number of ten bytes.
-        of_ops = b"\xff" * 9 + b"\x01" if threads == 1 else bytes([threads])
-        config = bytes([2 << 3, threads, 5 << 3]) + of_ops
+        # The fields 2 and 5 of ConfigProto, intra_op_parallelism_threads and inter_op_...:
+        # in the second, 1 would be another thread than the one that asks, and to hand
+        # over to it takes as long as fifty ops; -1 is written in ten bytes.
+        minus_one = b"\xff" * 9 + b"\x01"
+        between_ops = minus_one if threads == 1 else bytes([threads])
+        config = bytes([2 << 3, threads, 5 << 3]) + between_ops
         self.TF_SetConfig(self.options, config, len(config), self.status)
         self.check()
 
@@ -121,7 +129,7 @@ class Runtime:
 
     def tensor(self, array):
         """A new TF_Tensor with a copy of an array."""
-        # Its own order would make an array of no dimensions one of one.
+        # `ascontiguousarray` would add a dimension to an array without any.
         array = np.asarray(array, order="C")
         shape = (c_int64 * array.ndim)(*array.shape)
         kind = _DTYPES[array.dtype.name]
@@ -167,42 +175,42 @@ class Model:
         )
         runtime.check()
         self._session = session
-        found = meta_graph.contents
-        self.signatures = _signatures(ctypes.string_at(found.data, found.length))
+        message = meta_graph.contents
+        self.signatures = _signatures(ctypes.string_at(message.data, message.length))
         runtime.TF_DeleteBuffer(meta_graph)
 
     def run(self, signature, inputs, outputs=None):
         """Answers a request.
 
         Args:
-            signature: Its name.
+            signature: The name of a signature.
             inputs: Dict of name to array.
-            outputs: Names of what is wanted; None: all.
+            outputs: Names of the outputs to compute; None computes all.
 
         Returns:
             Dict of name to array.
 
         Raises:
-            Failed: With the code of the status.
+            Failed: If TensorFlow refuses the request.
         """
         runtime = self._runtime
-        takes, gives = self.signatures[signature]
-        names = list(gives) if outputs is None else outputs
-        feeds = (_Output * len(inputs))(*(self._find(takes[x]) for x in inputs))
-        fetches = (_Output * len(names))(*(self._find(gives[x]) for x in names))
-        given = (c_void_p * len(inputs))()
-        found = (c_void_p * len(names))()
+        input_names, output_names = self.signatures[signature]
+        names = list(output_names) if outputs is None else outputs
+        feeds = (_Output * len(inputs))(*(self._find(input_names[x]) for x in inputs))
+        fetches = (_Output * len(names))(*(self._find(output_names[x]) for x in names))
+        arguments = (c_void_p * len(inputs))()
+        results = (c_void_p * len(names))()
         try:
             for k, array in enumerate(inputs.values()):
-                given[k] = runtime.tensor(array)
+                arguments[k] = runtime.tensor(array)
             runtime.TF_SessionRun(
                 self._session,
                 None,
                 feeds,
-                given,
+                arguments,
                 len(inputs),
                 fetches,
-                found,
+                results,
                 len(names),
                 None,
                 0,
@@ -210,13 +218,13 @@ class Model:
                 runtime.status,
             )
         finally:
-            for tensor in explicit_names:
+            for tensor in arguments:
                 runtime.TF_DeleteTensor(tensor)
         runtime.check()
-        return {name: runtime.array(x) for name, x in zip(names, found, strict=True)}
+        return {name: runtime.array(x) for name, x in zip(names, results, strict=True)}
 
     def close(self):
-        """Gives back what the model holds."""
+        """Frees the memory of the model."""
         if self._session is not None:
             self._runtime.TF_CloseSession(self._session, self._runtime.status)
             self._runtime.TF_DeleteSession(self._session, self._runtime.status)
@@ -224,30 +232,40 @@ class Model:
         self._runtime.TF_DeleteGraph(self._graph)
 
     def _find(self, name):
-        operation, _, index = name.partition(":")
-        found = self._runtime.TF_GraphOperationByName(self._graph, operation.encode())
-        return _Output(found, int(index or 0))
+        operation_name, _, index = name.partition(":")
+        operation = self._runtime.TF_GraphOperationByName(
+            self._graph, operation_name.encode()
+        )
+        return _Output(operation, int(index or 0))
 
 
 def _signatures(meta_graph):
-    """Signature to two dicts of name to tensor name, its inputs and its outputs."""
-    found = {}
+    """Reads the signatures of a `MetaGraphDef`, a message of bytes.
+
+    The protocol buffers of TensorFlow cannot be used: a process with its Python package
+    would not be one that a server has.
+
+    Returns:
+        Dict of a signature's name to two dicts, of its inputs and of its outputs, from
+        names to the names of tensors.
+    """
+    signatures = {}
     for number, entry in _fields(meta_graph):
-        if number == 5:  # MetaGraphDef.signature_def, a map
+        if number == _SIGNATURE_DEF:
             name, signature = (value for _, value in _fields(entry))
-            parts = {1: {}, 2: {}}  # SignatureDef.inputs, .outputs
+            parts = {_INPUTS: {}, _OUTPUTS: {}}
             for part, value in _fields(signature):
                 if part in parts:
                     key, tensor = (x for _, x in _fields(value))
-                    names = [x for field, x in _fields(tensor) if field == 1]
-                    if names:  # TensorInfo.name
+                    names = [x for field, x in _fields(tensor) if field == _TENSOR_NAME]
+                    if names:
                         parts[part][key.decode()] = names[0].decode()
-            found[name.decode()] = (parts[1], parts[2])
-    return found
+            signatures[name.decode()] = (parts[_INPUTS], parts[_OUTPUTS])
+    return signatures
 
 
 def _fields(message):
-    """The fields of a protocol buffer: pairs of number and bytes or int."""
+    """Yields the fields of a protocol buffer, pairs of a number and bytes or an int."""
     at = 0
 
     def varint():
@@ -272,6 +290,7 @@ def _fields(message):
 
 
 def main():
+    """Answers the jobs of stdin until its end."""
     # Answers go where no message of the library can reach them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
@@ -281,8 +300,8 @@ def main():
         try:
             model = Model(runtime, job["model"])
             with np.load(job["inputs"]) as inputs:
-                found = model.run(job["signature"], dict(inputs))
-            np.savez(job["outputs"], **found)
+                outputs = model.run(job["signature"], dict(inputs))
+            np.savez(job["outputs"], **outputs)
             answer = {"status": 0}
         except Failed as error:
             answer = {"status": error.code, "message": str(error)}

@@ -6,6 +6,7 @@ import numpy as np
 
 
 def _ready(function, *arrays):
+    """A function without arguments that calls the compiled function on these arrays."""
     function = jax.jit(function)
     arrays = [jnp.asarray(x) for x in arrays]
     return lambda: jax.block_until_ready(function(*arrays))
@@ -47,7 +48,7 @@ class Ott:
         )
 
         def plan(x):
-            # Transposed: OTT updates the columns first.
+            # OTT updates the columns first, hence the transpose.
             cost = geometry.Geometry(cost_matrix=-x.T, epsilon=inputs.temperature)
             solution = solver(linear_problem.LinearProblem(cost))
             return solution.matrix.T * x.shape[0]
@@ -56,6 +57,8 @@ class Ott:
 
 
 class Optax:
+    """optax's Hungarian algorithm, vmapped."""
+
     def match(self, inputs):
         from optax.assignment import hungarian_algorithm
 

@@ -10,12 +10,12 @@ class _Arrays:
 
 
 class Pot(_Arrays):
-    """POT's own function, one example at a time: it knows no batch."""
+    """POT's own function, one example at a time, as it takes no batch."""
 
     def forward(self, inputs):
         from ot.bregman import sinkhorn_knopp
 
-        # Transposed: it updates the columns first.
+        # POT updates the columns first, hence the transpose.
         costs = np.ascontiguousarray(-inputs.logits.transpose(0, 2, 1))
         ones = np.ones(costs.shape[1], np.float32)
 
@@ -63,10 +63,12 @@ class PotBatch(_Arrays):
 
 
 class Pygmtools(_Arrays):
+    """pygmtools with its backend for NumPy."""
+
     def forward(self, inputs):
         import pygmtools
 
-        # It counts half steps.
+        # pygmtools counts half steps.
         return lambda: pygmtools.sinkhorn(
             inputs.logits,
             max_iter=2 * inputs.iterations,
@@ -77,7 +79,7 @@ class Pygmtools(_Arrays):
 
 
 class _Matching(_Arrays):
-    """From float32 logits, as a network gives them."""
+    """A matching of float32 logits, the type that a network returns."""
 
     def match(self, inputs):
         return lambda: self._match(inputs.logits)
@@ -86,12 +88,16 @@ class _Matching(_Arrays):
 
 
 class Scipy(_Matching):
+    """SciPy's `linear_sum_assignment`, one example at a time."""
+
     def _match(self, logits):
         solve = scipy.optimize.linear_sum_assignment
         return [solve(x, maximize=True)[1] for x in logits]
 
 
 class Lapx(_Matching):
+    """lapx's `lapjv`, one example at a time."""
+
     def _match(self, logits):
         import lap
 
@@ -100,11 +106,13 @@ class Lapx(_Matching):
 
 
 class LapxBatch(_Matching):
+    """lapx's batched `lapjvs_batch`."""
+
     def _match(self, logits):
         import lap
 
         costs = -logits.astype(np.float64)
-        # 0 threads: one for each core.
+        # 0 stands for a thread on each core.
         return lap.lapjvs_batch(costs, return_cost=False, n_threads=0)[1]
 
 

@@ -7,7 +7,11 @@ from pipelines.benchmark.peers import c_api
 
 
 class Served:
-    """`outputs`: the names of what is asked for; None: all."""
+    """An exported solver.
+
+    Args:
+        outputs: Names of the outputs that a request asks for; None asks for all.
+    """
 
     def __init__(self, outputs):
         self._outputs = outputs
@@ -20,17 +24,17 @@ class Served:
     def request(self, inputs):
         return self._run(inputs.model, "serving_default", {"pieces": inputs.pieces})
 
-    def arrays(self, found):
+    def arrays(self, result):
         names = {"permutation": "result", "gap": "gap"}
-        return {names[name]: x for name, x in found.items() if name in names}
+        return {names[name]: x for name, x in result.items() if name in names}
 
-    def _run(self, path, signature, given):
+    def _run(self, path, signature, arrays):
         model = c_api.Model(self._runtime, path)
-        return lambda: model.run(signature, given, self._outputs)
+        return lambda: model.run(signature, arrays, self._outputs)
 
 
 class MatchingOfRequest(Served):
-    """What the matching alone takes of a request."""
+    """The matching alone, as a part of a request."""
 
     def request(self, inputs):
         return self.serve(inputs)

@@ -8,9 +8,9 @@ import tensorflow as tf
 import sinkhorn_tf as st
 from pipelines.benchmark.peers import Unsupported
 
-# The most plain iterations on the way to a tolerance.
-MOST_ITERATIONS = 2**17
-# Of a matching in one graph; even.
+# The largest number of plain iterations on the way to a tolerance.
+MAX_ITERATIONS = 2**17
+# The number of matchings in one graph, which is even.
 CALLS = 8
 
 
@@ -47,16 +47,17 @@ class _TensorFlow:
 
         def run():
             result = function(*tensors)
-            # On a CPU a view, once the result is there.
+            # Returns once the result is computed; on a CPU it is a view.
             tf.nest.map_structure(lambda x: x.numpy(), result)
             return result
 
         return run
 
     def _repeated(self, function, logits):
-        """`_ready`, many times in one graph: of a part of a model, not of a call.
+        """A function that computes many times in one graph, as a part of a model does.
 
-        Every other time on the batch in reverse, or the compiler would do it once.
+        Every other time it takes the batch in reverse; else the compiler would compute
+        once.
         """
         one = tf.nest.map_structure(tf.zeros_like, function(logits))
 
@@ -74,6 +75,8 @@ class _TensorFlow:
 
 
 class Ours(_TensorFlow):
+    """The operators of this library."""
+
     def _plan(self, x, inputs):
         return st.sinkhorn(x, inputs.temperature, inputs.iterations)
 
@@ -101,9 +104,9 @@ class Iterations(_TensorFlow):
             return st.sinkhorn(
                 x,
                 inputs.temperature,
-                MOST_ITERATIONS,
+                MAX_ITERATIONS,
                 tolerance=inputs.iteration_tolerance,
-                # Keeps no history of the iterations.
+                # This derivative keeps no history of the iterations.
                 gradient="implicit",
             )
 
@@ -111,16 +114,18 @@ class Iterations(_TensorFlow):
 
 
 class Certified(_TensorFlow):
+    """`st.certified_matching`, whose gap proves the result."""
+
     def match(self, inputs):
         def match(x):
-            found = st.certified_matching(x)
-            return {"result": found.perm, "gap": found.gap}
+            matching = st.certified_matching(x)
+            return {"result": matching.perm, "gap": matching.gap}
 
         return self._repeated(match, inputs.logits)
 
 
 class LogLoop(_TensorFlow):
-    """The textbook: a logsumexp per half step, differentiated by TensorFlow."""
+    """The textbook's loop: a logsumexp per half step, differentiated by TensorFlow."""
 
     def _plan(self, x, inputs):
         def step(x):
@@ -132,7 +137,7 @@ class LogLoop(_TensorFlow):
             for _ in range(inputs.iterations):
                 x = step(x)
             return tf.exp(x)
-        # Unrolled, XLA takes minutes to compile and the result is slower.
+        # XLA takes minutes to compile an unrolled loop, and the result is slower.
         _, x = tf.while_loop(
             lambda index, x: index < inputs.iterations,
             lambda index, x: (index + 1, step(x)),
@@ -158,7 +163,7 @@ class LogLoop(_TensorFlow):
 
         def run():
             b, length, total = tf.zeros_like(z[:, :1]), 1, 0
-            while total < MOST_ITERATIONS:
+            while total < MAX_ITERATIONS:
                 b, plan, residual = block(z, b, tf.constant(length))
                 total += length
                 length *= 2
@@ -170,7 +175,7 @@ class LogLoop(_TensorFlow):
 
 
 class Bound(_TensorFlow):
-    """L times `v = K^T (K v)`: what the iterations cost at the very least.
+    """L times `v = K^T (K v)`: a lower bound of the cost of the iterations.
 
     The kernel is the plan, whose powers neither grow nor vanish.
     """

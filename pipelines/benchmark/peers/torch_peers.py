@@ -65,17 +65,19 @@ class Pot(_Torch):
         else:
             z = torch.exp(z)
         ones = torch.ones(x.shape[:2])
-        found = project(
+        solution = project(
             z, ones, ones, max_iter=inputs.iterations, tol=-1.0, grad="autodiff"
         )
-        return found["T"]
+        return solution["T"]
 
 
 class Pygmtools(_Torch):
+    """pygmtools with its backend for PyTorch."""
+
     def _plan(self, x, inputs):
         import pygmtools
 
-        # It counts half steps.
+        # pygmtools counts half steps.
         return pygmtools.sinkhorn(
             x,
             max_iter=2 * inputs.iterations,
