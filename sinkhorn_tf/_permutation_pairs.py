@@ -2,9 +2,12 @@
 
 Floating point numbers are matrices `[..., N, N]`, which are matched. Integers are lists
 `[..., N]`, or matrices of zeros and ones: both arguments have the same number of batch
-dimensions, so that their ranks tell which. Where both are integers of the same rank the
-values tell: no list of a permutation of three items or more has only zeros and ones.
+dimensions, so that their ranks distinguish the two. Where both are integers of the same
+rank, the values do: no list of a permutation of three items or more has only zeros and
+ones.
 """
+
+from __future__ import annotations
 
 import functools
 
@@ -12,11 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf import permutations
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments, batching
+from sinkhorn_tf._core.conversion import to_numbers
+from sinkhorn_tf._core.refusals import shown, takes_tensors
 from sinkhorn_tf._matching.matching import matching
 
-# Numbers up to here have differences of 32 bits.
-_LARGEST = 2**30
+# The difference of two numbers of this magnitude or less fits into 32 bits.
+_MAX_ENTRY = 2**30
 
 
 def on_lists(measure):
@@ -27,11 +32,11 @@ def on_lists(measure):
 
     Returns:
         The measure as a function of `y_true` and `y_pred`. It raises TypeError or
-        ValueError for what cannot be compared, and gives NaN for integers that are
-        neither and are known only inside a trace.
+        ValueError for arguments that cannot be compared, and gives NaN for integers
+        that are neither lists nor matrices and are known only inside a trace.
     """
 
-    @_arguments.takes_tensors()
+    @takes_tensors()
     @functools.wraps(measure)
     def call(y_true, y_pred):
         lists, readable = to_lists(y_true, y_pred)
@@ -47,7 +52,7 @@ def to_lists(y_true, y_pred):
         y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
 
     Returns:
-        The two lists int32 `[..., N]`, and what `with_nan` takes.
+        The two lists int32 `[..., N]`, and the argument `readable` of `with_nan`.
 
     Raises:
         TypeError, ValueError: If they cannot be compared.
@@ -67,11 +72,11 @@ def to_lists(y_true, y_pred):
 
 
 def with_nan(result, readable):
-    """NaN where integers turned out to be neither lists nor matrices.
+    """Puts NaN where integers turned out to be neither lists nor matrices.
 
     Args:
         result: float `[...]`.
-        readable: What `to_lists` returned: bools that broadcast against `[...]`.
+        readable: The second result of `to_lists`: bools that broadcast against `[...]`.
     """
     for each in readable:
         result = tf.where(each, result, tf.constant(np.nan, result.dtype))
@@ -79,14 +84,14 @@ def with_nan(result, readable):
 
 
 def _convert(value, name):
-    tensor = _arguments.to_numbers(value, name, keeps_integers=True)
+    tensor = to_numbers(value, name, keeps_integers=True)
     shape = tensor.shape
     if shape.rank is None or shape.rank < 1:
         raise ValueError(
             f"{name} must have shape [..., N] or [..., N, N], of a known rank. "
             f"Received: {name}.shape={shape}"
         )
-    if tensor.dtype.is_floating and not _arguments.is_square(shape):
+    if tensor.dtype.is_floating and not arguments.is_square(shape):
         raise ValueError(
             f"{name} must be integers [..., N] or floating point [..., N, N]. "
             f"Received: {name}.shape={shape}, {name}.dtype={tensor.dtype.name}"
@@ -100,7 +105,7 @@ def _are_matrices(y_true, y_pred):
     if any(x.dtype.is_floating for x in pair) or y_true.shape.rank != y_pred.shape.rank:
         largest = max(x.shape.rank for x in pair)
         return tuple(x.dtype.is_floating or x.shape.rank == largest for x in pair)
-    # Zeros alone are what `to_matrix` makes of no permutation.
+    # `to_matrix` makes zeros alone of a list that is no permutation.
     at_most, exactly = [], []
     for x in pair:
         values = tf.get_static_value(x)
@@ -113,7 +118,7 @@ def _are_matrices(y_true, y_pred):
 
 def _may_be_square(shape):
     """Whether integers may be matrices although they could be lists as well."""
-    return _arguments.is_square(shape) and (shape[-1] is None or shape[-1] >= 3)
+    return arguments.is_square(shape) and (shape[-1] is None or shape[-1] >= 3)
 
 
 def _check_shapes(y_true, y_pred, are_matrices):
@@ -122,7 +127,7 @@ def _check_shapes(y_true, y_pred, are_matrices):
         for x, is_matrix in zip((y_true, y_pred), are_matrices, strict=True)
     ]
     squares = all(
-        _arguments.is_square(x.shape)
+        arguments.is_square(x.shape)
         for x, is_matrix in zip((y_true, y_pred), are_matrices, strict=True)
         if is_matrix
     )
@@ -130,7 +135,7 @@ def _check_shapes(y_true, y_pred, are_matrices):
     if (
         not (squares and same_rank)
         or not shapes[0][-1:].is_compatible_with(shapes[1][-1:])
-        or not _arguments.fit(shapes[0][:-1], shapes[1][:-1])
+        or not arguments.fit(shapes[0][:-1], shapes[1][:-1])
     ):
         raise ValueError(
             "y_true and y_pred must be lists [..., N] or matrices [..., N, N] of as "
@@ -140,9 +145,10 @@ def _check_shapes(y_true, y_pred, are_matrices):
 
 
 def _is_readable(value, is_matrix):
-    """bool that broadcasts against the batch: whether values are as the form demands.
+    """Whether the values are those of a list, or of a matrix.
 
-    None where they cannot be otherwise.
+    Returns:
+        A bool that broadcasts against the batch, or None if no value is refused.
     """
     if value.dtype.is_floating:
         return None
@@ -150,12 +156,12 @@ def _is_readable(value, is_matrix):
         return _are_permutation_matrices(value, tf.less_equal)
     if value.shape.rank < 2 or not _may_be_square(value.shape):
         return None
-    at_least_three = _arguments.static_or_dynamic(value, -1) >= 3
+    at_least_three = batching.static_or_dynamic(value, -1) >= 3
     return ~(_are_permutation_matrices(value, tf.equal) & at_least_three)[..., None]
 
 
 def _are_permutation_matrices(values, compare):
-    """Whether these are zeros and ones with sums of rows and columns `compare`d to 1."""
+    """Whether values are zeros and ones, and their row and column sums compare to 1."""
     ones = tf.cast(tf.equal(values, 1), tf.int32)
     return (
         tf.reduce_all(tf.equal(values, 1) | tf.equal(values, 0), [-2, -1])
@@ -180,7 +186,7 @@ def _check_values(readable, value, name, is_matrix):
         )
     raise ValueError(
         f"{name} must be {expected}. Received: {name}="
-        f"{_arguments.shown(tf.get_static_value(value))}"
+        f"{shown(tf.get_static_value(value))}"
     )
 
 
@@ -189,5 +195,5 @@ def _to_lists(value, is_matrix):
         return matching(value)
     if is_matrix:
         return permutations.from_matrix(value)
-    lists = _arguments.to_permutation_lists(value, "lists")
-    return tf.clip_by_value(lists, -_LARGEST, _LARGEST)
+    lists = arguments.to_permutation_lists(value, "lists")
+    return tf.clip_by_value(lists, -_MAX_ENTRY, _MAX_ENTRY)

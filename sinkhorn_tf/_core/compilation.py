@@ -4,9 +4,7 @@ import functools
 
 import tensorflow as tf
 
-# What a trace is for is told nowhere else.
-from tensorflow.python.ops import control_flow_util
-
+from sinkhorn_tf._core import tensorflow_private
 from sinkhorn_tf._core.arguments import to_jit_compile
 
 _SECOND_DERIVATIVE = (
@@ -17,9 +15,8 @@ _SECOND_DERIVATIVE = (
 
 
 def is_for_xla():
-    """Whether XLA will compile what is traced now."""
-    graph = tf.compat.v1.get_default_graph()
-    return control_flow_util.GraphOrParentsInXlaContext(graph)
+    """Whether XLA will compile the graph that is being traced."""
+    return tensorflow_private.is_compiled_by_xla(tf.compat.v1.get_default_graph())
 
 
 def compiled_when_eager(function):
@@ -52,7 +49,7 @@ def compiled_when_eager(function):
         try:
             return traced(True, **static)(*tensors)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            # What XLA refuses is the forward pass of a second derivative.
+            # XLA refuses the forward pass of a second derivative.
             if jit_compile:
                 raise NotImplementedError(_SECOND_DERIVATIVE) from error
         return traced(False, **static)(*tensors)

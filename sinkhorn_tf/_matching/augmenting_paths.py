@@ -5,11 +5,11 @@ linear assignment problems, for maximisation. Every example is a small machine t
 advances by itself at each step of one loop: it scans a row of its own search, or
 flips one edge of the path it has found, or is done.
 
-Differs from the paper in: the first duals come from `warm_start` instead of column
-reduction and augmenting row reduction, and mostly leave few rows to search for;
-equal rows are scanned once in a search (`_equal_rows`), without which k of them,
-such as the black pieces of a puzzle, cost k^2 / 2 scans. A few rows need no search
-(`subsets`).
+It differs from the paper in two points. The first duals come from `warm_start` instead
+of column reduction and augmenting row reduction, and mostly leave few rows to search
+for. Equal rows are scanned once in a search (`_equal_rows`): otherwise k of them, such
+as the black pieces of a puzzle, would cost k^2 / 2 scans. Few rows need no search
+(`held_karp`).
 """
 
 import math
@@ -17,12 +17,9 @@ import typing
 
 import tensorflow as tf
 
+from sinkhorn_tf._core import batching
 from sinkhorn_tf._matching.held_karp import assign_few, is_few
 from sinkhorn_tf._matching.warm_start import warm_duals
-
-# Examples whose duals are moved at a time: enough work for one step, and their
-# distances stay in the cache.
-CHUNK = 8
 
 
 class _Search(typing.NamedTuple):
@@ -31,7 +28,7 @@ class _Search(typing.NamedTuple):
     v: tf.Tensor  # [B, N] column duals of the minimisation
     row_of: tf.Tensor  # [B, N] matched row of each column, or -1
     col_of: tf.Tensor  # [B, N] matched column of each row, or -1
-    kind_of: tf.Tensor  # [B, N] kind of the matched row of each column, or -1
+    class_of: tf.Tensor  # [B, N] class of the matched row of each column, or -1
     distance: tf.Tensor  # [B, N] shortest known path to each column
     before: tf.Tensor  # [B, N] the row through which that path comes
     closed: tf.Tensor  # [B, N] columns whose distance is final
@@ -46,8 +43,8 @@ def assign(x, largest=math.inf, duals=True):
 
     Args:
         x: float64 `[B, N, N]`; `-inf` forbids a pair.
-        largest: What no finite element exceeds in size, if that is known.
-        duals: Whether the duals are wanted.
+        largest: A bound of the magnitudes of finite elements, if one is known.
+        duals: Whether to return duals.
 
     Returns:
         `(perm, g)`: int32 `[B, N]`, -1 throughout for an example with NaN or +inf or
@@ -55,115 +52,56 @@ def assign(x, largest=math.inf, duals=True):
         `x - g` has its maximum at the matched column, up to rounding. Without `duals`
         they may be None.
     """
-    poisoned = ~tf.reduce_all(x < math.inf, axis=[1, 2])
+    invalid = batching.find_invalid(x)
     scale = None
     if largest > 1e300:
         x, scale = _scaled(x)
     if is_few(x):
-        perm, g = assign_few(x, poisoned, duals)
-        perm = tf.where(poisoned[:, None], -1, perm)
+        perm, g = assign_few(x, invalid, duals)
+        perm = tf.where(invalid[:, None], -1, perm)
     else:
-        perm, g = _search(x, poisoned)
+        perm, g = _search(x, invalid)
     return perm, g if g is None or scale is None else g / scale
 
 
 def _scaled(x):
-    """Smaller where differences would overflow, and the factor `[B, 1]`."""
+    """`x`, made smaller where differences would overflow, and the factor `[B, 1]`."""
     size = tf.reduce_max(tf.where(tf.math.is_finite(x), tf.abs(x), 0), axis=[1, 2])
     one = tf.ones_like(size)
     scale = tf.where(size > 1e300, one * 2.0**-40, one)
     return x * scale[:, None, None], scale[:, None]
 
 
-def _search(x, poisoned):
+def _search(x, invalid):
     """`assign` of any number of items."""
-    x = tf.where(poisoned[:, None, None], tf.zeros_like(x), x)
-    state = _first_state(x, warm_duals(x), poisoned)
-    # No kinds to look for where nothing is left to search for.
-    kind = tf.cond(
+    x = batching.where(invalid, tf.zeros_like(x), x)
+    state = _first_state(x, warm_duals(x), invalid)
+    # Without a search there is no use for the classes of equal rows.
+    row_class = tf.cond(
         tf.reduce_all(state.done),
         lambda: tf.zeros_like(state.col_of),
         lambda: _equal_rows(x),
     )
     state = state._replace(
-        kind_of=tf.where(state.row_of < 0, -1, _at(kind, tf.maximum(state.row_of, 0)))
+        class_of=tf.where(
+            state.row_of < 0, -1, _at(row_class, tf.maximum(state.row_of, 0))
+        )
     )
     n = tf.shape(x)[-1]
     cost = -x
     # A row needs at most n scans and n flips.
     state = tf.while_loop(
         lambda state: ~tf.reduce_all(state.done),
-        lambda state: (_advance(cost, kind, state),),
+        lambda state: (_advance(cost, row_class, state),),
         (state,),
         maximum_iterations=2 * n * n + 1,
     )[0]
-    solved = ~poisoned & tf.reduce_all(state.col_of >= 0, axis=1)
+    solved = ~invalid & tf.reduce_all(state.col_of >= 0, axis=1)
     return tf.where(solved[:, None], state.col_of, -1), -state.v
 
 
-def interior_duals(x, perm, g, needed):
-    """Moves optimal duals into the interior of the optimal face.
-
-    The duals that a search ends with are tight on many pairs besides the matched
-    ones, and then prove nothing to a strict comparison. Adding to `g` the average
-    over all columns s of the shortest path lengths to s in the residual graph keeps
-    them optimal and leaves slack on every other pair if the matching is unique.
-
-    Args:
-        x: float64 `[B, N, N]`, no NaN or +inf.
-        perm: int32 `[B, N]`, optimal permutations.
-        g: float64 `[B, N]`, optimal column duals.
-        needed: bool `[B]`, the examples to do it for; the work is N^3 for each.
-
-    Returns:
-        float64 `[B, N]`, `g` in the other examples.
-    """
-    batch = tf.shape(x)[0]
-    order = tf.argsort(tf.cast(~needed, tf.int32), stable=True)
-    count = tf.reduce_sum(tf.cast(needed, tf.int32))
-    chunk = tf.range(tf.minimum(CHUNK, batch))
-
-    def move_chunk(start, moved):
-        # The last chunk may repeat an example, or hold some that need nothing.
-        index = tf.gather(order, tf.minimum(start + chunk, batch - 1))
-        part = _interior_duals(*(tf.gather(each, index) for each in (x, perm, g)))
-        part = tf.where(tf.gather(needed, index)[:, None], part, tf.gather(g, index))
-        moved = tf.tensor_scatter_nd_update(moved, index[:, None], part)
-        return start + CHUNK, moved
-
-    return tf.while_loop(lambda start, _: start < count, move_chunk, (0, g))[1]
-
-
-def _interior_duals(x, perm, g):
-    """`interior_duals` of every example."""
-    # Node k is row k with its column perm[k]; edge k -> l is row k in l's column.
-    reduced = tf.gather(x - g[:, None, :], perm, axis=2, batch_dims=1)
-    slack = tf.linalg.diag_part(reduced)[:, :, None] - reduced
-    n = tf.shape(x)[-1]
-
-    def through(k, distance):
-        return k + 1, tf.minimum(
-            distance, distance[:, :, k, None] + distance[:, k, None, :]
-        )
-
-    # Floyd and Warshall.
-    _, distance = tf.while_loop(
-        lambda k, _: k < n,
-        through,
-        (tf.constant(0), tf.maximum(slack, 0)),
-        maximum_iterations=n,
-    )
-    # The unreachable count as the farthest that can be reached.
-    finite = tf.math.is_finite(distance)
-    largest = tf.reduce_max(
-        tf.where(finite, distance, tf.zeros_like(distance)), axis=[1, 2], keepdims=True
-    )
-    average = tf.reduce_mean(tf.minimum(distance, largest), axis=2)
-    return g + tf.gather(average, tf.argsort(perm, axis=1), batch_dims=1)
-
-
-def _first_state(x, g, poisoned):
-    """The matching of what is tight at the duals, and the first row to search for."""
+def _first_state(x, g, invalid):
+    """The matching of pairs that are tight at the duals, and the first row to search."""
     n = tf.shape(x)[-1]
     index = tf.range(n)
     reduced = x - g[:, None, :]
@@ -180,24 +118,26 @@ def _first_state(x, g, poisoned):
         v=-g,
         row_of=tf.where(row_of < n, row_of, -1),
         col_of=col_of,
-        kind_of=tf.zeros_like(col_of),
+        class_of=tf.zeros_like(col_of),
         distance=tf.fill(tf.shape(g), tf.constant(math.inf, tf.float64)),
         before=tf.zeros_like(col_of),
         closed=tf.zeros_like(won),
         row=row,
         offset=tf.zeros_like(g[:, 0]),
         col=tf.fill(tf.shape(row), -1),
-        done=poisoned | complete,
+        done=invalid | complete,
     )
 
 
 def _equal_rows(x):
     """For each row the first one equal to it, or itself: int32 `[B, N]`.
 
-    Equal rows have equal checksums; what other rows share one, the comparison tells.
+    Equal rows have equal checksums; a comparison separates other rows that share one.
     """
     n = tf.shape(x)[-1]
     index = tf.range(n)
+    # Any weights do that have no simple relation: a checksum shared by unequal rows
+    # costs scans, not correctness. The cosine needs no generator and no state.
     weights = tf.cos(1.7 * tf.cast(index, tf.float64))
     checksum = tf.reduce_sum(tf.where(x > -math.inf, x, 0) * weights, axis=2)
     same = checksum[:, :, None] == checksum[:, None, :]
@@ -206,52 +146,52 @@ def _equal_rows(x):
     return tf.where(equal, first, index)
 
 
-def _advance(cost, kind, state):
+def _advance(cost, row_class, state):
     """One step of every example."""
     searching = ~state.done & (state.col < 0)
     flipping = ~state.done & (state.col >= 0)
-    return _flip(_scan(cost, kind, state, searching), kind, flipping)
+    return _flip(_scan(cost, row_class, state, searching), row_class, flipping)
 
 
-def _scan(cost, kind, state, where):
+def _scan(cost, row_class, state, where):
     """Relaxes the paths through `row`, then fixes the nearest column."""
     reach = _at(cost, state.row) - state.v + state.offset[:, None]
     nearer = where[:, None] & ~state.closed & (reach < state.distance)
     distance = tf.where(nearer, reach, state.distance)
-    # The column of an equal row is as near as this row's own, and leads nowhere new.
-    same_kind = state.kind_of == _at(kind, state.row)[:, None]
-    closed = state.closed | (where[:, None] & same_kind)
+    # The column of an equal row is as near as this row's own and opens no new path.
+    same_class = state.class_of == _at(row_class, state.row)[:, None]
+    closed = state.closed | (where[:, None] & same_class)
     open_distance = tf.where(closed, tf.constant(math.inf, tf.float64), distance)
     nearest = tf.reduce_min(open_distance, axis=1)
-    # argmin is slower than two plain minima.
-    n = tf.shape(kind)[1]
+    # Two plain minima are faster than argmin.
+    n = tf.shape(row_class)[1]
     at_nearest = open_distance == nearest[:, None]
     col = tf.reduce_min(tf.where(at_nearest, tf.range(n), n - 1), axis=1)
     stuck = where & (nearest == math.inf)
     row = _at(state.row_of, col)
-    found = where & ~stuck & (row < 0)
-    on = where & ~stuck & (row >= 0)
-    # The duals of the columns nearer than the last, when the search is over.
+    arrives = where & ~stuck & (row < 0)
+    goes_on = where & ~stuck & (row >= 0)
+    # When the search is over, the duals of the columns nearer than the last change.
     closer = tf.minimum(distance - nearest[:, None], 0)
     row = tf.maximum(row, 0)
     matched_cost = tf.gather_nd(cost, tf.stack([row, col], 1), batch_dims=1)
     offset = nearest - (matched_cost - _at(state.v, col))
     return state._replace(
-        v=state.v + tf.where(found[:, None], closer, 0),
+        v=state.v + tf.where(arrives[:, None], closer, 0),
         distance=distance,
         before=tf.where(nearer, state.row[:, None], state.before),
-        closed=closed | (on[:, None] & _one_hot(col, closed)),
-        row=tf.where(on, row, state.row),
-        offset=tf.where(on, offset, state.offset),
-        col=tf.where(found, col, state.col),
+        closed=closed | (goes_on[:, None] & _one_hot(col, closed)),
+        row=tf.where(goes_on, row, state.row),
+        offset=tf.where(goes_on, offset, state.offset),
+        col=tf.where(arrives, col, state.col),
         done=state.done | stuck,
     )
 
 
-def _flip(state, kind, where):
-    """Matches `col` to the row before it, and goes on to that row's old column.
+def _flip(state, row_class, where):
+    """Matches `col` to the row before it, and goes on to the old column of that row.
 
-    Where that row had none, a new search starts, if there is a row to start from.
+    Where the row had no column, a new search starts, if there is a row to start from.
     """
     col = tf.maximum(state.col, 0)
     row = _at(state.before, col)
@@ -265,7 +205,7 @@ def _flip(state, kind, where):
     return state._replace(
         row_of=tf.where(turned, row[:, None], state.row_of),
         col_of=col_of,
-        kind_of=tf.where(turned, _at(kind, row)[:, None], state.kind_of),
+        class_of=tf.where(turned, _at(row_class, row)[:, None], state.class_of),
         distance=tf.where(starts[:, None], infinity, state.distance),
         closed=state.closed & ~starts[:, None],
         row=tf.where(starts, next_row, state.row),

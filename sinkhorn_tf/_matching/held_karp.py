@@ -1,12 +1,12 @@
 """Linear assignment of few items without a search.
 
-What the column maxima decide is decided by them: most of what a trained network
-scores. The rest is solved by dynamic programming over sets of columns (Bellman 1962,
-Held & Karp 1962): the best value of the first k rows on a set of k columns comes from
-the best of the first k - 1 rows on that set less one. The rows are halved, both halves
-done at once, and joined. The number of ops is fixed and small; a search costs more
-than all of this for a few of its steps, and goes on as long as the hardest example of
-the batch needs.
+If the column maxima already form a permutation, it is the answer: so it is for most
+scores of a trained network. The rest is solved by dynamic programming over sets of
+columns (Bellman 1962, Held & Karp 1962): the best value of the first k rows on a set of
+k columns comes from the best of the first k - 1 rows on that set less one column. The
+rows are halved, both halves are solved at once, and joined. The number of ops is fixed
+and small; a few steps of a search cost more than all of this, and a search goes on as
+long as the hardest example of the batch needs.
 """
 
 import functools
@@ -16,31 +16,32 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from sinkhorn_tf._core import batching
 from sinkhorn_tf._core.compilation import is_for_xla
+from sinkhorn_tf._matching import interior_duals
 
-# The most rows: 1,100 additions for an example, twice as many for one more.
-MOST = 9
-# Compiled by XLA on a CPU, which fetches the values of sets one by one, and where the
-# steps of a search cost little.
-MOST_COMPILED = 6
-# The undecided are solved so many at a time, or a quarter of the batch if that is more:
-# few enough to cost little where they are few, and at most four rounds on any device.
+# The largest number of rows: 1,100 additions for an example, twice as many for one more.
+MAX_N = 9
+# The limit under XLA on a CPU: its gathers are scalar there, and a search step is cheap.
+MAX_N_COMPILED = 6
+# Number of undecided examples that are solved at a time, or a quarter of the batch if
+# that is more: so a few cost little, and there are at most four rounds on any device.
 CHUNK = 16
 
 
 def is_few(x):
     """Whether N is known and small enough for `assign_few` to be the faster way."""
     n = x.shape[-1]
-    return n is not None and 2 <= n <= (MOST_COMPILED if is_for_xla() else MOST)
+    return n is not None and 2 <= n <= (MAX_N_COMPILED if is_for_xla() else MAX_N)
 
 
 def assign_few(x, ignored, duals=True):
     """Matches rows to columns so that the sum is largest.
 
     Args:
-        x: float64 `[B, N, N]`, N static, from 2 to `MOST`, sums of N finite; `-inf`
+        x: float64 `[B, N, N]`, N static, from 2 to `MAX_N`, sums of N finite; `-inf`
             forbids a pair.
-        ignored: bool `[B]`, examples that may have anything, as an answer too.
+        ignored: bool `[B]`, examples that may hold anything and get any answer.
         duals: Whether to return duals.
 
     Returns:
@@ -51,56 +52,52 @@ def assign_few(x, ignored, duals=True):
     """
     perm, g, decided = _by_column_maxima(x)
     decided |= ignored
-    batch = tf.shape(x)[0]
-    left = tf.reduce_sum(tf.cast(~decided, tf.int32))
-    size = tf.minimum(tf.maximum(CHUNK, (batch + 3) // 4), batch)
-    order = tf.argsort(tf.cast(decided, tf.int32), stable=True)
 
-    def decide_chunk(start, *results):
-        # The last chunk may repeat examples, or hold some that are decided.
-        index = tf.gather(order, tf.minimum(start + tf.range(size), batch - 1))
-        keep = tf.gather(decided, index)[:, None]
-        parts = _by_subsets(tf.gather(x, index), duals)
-        return start + size, *(
-            tf.tensor_scatter_nd_update(
-                whole, index[:, None], tf.where(keep, tf.gather(whole, index), part)
-            )
-            for whole, part in zip(results, parts, strict=True)
-        )
+    def decide(x):
+        perm, feasible, rows = _by_subsets(x)
+        answer = tf.where(feasible[:, None], perm, -1)
+        if not duals:
+            return (answer,)
+        perm = tf.where(feasible[:, None], perm, tf.range(x.shape[-1]))
+        rows = tf.where(feasible, rows, tf.zeros_like(rows))
+        return answer, interior_duals.from_matching(rows, perm)
 
-    _, *results = tf.while_loop(
-        lambda start, *_: start < left,
-        decide_chunk,
-        (0, perm, g) if duals else (0, perm),
-    )
+    results = (perm, g) if duals else (perm,)
+    size = tf.maximum(CHUNK, (tf.shape(x)[0] + 3) // 4)
+    results = batching.update_in_chunks(decide, (x,), results, ~decided, size)
     return results if duals else (*results, None)
 
 
 def _by_column_maxima(x):
-    """Rows that are alone the best in different columns.
+    """The matching of every row to the column whose maximum it alone holds.
 
     Returns:
         `(perm, g, decided)`: `[B, N]`, `[B, N]`, bool `[B]`.
     """
-    # The batch last, where sums and maxima over rows and columns vectorise.
+    # The batch comes last, where sums and maxima over rows and columns vectorise.
     x = tf.transpose(x, [1, 2, 0])
     g = tf.reduce_max(x, axis=0)
-    # Of a column that is forbidden.
+    # A column that is forbidden throughout has no maximum.
     g = tf.where(g > -math.inf, g, tf.zeros_like(g))
     reduced = x - g
     best = tf.reduce_max(reduced, axis=1, keepdims=True)
     tight = tf.cast(reduced >= best, tf.int32)
-    # Every row has one pair or more: where every column has one, each has its own.
+    # Every row has a tight pair: if every column has just one, each row has its own.
     decided = tf.reduce_all(tf.reduce_sum(tight, axis=0) == 1, axis=0)
     perm = tf.reduce_sum(tight * tf.range(x.shape[1])[:, None], axis=1)
     return tf.transpose(perm), tf.transpose(g), decided
 
 
-def _by_subsets(x, duals):
-    """`assign_few` from the sets of columns, a tuple of one or two."""
+def _by_subsets(x):
+    """The best permutations by dynamic programming over sets of columns.
+
+    Returns:
+        `(perm, feasible, rows)`: int32 `[B, N]`; bool `[B]`, whether there is any
+        permutation; and the scores with the batch last, `[N, N, B]`.
+    """
     n = x.shape[-1]
     half = n // 2
-    # The batch last, where sums and maxima over the sets vectorise.
+    # The batch comes last, where sums and maxima over the sets vectorise.
     rows = tf.transpose(x, [1, 2, 0])
     halves = tf.concat(tf.split(rows, [half, half, n - 2 * half])[:2], axis=2)
     first, second = tf.split(_best_values(halves), 2, axis=1)
@@ -113,11 +110,7 @@ def _by_subsets(x, duals):
     columns = tf.split(tf.gather(joins.columns, chosen), [half, half, n - 2 * half], 1)
     parts = _ordered(halves, tf.concat(columns[:2], axis=0))
     perm = tf.concat([*tf.split(parts, 2), columns[2]], axis=1)
-    answer = tf.where(feasible[:, None], perm, -1)
-    if not duals:
-        return (answer,)
-    perm = tf.where(feasible[:, None], perm, tf.range(n))
-    return answer, _interior_duals(tf.where(feasible, rows, tf.zeros_like(rows)), perm)
+    return perm, feasible, rows
 
 
 def _best_values(rows):
@@ -155,46 +148,9 @@ def _ordered(rows, columns):
     scores = tf.gather(tf.transpose(rows, [2, 0, 1]), columns, axis=2, batch_dims=1)
     scores = tf.transpose(tf.reshape(scores, [-1, k * k]))
     terms = tf.gather(scores, (orders + k * np.arange(k)).T)
-    # Added up in an order that does not depend on the size of the batch.
+    # This adds up in an order that does not depend on the size of the batch.
     best = tf.argmax(tf.add_n(tf.unstack(terms)), axis=0, output_type=tf.int32)
     return tf.gather(columns, tf.gather(orders, best), batch_dims=1)
-
-
-def _interior_duals(rows, perm):
-    """Column duals in the interior of the optimal face.
-
-    Of the optimal permutation alone: the distances to the nearest node of the residual
-    graph are optimal duals, whatever the signs of the edges, since no cycle is
-    negative; the average distance to all nodes leaves slack on every pair that can
-    have it.
-
-    Args:
-        rows: float64 `[N, N, B]`.
-        perm: int32 `[B, N]`.
-
-    Returns:
-        float64 `[B, N]`.
-    """
-    n = rows.shape[0]
-    # Node k is row k with its column perm[k]; edge k -> l is row k in l's column.
-    scores = tf.gather(tf.transpose(rows, [2, 0, 1]), perm, axis=2, batch_dims=1)
-    matched = tf.linalg.diag_part(scores)[:, :, None]
-    distance = tf.reshape(tf.transpose(matched - scores, [1, 2, 0]), [n * n, -1])
-    start, middle, end = np.indices([n, n, n]).transpose(0, 2, 1, 3).reshape(3, n, -1)
-    first, second = np.int32(start * n + middle), np.int32(middle * n + end)
-    for _ in range(math.ceil(math.log2(n - 1))):
-        # Ways of twice as many edges, until there are all.
-        ways = tf.gather(distance, first) + tf.gather(distance, second)
-        distance = tf.reduce_min(ways, axis=0)
-    distance = tf.reshape(distance, [n, n, -1])
-    nearest = tf.reduce_min(distance, axis=1)
-    distance = tf.maximum(distance - nearest[:, None] + nearest, 0)
-    # The unreachable count as the farthest that can be reached.
-    finite = tf.where(distance < math.inf, distance, 0)
-    farthest = tf.reduce_max(finite, axis=[0, 1])
-    distance = tf.minimum(distance, farthest)
-    duals = nearest + tf.add_n(tf.unstack(distance, axis=1)) / n
-    return tf.gather(tf.transpose(duals), tf.argsort(perm, axis=1), batch_dims=1)
 
 
 class _Joins:
@@ -222,12 +178,14 @@ class _Joins:
         self.last = self.columns[:, -1]
 
 
-_joins = functools.cache(_Joins)
+@functools.cache
+def _joins(n):
+    return _Joins(n)
 
 
 @functools.cache
 def _steps(n, k):
-    """How a set of k of n columns, in lexicographic order, comes of a smaller one.
+    """How each set of k of n columns, in lexicographic order, extends smaller sets.
 
     Returns:
         `(smaller, column)`: int32 `[k, sets]`, the number of the set without each of its

@@ -1,28 +1,47 @@
-"""The matching operator M(X) (SN eq. 2) in plain graph ops, with certificates."""
+"""The matching operator M(X) in plain graph ops, with certificates.
+
+It is that of Mena et al. (2018), eq. 2.
+"""
+
+from __future__ import annotations
 
 import math
 import typing
+import warnings
 
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
-from sinkhorn_tf._matching.augmenting_paths import assign, interior_duals
+from sinkhorn_tf._core.refusals import takes_tensors
+from sinkhorn_tf._matching import interior_duals
+from sinkhorn_tf._matching.augmenting_paths import assign
 from sinkhorn_tf._matching.held_karp import is_few
+
+_TEMPERATURE_IS_DEPRECATED = (
+    "certified_matching(temperature=...) changes nothing and will be removed: call "
+    "certified_matching(logits)"
+)
 
 
 class CertifiedMatching(typing.NamedTuple):
-    """A matching and the proof of how far from optimal it can be.
+    """A matching, and a proof of how far it can be from the best one.
 
     Attributes:
         perm: int32 `[..., N]`, -1 throughout where there is no permutation.
         value: float64 `[...]`, the sum of the matched logits.
         upper_bound: float64 `[...]`, no permutation has a larger sum.
         gap: float64 `[...]`, `upper_bound - value`; exactly 0 where the matching is
-            proven to be the best. Where `perm` is -1 these three are NaN; where the
-            sums overflow float64, bound and gap are +inf unless it is proven.
+            proven to be the best. Where `perm` is -1, value, bound and gap are NaN;
+            where the sums overflow float64, bound and gap are +inf unless the
+            matching is proven to be the best.
+
+    Example:
+        >>> perm, value, upper_bound, gap = st.certified_matching([[1, 4], [2, 3]])
+        >>> print(perm.numpy(), value.numpy(), upper_bound.numpy(), gap.numpy())
+        [1 0] 6.0 6.0 0.0
     """
 
     perm: tf.Tensor
@@ -31,18 +50,18 @@ class CertifiedMatching(typing.NamedTuple):
     gap: tf.Tensor
 
 
-@_arguments.takes_tensors("st.Matching")
+@takes_tensors("st.Matching")
 def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tensor:
     """The permutation with the largest sum of logits, `M(X) = argmax_P <P, X>`.
 
-    Exact up to float64 rounding, in standard TensorFlow ops only, so that it runs
-    inside a SavedModel. Its gradient is zero. Of equally good permutations it may be
-    another one where XLA compiles it.
+    It is exact up to float64 rounding, and made of standard TensorFlow ops only, so
+    that it runs inside a SavedModel. Its gradient is zero. Where several permutations
+    are equally good, XLA may return another one than plain TensorFlow.
 
     Args:
         logits: `[..., N, N]`, floating point or integers (those beyond 2**53 are
             rounded to float64). `-inf` forbids a pair. Subnormal numbers, and float64
-            differences that are subnormal, count as 0: TensorFlow makes them so.
+            differences that are subnormal, count as 0: TensorFlow flushes them.
         jit_compile: As in `sinkhorn`.
 
     Returns:
@@ -51,12 +70,16 @@ def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tenso
 
     Raises:
         TypeError, ValueError: If dtype or shape are out of range.
+
+    Example:
+        >>> st.matching([[1, 4, 2], [2, 3, 9], [8, 1, 1]]).numpy().tolist()
+        [1, 2, 0]
     """
-    logits = _arguments.to_logits(logits, integers=True)
+    logits = arguments.to_logits(logits, integers=True)
     return _matching(logits, jit_compile=jit_compile)
 
 
-@_arguments.takes_tensors()
+@takes_tensors()
 def certified_matching(
     logits: TensorLike,
     temperature: TensorLike | None = None,
@@ -79,8 +102,8 @@ def certified_matching(
 
     Args:
         logits: As in `matching`.
-        temperature: None, or a positive scale of the logits. It is checked, and may
-            be used to find the answer faster; the answer does not depend on it.
+        temperature: Deprecated. It is checked and changes nothing; a value other than
+            None gives a DeprecationWarning.
         jit_compile: As in `sinkhorn`.
 
     Returns:
@@ -88,37 +111,48 @@ def certified_matching(
 
     Raises:
         TypeError, ValueError: As `matching`.
+
+    Example:
+        >>> certified = st.certified_matching([[1.0, 4.0], [2.0, 3.0]])
+        >>> print(certified.perm.numpy(), certified.value.numpy())
+        [1 0] 6.0
+        >>> bool(certified.gap == 0)  # The matching is proven to be the best.
+        True
     """
-    logits = _arguments.to_logits(logits, integers=True)
+    logits = arguments.to_logits(logits, integers=True)
     if temperature is not None:
-        dtype = _arguments.compute_dtype(logits.dtype)
-        _arguments.to_positive(temperature, "temperature", dtype, logits.shape[:-2])
+        dtype = arguments.compute_dtype(logits.dtype)
+        arguments.to_positive(temperature, "temperature", dtype, logits.shape[:-2])
+        # The third frame is the caller's, outside of `takes_tensors`.
+        warnings.warn(_TEMPERATURE_IS_DEPRECATED, DeprecationWarning, stacklevel=3)
     return _certified_matching(logits, jit_compile=jit_compile)
 
 
 @compiled_when_eager
 def _matching(logits):
-    perm, _ = assign(_flat_float64(logits), float(logits.dtype.max), duals=False)
-    return _unflatten(tf.stop_gradient(perm), logits, 1)
+    x, batch = batching.flatten(tf.cast(logits, tf.float64))
+    perm, _ = assign(x, float(logits.dtype.max), duals=False)
+    return batch.unflatten(tf.stop_gradient(perm))
 
 
 @compiled_when_eager
 def _certified_matching(logits):
-    x = tf.stop_gradient(_flat_float64(logits))
+    x, batch = batching.flatten(tf.cast(logits, tf.float64))
+    x = tf.stop_gradient(x)
     perm, g = assign(x, float(logits.dtype.max))
     matched = perm[:, 0] >= 0
-    # Examples without an answer take part, with whatever numbers they have.
+    # Examples without an answer take part, with any permutation.
     safe = tf.where(matched[:, None], perm, tf.range(tf.shape(perm)[1]))
     terms = tf.gather(x, safe, batch_dims=2)
     proven, f = _proves(x, safe, g)
     if not is_few(x):
-        g = interior_duals(x, safe, g, matched & ~proven)
+        g = interior_duals.move_inside(x, safe, g, matched & ~proven)
         proven_now, f = _proves(x, safe, g)
         proven |= proven_now
     value = tf.reduce_sum(terms, axis=1)
     absolute = tf.reduce_sum(tf.abs(f) + tf.abs(g) + tf.abs(terms), axis=1)
     n = tf.cast(tf.shape(x)[-1], tf.float64)
-    # Each of the sums of n terms, and each f, is off by a relative 2^-53 a step.
+    # Each sum of n terms, and each f, has a relative error of 2^-53 for each step.
     # Numbers below `tiny` are flushed to 0.
     tiny = np.finfo(np.float64).tiny
     allowance = (n + 4) * 2.0**-52 * absolute + 4 * n * tiny
@@ -129,12 +163,7 @@ def _certified_matching(logits):
     bound, gap = (tf.where(tf.math.is_nan(x), infinite, x) for x in (bound, gap))
     nan = tf.constant(math.nan, tf.float64)
     value, bound, gap = (tf.where(matched, x, nan) for x in (value, bound, gap))
-    return CertifiedMatching(
-        _unflatten(perm, logits, 1),
-        _unflatten(value, logits, 0),
-        _unflatten(bound, logits, 0),
-        _unflatten(gap, logits, 0),
-    )
+    return CertifiedMatching(*map(batch.unflatten, (perm, value, bound, gap)))
 
 
 def _proves(x, perm, g):
@@ -151,21 +180,3 @@ def _proves(x, perm, g):
     matched = tf.gather(reduced, perm, batch_dims=2)
     rivals = tf.reduce_sum(tf.cast(reduced >= matched[:, :, None], tf.int32), 2)
     return tf.reduce_all(rivals == 1, axis=1), tf.reduce_max(reduced, axis=2)
-
-
-def _flat_float64(logits):
-    flat = tf.cast(logits, tf.float64)
-    if logits.shape.rank == 3:
-        return flat
-    n = _arguments.static_or_dynamic(logits, -1)
-    return tf.reshape(flat, [-1, n, n])
-
-
-def _unflatten(flat, logits, trailing):
-    """`[B, ...]` to the batch dimensions of `logits`, with `trailing` more of them."""
-    if logits.shape.rank == 3:
-        return flat
-    rank = logits.shape.rank - 2 + trailing
-    result = tf.reshape(flat, tf.shape(logits)[:rank])
-    result.set_shape(logits.shape[:rank])
-    return result

@@ -15,16 +15,17 @@ def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
         P^T x + diag(c) y = (upstream * P)^T 1 + b_bar.
 
     Eliminating x leaves the Laplacian of the weights `P^T diag(1/r) P` for y. Close
-    to a permutation these weights vanish, and what is left of the differences in the
-    formulas is all of the result. So a row's gradients and its `y` are taken
-    relative to those at the largest entry of the row, which changes nothing else.
+    to a permutation these weights vanish, and the differences in the formulas are all
+    of the result. So a row's gradients and its `y` are taken relative to those at the
+    largest entry of the row, which changes nothing else.
 
     Args:
         plan: `[B, N, N]`, float32 or float64.
         upstream: Gradient with respect to the plan, `[B, N, N]`.
         row_upstream: Gradient with respect to the log scalings `a` `[B, N]` of the
             rows; their free constant is such that `a` and `b` have the same sum.
-        col_upstream: The same for the columns and `b`.
+        col_upstream: Gradient with respect to the log scalings `b` `[B, N]` of the
+            columns.
 
     Returns:
         `[B, N, N]`; 0 for an example whose system could not be factorised.

@@ -1,6 +1,7 @@
 """The Sinkhorn iterations in the kernel domain, stabilised.
 
-With log potentials `a, b` (rows, columns) the iterations of SN eq. 1 are
+With log potentials `a, b` (rows, columns) the iterations of Mena et al. (2018), eq. 1
+are
 
     a^l = -logsumexp_j(z + b^(l-1)),   b^l = -logsumexp_i(z + a^l),   b^0 = 0,
 
@@ -20,7 +21,8 @@ what the format holds.
 
 *Nothing is computed twice.* An example whose scalings did not change any more, to
 within rounding, has `S^L` already for every larger L, and takes no further block.
-Examples share the waiting for each other, never numbers.
+The batch runs until its slowest example is done; results never depend on the other
+examples.
 """
 
 import math
@@ -29,22 +31,24 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from sinkhorn_tf._core import batching
 from sinkhorn_tf._sinkhorn.kernel_products import col_sums, is_small, row_sums
 
-# Iterations between two looks at the scalings, at most, for N up to a size: a longer
-# block finds later that an example has settled, a shorter one spends more on looking.
-_LONGEST_BLOCKS = ((24, 12), (64, 8), (math.inf, 5))
-# Taken for an N that is only known when the graph runs.
-_LARGE = 1000
-# The least room for scalings to grow in before they are absorbed.
-_LEAST_ROOM = 1e3
-# Relative change of a scaling in an iteration that is rounding alone, in units of
-# the machine's epsilon; 2.5 are seen at N = 9 to 1024.
-_SETTLED = 4
+# Pairs of a largest N and the largest number of iterations between two checks of the
+# scalings: a longer block notices later that an example has settled, a shorter one
+# spends more time on checks.
+_MAX_BLOCK_LENGTHS = ((24, 12), (64, 8), (math.inf, 5))
+# Stands for an N that is known only when the graph runs.
+_UNKNOWN_N = 1000
+# Scalings may grow at least so far before they are absorbed.
+_MIN_ROOM = 1e3
+# A scaling that changes in an iteration by no more than this, relatively and in units
+# of the machine's epsilon, changes by rounding alone; 2.5 was seen at N = 9 to 1024.
+_MAX_CHANGE_BY_ROUNDING = 4
 
 
 class Block(typing.NamedTuple):
-    """What the backward pass needs of a block of iterations.
+    """A block of iterations, as the backward pass needs it.
 
     Attributes:
         row_base, col_base: Bases during the block, `[B, N, 1]` and `[B, 1, N]`.
@@ -52,7 +56,7 @@ class Block(typing.NamedTuple):
         u, v: Scalings after each step, `[length, B, N, 1]` and `[length, B, 1, N]`.
         taken: Whether the example took the block, bool `[B]`.
         absorbed: Whether its base changed just before the block, bool `[B]`; None if
-            that cannot be.
+            it cannot have changed.
     """
 
     row_base: tf.Tensor
@@ -68,14 +72,14 @@ class Trajectory(typing.NamedTuple):
     """The iterations that were taken, for the backward pass.
 
     Attributes:
-        head: The blocks that were taken first, in their order.
-        loop: Those after them, each part stacked with the block as the first axis;
-            None if there are none.
+        head: The first blocks, in their order.
+        loop: The blocks after them, each part stacked with the block as the first
+            axis; None if there are none.
         kernel: The kernel of the last base, `[B, N, N]`.
-        settled: How many of the iterations were not taken because they would have
-            changed nothing, int32 `[B]`; None if that cannot be.
-        blocks, length: How many blocks follow the first one at most, and the
-            iterations in each of them, Python ints.
+        settled: How many iterations were not taken because they would have changed
+            nothing, int32 `[B]`; None if that was not checked.
+        blocks, length: The largest number of blocks after the first one, and the
+            number of iterations in each of them, Python ints.
     """
 
     head: list[Block]
@@ -107,12 +111,12 @@ def iterate(z, n_iters, tolerance=None, keeps=True):
         n_iters: Python int >= 1.
         tolerance: If given, an example stops after the first iteration whose row
             sums are within `tolerance` of 1.
-        keeps: Whether to keep what `unrolled_gradient` needs, memory of the order of
-            `n_iters B N`.
+        keeps: Whether to keep the trajectory for `unrolled_gradient`, which takes
+            memory of the order of `n_iters B N`.
 
     Returns:
-        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, N]`, and the `Trajectory`
-        if it was to be kept.
+        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, N]`, and its
+        `Trajectory`, or None without `keeps`.
     """
     # With a tolerance every single step after the first may be an example's last.
     length = 1 if tolerance is not None else _block_length(z, n_iters)
@@ -121,12 +125,12 @@ def iterate(z, n_iters, tolerance=None, keeps=True):
     # Two small blocks one after the other take less time than looking and a loop.
     in_loop = blocks if tolerance is not None or blocks > 1 or not is_small(z) else 0
     settles = tolerance is None and in_loop > 0
-    point, block = _block(z, _start(z, n_iters), first, None, settles, is_first=True)
+    point, block = _first_block(_start(z, n_iters), first, settles)
     head, loop = [block], None
     if in_loop:
         point, loop = _loop(z, point, in_loop, length, tolerance, keeps)
     elif blocks:
-        point, block = _block(z, point, length, None, settles)
+        point, block = _next_block(z, point, length, None, settles)
         head.append(block)
     plan = point.u * point.kernel * point.v
     settled = point.left if settles else None
@@ -136,9 +140,9 @@ def iterate(z, n_iters, tolerance=None, keeps=True):
 
 
 def _block_length(z, n_iters):
-    n = z.shape[-1] or _LARGE
-    longest = next(length for size, length in _LONGEST_BLOCKS if n <= size)
-    while longest > 1 and _room(z, longest) < _LEAST_ROOM:
+    n = z.shape[-1] or _UNKNOWN_N
+    longest = next(length for size, length in _MAX_BLOCK_LENGTHS if n <= size)
+    while longest > 1 and _room(z, longest) < _MIN_ROOM:
         longest -= 1
     return math.ceil(n_iters / math.ceil(n_iters / longest))
 
@@ -151,7 +155,7 @@ def _room(z, length):
     backward pass squares the scalings.
     """
     limits = np.finfo(z.dtype.as_numpy_dtype)
-    n = z.shape[-1] or _LARGE
+    n = z.shape[-1] or _UNKNOWN_N
     growth = length * math.log(n)
     flushed = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
     squared = math.log(float(limits.max)) / 2 - math.log(10)
@@ -176,38 +180,70 @@ def _start(z, n_iters):
 
 
 def _loop(z, point, count, steps, tolerance, keeps):
-    """At most `count` blocks: the point after them, the parts of the `Block`s stacked."""
+    """Takes at most `count` blocks.
+
+    Returns:
+        The point after them, and a `Block` of their parts, stacked; None without
+        `keeps`.
+    """
 
     def body(index, point, arrays):
-        point, block = _block(z, point, steps, tolerance, tolerance is None)
-        arrays = [a.write(index, x) for a, x in zip(arrays, block, strict=False)]
+        point, block = _next_block(z, point, steps, tolerance, tolerance is None)
+        if keeps:
+            arrays = tf.nest.map_structure(
+                lambda array, part: array.write(index, part), arrays, block
+            )
         return index + 1, point, arrays
 
-    parts = []
-    if keeps:
-        rows, columns = point.row_base, point.col_base
-        stack = lambda x: tf.repeat(x[None], steps, axis=0)
-        parts = [rows, columns, columns, stack(rows), stack(columns)]
-        parts += [point.active, point.active]
-    # Filled, since whoever reads them asks for blocks that were not taken, too.
-    arrays = [
-        tf.TensorArray(part.dtype, size=count).unstack(tf.repeat(part[None], count, 0))
-        for part in map(tf.zeros_like, parts)
-    ]
+    arrays = _arrays_of_blocks(point, count, steps) if keeps else ()
     _, point, arrays = tf.while_loop(
         lambda index, point, _: tf.reduce_any(point.active),
         body,
         (tf.constant(0), point, arrays),
         maximum_iterations=count,
     )
-    return point, Block(*(a.stack() for a in arrays)) if keeps else None
+    if not keeps:
+        return point, None
+    return point, tf.nest.map_structure(lambda array: array.stack(), arrays)
 
 
-def _block(z, point, steps, tolerance, settles, is_first=False):
+def _arrays_of_blocks(point, count, steps):
+    """A `Block` of TensorArrays for `count` blocks, filled with zeros.
+
+    They are filled since the backward pass reads the blocks that were not taken, too.
+    """
+
+    def stack(x):
+        return tf.repeat(x[None], steps, axis=0)
+
+    def fill(part):
+        zeros = tf.repeat(tf.zeros_like(part)[None], count, 0)
+        return tf.TensorArray(part.dtype, size=count).unstack(zeros)
+
+    parts = Block(
+        row_base=point.row_base,
+        col_base=point.col_base,
+        v_start=point.col_base,
+        u=stack(point.row_base),
+        v=stack(point.col_base),
+        taken=point.active,
+        absorbed=point.active,
+    )
+    return tf.nest.map_structure(fill, parts)
+
+
+def _first_block(point, steps, settles):
+    """As `_next_block`, at the start, where there is nothing to absorb."""
+    return _take_steps(point, steps, None, settles, absorbed=None)
+
+
+def _next_block(z, point, steps, tolerance, settles):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
-    absorbed = None
-    if not is_first:
-        point, absorbed = _absorb(z, point, _room(z, steps))
+    point, absorbed = _absorb(z, point, _room(z, steps))
+    return _take_steps(point, steps, tolerance, settles, absorbed)
+
+
+def _take_steps(point, steps, tolerance, settles, absorbed):
     taken = point.active
     us, vs = [], [point.v]
     for _ in range(steps):
@@ -218,8 +254,9 @@ def _block(z, point, steps, tolerance, settles, is_first=False):
             taken &= _any(tf.abs(point.u * sums - 1) > tolerance)
     moving = taken
     if settles:
-        # False for NaN, too: nothing changes it.
-        change = _SETTLED * np.finfo(z.dtype.as_numpy_dtype).eps
+        # NaN counts as settled: no step changes it.
+        epsilon = np.finfo(point.kernel.dtype.as_numpy_dtype).eps
+        change = _MAX_CHANGE_BY_ROUNDING * epsilon
         moving &= _any(tf.abs(vs[-1] - vs[-2]) > change * vs[-1])
     block = Block(
         row_base=point.row_base,
@@ -231,8 +268,8 @@ def _block(z, point, steps, tolerance, settles, is_first=False):
         absorbed=absorbed,
     )
     point = point._replace(
-        u=_where(taken, us[-1], point.u),
-        v=_where(taken, vs[-1], point.v),
+        u=batching.where(taken, us[-1], point.u),
+        v=batching.where(taken, vs[-1], point.v),
         active=moving,
         left=point.left - tf.where(taken, steps, 0),
     )
@@ -241,28 +278,47 @@ def _block(z, point, steps, tolerance, settles, is_first=False):
 
 def _absorb(z, point, room):
     """Moves scalings that have grown by more than `room` into the bases."""
-    largest = lambda x: tf.maximum(tf.reduce_max(x, axis=[1, 2]), 1)
-    grown = point.active & (largest(point.u) * largest(point.v) > room)
-    log = lambda x: tf.math.log(tf.where(x > 0, x, tf.ones_like(x)))
-    one = lambda x: _where(grown, tf.ones_like(x), x)
-    row_base = _where(grown, point.row_base + log(point.u), point.row_base)
-    col_base = _where(grown, point.col_base + log(point.v), point.col_base)
+    growth = _largest_growth(point.u) * _largest_growth(point.v)
+    grown = point.active & (growth > room)
+    new_row_base = point.row_base + _log_of_positive(point.u)
+    new_col_base = point.col_base + _log_of_positive(point.v)
+    row_base = batching.where(grown, new_row_base, point.row_base)
+    col_base = batching.where(grown, new_col_base, point.col_base)
     point = point._replace(
-        kernel=renewed(z, point.kernel, row_base, col_base, grown),
+        kernel=update_kernel(z, point.kernel, row_base, col_base, grown),
         row_base=row_base,
         col_base=col_base,
-        u=one(point.u),
-        v=one(point.v),
+        u=batching.where(grown, tf.ones_like(point.u), point.u),
+        v=batching.where(grown, tf.ones_like(point.v), point.v),
     )
     return point, grown
 
 
-def renewed(z, kernel, row_base, col_base, where):
-    """The kernel of these bases in the examples `where`, the old one elsewhere."""
-    new = lambda: _where(where, tf.exp(z + row_base + col_base), kernel)
+def _largest_growth(x):
+    return tf.maximum(tf.reduce_max(x, axis=[1, 2]), 1)
+
+
+def _log_of_positive(x):
+    """log(x), and 0 where x is 0."""
+    return tf.math.log(tf.where(x > 0, x, tf.ones_like(x)))
+
+
+def update_kernel(z, kernel, row_base, col_base, examples):
+    """Makes the kernel of these bases in some examples, and keeps it in the others.
+
+    Args:
+        z: `[B, N, N]`.
+        kernel: The kernel until now, `[B, N, N]`.
+        row_base, col_base: `[B, N, 1]` and `[B, 1, N]`.
+        examples: bool `[B]`.
+    """
+
+    def update():
+        return batching.where(examples, tf.exp(z + row_base + col_base), kernel)
+
     if is_small(z):
-        return new()
-    return tf.cond(tf.reduce_any(where), new, lambda: kernel)
+        return update()
+    return tf.cond(tf.reduce_any(examples), update, lambda: kernel)
 
 
 def _inverse(sums):
@@ -271,9 +327,5 @@ def _inverse(sums):
 
 
 def _any(condition):
-    """Whether it holds anywhere in an example: `[B, ...]` -> `[B]`."""
+    """Whether a condition holds anywhere in an example: `[B, ., .]` -> `[B]`."""
     return tf.reduce_any(condition, axis=[1, 2])
-
-
-def _where(examples, x, y):
-    return tf.where(examples[:, None, None], x, y)

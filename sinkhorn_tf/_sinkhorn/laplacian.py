@@ -2,18 +2,18 @@
 
 import tensorflow as tf
 
-# Added to a vertex's total weight. Weights below it can change no marginal by more.
+# This is added to a vertex's total weight: smaller weights change no marginal by more.
 _WEIGHT_FLOOR = 1e-13
 
 
 def solve_laplacian(weights, right):
     """Solves `(diag(W 1) - W) y = right` for symmetric non-negative weights W.
 
-    Only what lies off the diagonal of `weights` counts, so that weights far below 1
+    Only the entries off the diagonal of `weights` count, so that weights far below 1
     (a plan close to a permutation) lose no digits to a difference from 1. The system
     is scaled to a unit diagonal; its null direction, the constant, gets a weight of
-    its own. Cholesky gives NaN for a singular example alone, where `tf.linalg.solve`
-    would raise for the whole batch.
+    its own. Cholesky's factorisation gives NaN for a singular example alone, where
+    `tf.linalg.solve` would raise for the whole batch.
 
     Args:
         weights: float64 `[B, N, N]`.

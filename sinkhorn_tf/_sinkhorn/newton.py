@@ -10,9 +10,10 @@ semi-dual `sum_i f_i / t - sum_j logsumexp_i((x_ij + f_i) / t)`. Its gradient is
 
 At a low temperature the steps are good only close to the solution. So an example
 starts at a temperature of the order of its scores. One factorisation gives both the
-Newton step and the tangent of the path `f(t)`; an example that is centred follows
-them to a temperature as low as keeps it near its path, any other takes a Newton step
-where it is. All examples step together and share the waiting, never numbers.
+Newton step and the tangent of the path `f(t)`; an example that is close to its path
+follows them to the lowest temperature that keeps it close, any other takes a Newton
+step at its temperature. The batch runs until its slowest example is done; results never
+depend on the other examples.
 """
 
 import typing
@@ -22,18 +23,19 @@ import tensorflow as tf
 from sinkhorn_tf._sinkhorn.laplacian import solve_laplacian
 
 _INF = float("inf")
-# Largest error of a row sum from which the temperature is lowered, and the largest
-# that it may lead to.
-_CENTRED, _NEAR = 0.4, 0.5
-# The log of the first factor of the temperature that is tried, and of the smallest.
-_FIRST_FALL, _SMALLEST_FALL = 3.0, 0.3
-# In units of the temperature, no step moves a potential further.
-_LONGEST_STEP = 30.0
-_MOST_TRIALS = 40
+# The temperature is lowered from a point whose row sums have at most the first error,
+# to a point whose row sums have at most the second.
+_MAX_ERROR_BEFORE_FALL, _MAX_ERROR_AFTER_FALL = 0.4, 0.5
+# Logs of the factors by which the temperature falls: the first that is tried, and the
+# smallest.
+_FIRST_FALL, _MIN_FALL = 3.0, 0.3
+# No step moves a potential further, in units of the temperature.
+_MAX_STEP = 30.0
+_MAX_TRIALS = 40
 
 
 class NewtonResult(typing.NamedTuple):
-    """The plan at the temperature asked for; potentials as in `exp((x + f + g) / t)`."""
+    """The plan at the requested temperature; potentials as in `exp((x + f + g) / t)`."""
 
     plan: tf.Tensor  # [B, N, N]
     row_dual: tf.Tensor  # [B, N], f
@@ -50,7 +52,7 @@ class _Problem(typing.NamedTuple):
 
 
 class _Point(typing.NamedTuple):
-    """A plan on the path and what it is made of."""
+    """A plan near the path, and its parts."""
 
     dual: tf.Tensor  # [B, N]
     temperature: tf.Tensor  # [B]
@@ -59,6 +61,17 @@ class _Point(typing.NamedTuple):
     col_dual: tf.Tensor  # [B, N]
     gradient: tf.Tensor  # [B, N], 1 - row sums
     error: tf.Tensor  # [B], the largest of its magnitudes
+
+
+class _Line(typing.NamedTuple):
+    """Where the trials of one step may lead."""
+
+    newton: tf.Tensor  # [B, N], the Newton step of f / t
+    tangent: tf.Tensor  # [B, N], the derivative of f by t along the path
+    slope: tf.Tensor  # [B], of the semi-dual along the Newton step
+    may_fall: tf.Tensor  # [B], whether to try a lower temperature
+    whole_fall: tf.Tensor  # [B], log of the factor to the requested temperature
+    min_fall: tf.Tensor  # [B], below it a Newton step is tried instead
 
 
 class _State(typing.NamedTuple):
@@ -77,7 +90,7 @@ def solve(x, temperature, tolerance, max_iters):
         x: Scores without NaN or +inf, float64 `[B, N, N]`; `-inf` forbids a pair.
         temperature: float64 `[B]`.
         tolerance: Python float, the largest error of a row sum.
-        max_iters: Python int, the most steps of an example.
+        max_iters: Python int, the largest number of steps of an example.
     """
     row_max = _finite_max(x, 2)
     x -= row_max[:, :, None]
@@ -103,7 +116,7 @@ def solve(x, temperature, tolerance, max_iters):
         (state,),
         maximum_iterations=max_iters,
     )
-    # Whoever ran out of steps jumps to the temperature that was asked for.
+    # Examples that ran out of steps are evaluated at the requested temperature.
     point = _point(x, state.point.dual, temperature)
     return NewtonResult(
         plan=point.plan,
@@ -148,9 +161,10 @@ def _is_done(problem, point):
 def _is_infeasible(problem, dual):
     """Whether the duals prove that no permutation exists (Hall's theorem).
 
-    If any, the k rows of the largest duals have fewer than k columns between them:
-    exactly then the k-th largest of the duals that the columns can reach is smaller.
-    Without a permutation, ascent of the semi-dual raises the duals of such rows.
+    They do if, for any k, the k rows of the largest duals have fewer than k columns
+    between them: exactly then the k-th largest of the duals that the columns can reach
+    is smaller than that of the rows. Without a permutation, ascent of the semi-dual
+    raises the duals of such rows.
     """
     x = problem.x
 
@@ -165,59 +179,96 @@ def _is_infeasible(problem, dual):
 
 
 def _step(problem, state):
-    """One factorisation: down the path if that keeps near it, or a Newton step."""
+    """One factorisation: down the path where that stays close, or a Newton step."""
     point = state.point
-    newton, tangent = _directions(point)
-    slope = tf.reduce_sum(point.gradient * newton, 1)
-    longest = _LONGEST_STEP / tf.maximum(tf.reduce_max(tf.abs(newton), 1), 1e-300)
-    whole_fall = tf.math.log(point.temperature / problem.temperature)
-    smallest_fall = tf.minimum(whole_fall, _SMALLEST_FALL)
-    falls = state.active & (point.temperature > problem.temperature)
-    falls &= point.error <= _CENTRED
+    line = _line(problem, state)
+    longest = _MAX_STEP / tf.maximum(tf.reduce_max(tf.abs(line.newton), 1), 1e-300)
 
-    def trial(_, fall, length, last):
-        falling = falls & (fall >= smallest_fall)
-        lower = point.temperature * tf.exp(-fall)
-        lower = tf.where(fall >= whole_fall, problem.temperature, lower)
-        temperature = tf.where(falling, lower, point.temperature)
-        # An example at rest moves by 0 exactly: its plan is the same bit for bit.
-        step = tf.where(falling, tf.ones_like(length), length) * temperature
-        dual = point.dual + step[:, None] * newton
-        dual += (temperature - point.temperature)[:, None] * tangent
-        # Their free constant must not swallow the digits of their differences.
-        dual -= tf.where(state.active[:, None], tf.reduce_mean(dual, 1, True), 0)
-        last = _point(problem.x, dual, temperature)
-        # The slope falls along the line, below 0 beyond the maximum. NaN is refused.
-        last_slope = tf.reduce_sum(last.gradient * newton, 1)
-        accepted = tf.where(falling, last.error <= _NEAR, last_slope >= -slope / 2)
-        refused = state.active & ~accepted
-        fall = tf.where(falling & refused, fall / 2, fall)
-        length = tf.where(~falling & refused, length / 2, length)
-        return refused, fall, length, last
+    def try_again(_, fall, length, last):
+        return _try(problem, state, line, fall, length)
 
     _, fall, length, last = tf.while_loop(
         lambda refused, *_: tf.reduce_any(refused),
-        trial,
+        try_again,
         (
             tf.ones_like(state.active),
-            tf.minimum(tf.maximum(state.fall, smallest_fall), whole_fall),
+            tf.minimum(tf.maximum(state.fall, line.min_fall), line.whole_fall),
             tf.where(state.active, tf.minimum(state.length, longest), 0),
             point,
         ),
-        maximum_iterations=_MOST_TRIALS,
+        maximum_iterations=_MAX_TRIALS,
     )
     # Where entries of the plan decay to 0 a whole step leaves 1/e of the slope.
     fell = last.temperature < point.temperature
-    remains = tf.reduce_sum(last.gradient * newton, 1) > slope / 4
+    remains = tf.reduce_sum(last.gradient * line.newton, 1) > line.slope / 4
     longer = tf.where(remains & ~fell, tf.maximum(2 * length, 1), 1)
     infeasible = state.infeasible | _is_infeasible(problem, last.dual)
     return _State(
         point=last,
-        fall=tf.where(fell, 2 * fall, 2 * _SMALLEST_FALL),
+        fall=tf.where(fell, 2 * fall, 2 * _MIN_FALL),
         length=longer,
         n_iters=state.n_iters + tf.cast(state.active, tf.int32),
         infeasible=infeasible,
         active=state.active & ~infeasible & ~_is_done(problem, last),
+    )
+
+
+def _line(problem, state):
+    point = state.point
+    newton, tangent = _directions(point)
+    slope = tf.reduce_sum(point.gradient * newton, 1)
+    whole_fall = tf.math.log(point.temperature / problem.temperature)
+    may_fall = state.active & (point.temperature > problem.temperature)
+    may_fall &= point.error <= _MAX_ERROR_BEFORE_FALL
+    return _Line(
+        newton=newton,
+        tangent=tangent,
+        slope=slope,
+        may_fall=may_fall,
+        whole_fall=whole_fall,
+        min_fall=tf.minimum(whole_fall, _MIN_FALL),
+    )
+
+
+def _try(problem, state, line, fall, length):
+    """One trial of every example.
+
+    Args:
+        fall: `[B]`, log of the factor of the temperature to try.
+        length: `[B]`, of the Newton step to try.
+
+    Returns:
+        Whether the trial was refused, bool `[B]`; `fall` and `length` to try next; the
+        point that was tried.
+    """
+    falling = line.may_fall & (fall >= line.min_fall)
+    trial = _trial(problem, state, line, falling, fall, length)
+    refused = state.active & ~_accepts(line, falling, trial)
+    fall = tf.where(falling & refused, fall / 2, fall)
+    length = tf.where(~falling & refused, length / 2, length)
+    return refused, fall, length, trial
+
+
+def _trial(problem, state, line, falling, fall, length):
+    """The point that a step leads to."""
+    point = state.point
+    lower = point.temperature * tf.exp(-fall)
+    lower = tf.where(fall >= line.whole_fall, problem.temperature, lower)
+    temperature = tf.where(falling, lower, point.temperature)
+    # An example at rest moves by 0 exactly: its plan is the same bit for bit.
+    step = tf.where(falling, tf.ones_like(length), length) * temperature
+    dual = point.dual + step[:, None] * line.newton
+    dual += (temperature - point.temperature)[:, None] * line.tangent
+    # The free constant of the duals must not swallow the digits of their differences.
+    dual -= tf.where(state.active[:, None], tf.reduce_mean(dual, 1, True), 0)
+    return _point(problem.x, dual, temperature)
+
+
+def _accepts(line, falling, trial):
+    # The slope falls along the line, below 0 beyond the maximum. NaN is refused.
+    slope = tf.reduce_sum(trial.gradient * line.newton, 1)
+    return tf.where(
+        falling, trial.error <= _MAX_ERROR_AFTER_FALL, slope >= -line.slope / 2
     )
 
 
@@ -226,7 +277,7 @@ def _directions(point):
     by_log = tf.math.multiply_no_nan(point.exponent, point.plan)
     means = tf.reduce_sum(by_log, 1)
     drift = tf.reduce_sum(by_log - point.plan * means[:, None, :], 2)
-    # The weights only steer: their last digits are not worth twice the time.
+    # The weights only steer the steps: their last digits are not worth twice the time.
     plan = tf.cast(point.plan, tf.float32)
     weights = tf.cast(tf.matmul(plan, plan, transpose_b=True), point.plan.dtype)
     steps = solve_laplacian(weights, tf.stack([point.gradient, drift], 2))

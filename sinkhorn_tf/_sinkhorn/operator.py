@@ -1,19 +1,24 @@
-"""The Sinkhorn operator: repeated normalisation of rows and columns (SN eq. 1)."""
+"""The Sinkhorn operator: repeated normalisation of rows and columns.
+
+It is that of Mena et al. (2018), eq. 1.
+"""
+
+from __future__ import annotations
 
 import math
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
-from sinkhorn_tf._core import batching as _batching
+from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
-from sinkhorn_tf._sinkhorn import iterations as scaling
+from sinkhorn_tf._core.refusals import takes_tensors
+from sinkhorn_tf._sinkhorn import iterations
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
 
-@_arguments.takes_tensors("st.SinkhornLayer")
+@takes_tensors("st.SinkhornLayer")
 def sinkhorn(
     logits: TensorLike,
     temperature: TensorLike = 1.0,
@@ -27,21 +32,21 @@ def sinkhorn(
 
     `S^0(X) = exp(X)` and `S^l = T_c(T_r(S^(l-1)))`: rows are normalised first,
     columns last, so that columns sum to 1 and rows do in the limit. As the
-    temperature goes to 0 the limit goes to the matching of the logits (SN eq. 4).
+    temperature goes to 0, the limit goes to the matching of the logits.
 
-    Computed with two matrix-vector products per iteration, stabilised so that
-    logits of any spread give finite plans and gradients. float16 and bfloat16 are
-    computed in float32.
+    An iteration takes two matrix-vector products, stabilised so that logits of any
+    spread give finite plans and gradients. float16 and bfloat16 are computed in
+    float32.
 
     Args:
-        logits: `[..., N, N]`, score of putting item i at position j, float16,
+        logits: `[..., N, N]`, the score of putting item i at position j, float16,
             bfloat16, float32 or float64. `-inf` forbids a pair. An example with NaN
-            or +inf gets a plan of NaN and a zero gradient; its neighbours in the
+            or +inf gets a plan of NaN and a zero gradient; the other examples of the
             batch are not affected.
         temperature: Positive number, scalar tensor, or tensor that broadcasts
             against the batch dimensions; differentiable.
-        n_iters: Python int >= 0, the number of iterations L; the most that are
-            taken if a tolerance is given. 0 gives `exp(X / t)`.
+        n_iters: Python int >= 0, the number of iterations L, or their largest number
+            if a tolerance is given. 0 gives `exp(X / t)`.
         tolerance: None for exactly `n_iters` iterations. Otherwise a number > 0:
             each example stops after the first iteration whose row sums are all
             within `tolerance` of 1.
@@ -59,16 +64,22 @@ def sinkhorn(
         ValueError: If a shape or value is out of range. A bad temperature that is
             known only inside a graph gives NaN instead.
 
+    Example:
+        >>> plan = st.sinkhorn([[3.0, 0.0], [0.0, 3.0]], temperature=1.0)
+        >>> print(plan.numpy().round(2))
+        [[0.95 0.05]
+         [0.05 0.95]]
+
     Reference:
-        Mena et al. 2017, Learning Latent Permutations with Gumbel-Sinkhorn Networks,
+        Mena et al. (2018), Learning Latent Permutations with Gumbel-Sinkhorn Networks,
         eq. 1 and theorem 1.
     """
-    logits = _arguments.to_logits(logits)
-    dtype = _arguments.compute_dtype(logits.dtype)
+    logits = arguments.to_logits(logits)
+    dtype = arguments.compute_dtype(logits.dtype)
     batch = logits.shape[:-2]
-    temperature = _arguments.to_positive(temperature, "temperature", dtype, batch)
-    n_iters = _arguments.to_count(n_iters, "n_iters", 0)
-    tolerance, gradient = _arguments.to_stopping(tolerance, gradient)
+    temperature = arguments.to_positive(temperature, "temperature", dtype, batch)
+    n_iters = arguments.to_count(n_iters, "n_iters", 0)
+    tolerance, gradient = arguments.to_stopping(tolerance, gradient)
     return _sinkhorn(
         logits,
         temperature,
@@ -82,27 +93,23 @@ def sinkhorn(
 @compiled_when_eager
 def _sinkhorn(logits, temperature, *, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
-    n = _arguments.static_or_dynamic(x, -1)
-    x, t, batch_shape, static_shape = _batching.flatten(x, temperature)
+    x, t, batch = batching.flatten_with(x, temperature)
     if n_iters == 0:
         plan = _exponential(x, t)
     else:
         plan = _iterated(x, t, n_iters, tolerance, gradient)
-    plan = tf.reshape(plan, tf.concat([batch_shape, [n, n]], 0))
-    plan.set_shape(static_shape.concatenate([logits.shape[-2], logits.shape[-1]]))
-    return tf.cast(plan, logits.dtype)
+    return tf.cast(batch.unflatten(plan), logits.dtype)
 
 
 def _exponential(x, t):
     """`exp(x / t)`; NaN throughout an example with NaN or +inf."""
-    poisoned = tf.reduce_any(tf.math.is_nan(x) | (x == math.inf), axis=[1, 2])
-    poisoned = (poisoned | tf.math.is_nan(t))[:, None, None]
-    zeros = tf.zeros_like(x)
+    invalid = batching.find_invalid(x) | tf.math.is_nan(t)
     # A product of 0 and infinity in the gradient would be NaN.
-    lost = poisoned | (x == -math.inf)
-    t = tf.where(poisoned, tf.ones_like(x), t[:, None, None])
-    plan = tf.where(lost, zeros, tf.exp(tf.where(lost, zeros, x) / t))
-    return tf.where(poisoned, tf.constant(math.nan, x.dtype), plan)
+    no_entry = invalid[:, None, None] | (x == -math.inf)
+    zeros = tf.zeros_like(x)
+    t = batching.where(invalid, tf.ones_like(x), t[:, None, None])
+    plan = tf.where(no_entry, zeros, tf.exp(tf.where(no_entry, zeros, x) / t))
+    return batching.where(invalid, tf.constant(math.nan, x.dtype), plan)
 
 
 def _iterated(x, t, n_iters, tolerance, gradient):
@@ -111,27 +118,27 @@ def _iterated(x, t, n_iters, tolerance, gradient):
     @tf.custom_gradient
     def operator(x, t):
         # S^l, l >= 1, does not change with a row's offset. Taking it out before the
-        # division keeps digits. What overflows to -inf then is not forbidden, only
-        # far below the rest.
+        # division keeps digits. A pair that overflows to -inf then is not forbidden,
+        # only far below the rest.
         row_max = tf.reduce_max(x, axis=2, keepdims=True)
         empty = row_max == -math.inf
         z = (x - tf.where(empty, tf.zeros_like(row_max), row_max)) / t[:, None, None]
         lowest = tf.constant(-1e-6 * x.dtype.max, x.dtype)
         # NaN and +inf make a row of NaN, which the first iteration spreads over the
-        # example; no comparison below is true for it.
+        # example; no comparison is true for it.
         z = tf.where(z < lowest, tf.minimum(x, lowest), z)
         unrolls = gradient == "unrolled"
-        plan, trajectory = scaling.iterate(z, n_iters, tolerance, keeps=unrolls)
+        plan, trajectory = iterations.iterate(z, n_iters, tolerance, keeps=unrolls)
 
         def grad(upstream):
             if unrolls:
                 z_bar = unrolled_gradient(z, plan, trajectory, upstream)
             else:
                 z_bar = implicit_gradient(plan, upstream)
-            # 0 for NaN, and for forbidden pairs.
-            poisoned = tf.math.is_nan(plan[:, :1, :1])
+            # The gradient is 0 in an invalid example, and for a forbidden pair.
+            invalid = tf.math.is_nan(plan[:, :1, :1])
             rate = tf.where(
-                poisoned, tf.zeros_like(poisoned, x.dtype), 1 / t[:, None, None]
+                invalid, tf.zeros_like(invalid, x.dtype), 1 / t[:, None, None]
             )
             x_bar = tf.math.multiply_no_nan(z_bar, rate)
             return x_bar, -tf.reduce_sum(tf.math.multiply_no_nan(z, x_bar), axis=[1, 2])

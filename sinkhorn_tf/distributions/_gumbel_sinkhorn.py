@@ -1,14 +1,17 @@
-"""Gumbel noise and the Gumbel-Sinkhorn distribution (SN section 3 and 5)."""
+"""The Gumbel-Sinkhorn distribution of Mena et al. (2018), sections 3 and 5."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf.distributions.noise import gumbel_noise
 
 
-@_arguments.takes_tensors("st.GumbelSinkhorn")
+@takes_tensors("st.GumbelSinkhorn")
 def gumbel_sinkhorn(
     logits: TensorLike,
     temperature: TensorLike = 1.0,
@@ -40,10 +43,21 @@ def gumbel_sinkhorn(
     Raises:
         TypeError, ValueError: As `sinkhorn`, and for `n_samples`, `noise_scale` and
             `seed`.
+
+    Example:
+        >>> soft, noisy_logits = st.gumbel_sinkhorn(tf.eye(3), n_samples=2, seed=0)
+        >>> soft.shape.as_list()
+        [2, 3, 3]
+        >>> bool(np.allclose(tf.reduce_sum(soft, axis=-2), 1))
+        True
+
+    Reference:
+        Mena et al. (2018), Learning Latent Permutations with Gumbel-Sinkhorn Networks,
+        sections 3 and 5.
     """
-    logits = _arguments.to_logits(logits)
-    dtype = _arguments.compute_dtype(logits.dtype)
-    n_samples = _arguments.to_count(n_samples, "n_samples", 1)
+    logits = arguments.to_logits(logits)
+    dtype = arguments.compute_dtype(logits.dtype)
+    n_samples = arguments.to_count(n_samples, "n_samples", 1)
     shape = tf.shape(logits)
     shape = tf.concat([shape[:-2], [n_samples], shape[-2:]], 0)
     noise = gumbel_noise(shape, seed, dtype)
@@ -60,7 +74,17 @@ def gumbel_sinkhorn(
     )
 
 
-def perturbed_sinkhorn(logits, noise, temperature, noise_scale, n_iters, **options):
+def perturbed_sinkhorn(
+    logits: TensorLike,
+    noise: TensorLike,
+    temperature: TensorLike,
+    noise_scale: TensorLike,
+    n_iters: int,
+    *,
+    tolerance: float | None = None,
+    gradient: str = "unrolled",
+    jit_compile: bool | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """`gumbel_sinkhorn` with noise that the caller drew.
 
     Args:
@@ -69,19 +93,36 @@ def perturbed_sinkhorn(logits, noise, temperature, noise_scale, n_iters, **optio
         temperature, noise_scale: Numbers, or tensors that broadcast against the batch
             dimensions of `logits`.
         n_iters: Python int >= 0.
-        **options: Passed on to `sinkhorn`.
+        tolerance, gradient, jit_compile: As in `sinkhorn`.
 
     Returns:
         `(soft, noisy_logits)`, both `[..., n_samples, N, N]`.
+
+    Example:
+        >>> logits, noise = 4 * tf.eye(2), tf.zeros([1, 2, 2])
+        >>> soft, _ = st.distributions.perturbed_sinkhorn(logits, noise, 2.0, 1.0, 20)
+        >>> print(soft.numpy().round(2))
+        [[[0.88 0.12]
+          [0.12 0.88]]]
     """
-    logits = _arguments.to_logits(logits)
-    dtype = _arguments.compute_dtype(logits.dtype)
+    logits = arguments.to_logits(logits)
+    dtype = arguments.compute_dtype(logits.dtype)
     batch = logits.shape[:-2]
-    temperature = _arguments.to_positive(temperature, "temperature", dtype, batch)
-    noise_scale = _arguments.to_non_negative(noise_scale, "noise_scale", dtype, batch)
-    per_sample = lambda x: x[..., None] if x.shape.rank else x
-    scale = per_sample(noise_scale)
-    scale = scale[..., None, None] if scale.shape.rank else scale
-    noisy = tf.cast(logits, dtype)[..., None, :, :] + scale * tf.cast(noise, dtype)
-    soft = sinkhorn(noisy, per_sample(temperature), n_iters, **options)
+    temperature = arguments.to_positive(temperature, "temperature", dtype, batch)
+    noise_scale = arguments.to_non_negative(noise_scale, "noise_scale", dtype, batch)
+    # Scalars broadcast as they are.
+    if temperature.shape.rank:
+        temperature = temperature[..., None]
+    if noise_scale.shape.rank:
+        noise_scale = noise_scale[..., None, None, None]
+    noise = noise_scale * tf.cast(noise, dtype)
+    noisy = tf.cast(logits, dtype)[..., None, :, :] + noise
+    soft = sinkhorn(
+        noisy,
+        temperature,
+        n_iters,
+        tolerance=tolerance,
+        gradient=gradient,
+        jit_compile=jit_compile,
+    )
     return tf.cast(soft, logits.dtype), tf.cast(noisy, logits.dtype)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import shown
+from sinkhorn_tf._core.conversion import to_array as to_real_array
 
 
 def to_array(value: object, name: str, ndim: int | None = None) -> np.ndarray:
@@ -19,7 +20,7 @@ def to_array(value: object, name: str, ndim: int | None = None) -> np.ndarray:
             f"{name} must have values, since st.entropic computes on the host: call it "
             f"outside of traced functions and models. Received: {name}={shown(value)}"
         )
-    array = arguments.to_array(value, name).astype(np.float64)
+    array = to_real_array(value, name).astype(np.float64)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(
             f"{name} must have {ndim} {'axis' if ndim == 1 else 'axes'}. "

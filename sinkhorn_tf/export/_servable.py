@@ -10,8 +10,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-# Which ops have state is told nowhere else.
-from tensorflow.python.framework import op_def_registry
+from sinkhorn_tf._core import tensorflow_private
 
 _STATEFUL_CALL = "StatefulPartitionedCall"
 
@@ -186,7 +185,7 @@ def _call_without_state(graph):
 
 
 def _is_stateful(op):
-    definition = op_def_registry.get(op)
+    definition = tensorflow_private.op_definition(op)
     return definition is None or definition.is_stateful
 
 

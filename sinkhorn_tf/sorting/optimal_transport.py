@@ -1,14 +1,18 @@
 """Soft sorting and ranking: the Sinkhorn operator without a network."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.conversion import to_numbers
+from sinkhorn_tf._core.refusals import WrongKindError, takes_tensors
 from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
 
 
-@_arguments.takes_tensors()
+@takes_tensors()
 def soft_sort(
     values: TensorLike,
     temperature: TensorLike = 0.01,
@@ -36,17 +40,23 @@ def soft_sort(
     Raises:
         TypeError, ValueError: If dtype, shape or a number are out of range.
 
+    Example:
+        >>> st.soft_sort([3.0, 1.0, 2.0]).numpy().round(3).tolist()
+        [1.0, 2.0, 3.0]
+        >>> st.soft_sort([3.0, 1.0, 2.0], top_k=2).numpy().round(3).tolist()
+        [2.0, 3.0]
+
     Reference:
         Cuturi, Teboul & Vert 2019, Differentiable ranking and sorting using optimal
         transport, section 3.
     """
-    values, n, top_k = _checked(values, top_k)
+    values, n, top_k = _check(values, top_k)
     plan = _plan(values, n, temperature, jit_compile)
     moved = tf.linalg.matvec(plan, tf.cast(values, plan.dtype), transpose_a=True)
     return tf.cast(moved[..., n - top_k :], values.dtype)
 
 
-@_arguments.takes_tensors()
+@takes_tensors()
 def soft_rank(
     values: TensorLike,
     temperature: TensorLike = 0.01,
@@ -62,7 +72,7 @@ def soft_rank(
     Args:
         values, temperature, jit_compile: As in `soft_sort`.
         top_k: If given, ranks are counted among the `top_k` largest: the smallest of
-            these has rank 0, and all below it too.
+            these has rank 0, and so have all values below it.
 
     Returns:
         `[..., N]`, dtype of `values`.
@@ -70,19 +80,24 @@ def soft_rank(
     Raises:
         TypeError, ValueError: As `soft_sort`.
 
+    Example:
+        >>> st.soft_rank([3.0, 1.0, 2.0]).numpy().round(3).tolist()
+        [2.0, 0.0, 1.0]
+
     Reference:
         As `soft_sort`.
     """
-    values, n, top_k = _checked(values, top_k)
+    values, n, top_k = _check(values, top_k)
     plan = _plan(values, n, temperature, jit_compile)
     ranks = tf.maximum(tf.range(n) - (n - top_k), 0)
     return tf.cast(tf.linalg.matvec(plan, tf.cast(ranks, plan.dtype)), values.dtype)
 
 
-def _checked(values, top_k):
-    values = _arguments.to_numbers(values, "values")
+def _check(values, top_k):
+    """Converts and checks the values, and gives N and `top_k`."""
+    values = to_numbers(values, "values")
     if not values.dtype.is_floating:
-        raise _arguments.WrongKindError(
+        raise WrongKindError(
             "values must be floating point; cast them first. "
             f"Received: values.dtype={values.dtype.name}"
         )
@@ -92,7 +107,7 @@ def _checked(values, top_k):
             f"Received: values.shape={values.shape}"
         )
     n = values.shape[-1]
-    top_k = n if top_k is None else _arguments.to_count(top_k, "top_k", 1)
+    top_k = n if top_k is None else arguments.to_count(top_k, "top_k", 1)
     if top_k > n:
         raise ValueError(f"top_k must be at most N = {n}. Received: top_k={top_k}")
     return values, n, top_k
@@ -100,17 +115,17 @@ def _checked(values, top_k):
 
 def _plan(values, n, temperature, jit_compile):
     """The soft permutation `[..., N, N]` that sorts the values."""
-    dtype = _arguments.compute_dtype(values.dtype)
+    dtype = arguments.compute_dtype(values.dtype)
     x = tf.cast(values, dtype)
-    # First to a size whose differences cannot overflow; it changes nothing else.
+    # This keeps differences from overflowing, and changes nothing else.
     size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
     x /= tf.where(size > 0, size, tf.ones_like(size))
     low = tf.reduce_min(x, axis=-1, keepdims=True)
     span = tf.reduce_max(x, axis=-1, keepdims=True) - low
     x = (x - low) / tf.where(span > 0, span, tf.ones_like(span))
     anchors = tf.constant(np.linspace(0, 1, n), dtype)
-    # Of the square only the product matters: the rest is the same for a whole row or
-    # a whole column. Times N, so that neighbours stay apart at the same temperature.
+    # Only the product in the square matters: the other terms are the same for a whole
+    # row or column. The factor N keeps neighbours apart at the same temperature.
     logits = 2 * n * x[..., :, None] * anchors
-    # The limit: plain iterations are far from it at temperatures that sort.
+    # Plain iterations are far from the limit at temperatures that sort.
     return sinkhorn_solve(logits, temperature, jit_compile=jit_compile).plan

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core.refusals import shown
 
 EYE = np.eye(3, dtype=np.float32)
 PERM = [2, 0, 1]
@@ -266,9 +266,9 @@ def test_a_bad_value_is_one_sentence_that_names_it(name):
         for value in BAD[kind]:
             with pytest.raises((TypeError, ValueError)) as caught:
                 function(**{**valid, argument: value})
-                pytest.fail(f"{name} takes {argument}={_arguments.shown(value)}")
+                pytest.fail(f"{name} takes {argument}={shown(value)}")
             message = str(caught.value)
-            about = f"{name}({argument}={_arguments.shown(value)}): {message}"
+            about = f"{name}({argument}={shown(value)}): {message}"
             assert "\n" not in message and len(message) < 400, about
             assert argument in message.partition(". Received: ")[0], about
             assert argument in message.partition(". Received: ")[2], about
@@ -335,4 +335,4 @@ def test_large_values_are_shortened():
         {"a": large},
         "a" * 999,
     ):
-        assert len(_arguments.shown(value)) <= 80
+        assert len(shown(value)) <= 80

@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 import sinkhorn_tf as st
-from sinkhorn_tf._core import arguments as _arguments
+from sinkhorn_tf._core import arguments
 from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise
 
 # A tenth, as float64 has it.
@@ -47,7 +47,7 @@ def test_sinkhorn_compiled_and_in_a_trace(x):
 
 @every_form
 def test_numbers_that_float32_lacks_arrive_as_they_are(tenth):
-    for convert in (_arguments.to_positive, _arguments.to_non_negative):
+    for convert in (arguments.to_positive, arguments.to_non_negative):
         assert np.all(convert(tenth, "temperature", tf.float64).numpy() == TENTH)
         with tf.Graph().as_default():
             known = tf.get_static_value(convert(0.1, "temperature", tf.float64))
@@ -56,7 +56,7 @@ def test_numbers_that_float32_lacks_arrive_as_they_are(tenth):
 
 @pytest.mark.parametrize("large", [2**24 + 1, np.int64(2**24 + 1), [2**24 + 1]])
 def test_integers_that_float32_lacks_arrive_as_they_are(large):
-    tensor = _arguments.to_positive(large, "temperature", tf.float64)
+    tensor = arguments.to_positive(large, "temperature", tf.float64)
     assert np.all(tensor.numpy() == 2**24 + 1)
     rows = [[2**24 + 1, 2**24], [2**24, 2**24]]
     certified = st.certified_matching(rows, jit_compile=False)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf._matching import augmenting_paths as assignment
+from sinkhorn_tf._matching import augmenting_paths, interior_duals
 from sinkhorn_tf._matching.warm_start import warm_duals
 
 N = 8
@@ -49,7 +49,7 @@ def equal_rows(rng, batch, n=N):
 def first_state(x):
     x = tf.constant(x)
     nobody = tf.zeros(len(x), tf.bool)
-    return assignment._first_state(x, warm_duals(x), nobody)
+    return augmenting_paths._first_state(x, warm_duals(x), nobody)
 
 
 def test_a_planted_permutation_needs_no_search(rng):
@@ -62,7 +62,7 @@ def test_a_planted_permutation_needs_no_search(rng):
 def test_the_warm_start_decides_most_of_small_random_problems(rng):
     x = rng.normal(size=(100, N, N))
     assert first_state(x).done.numpy().mean() > 0.8
-    plain = assignment._first_state(
+    plain = augmenting_paths._first_state(
         tf.constant(x), tf.reduce_max(tf.constant(x), 1), tf.zeros(100, tf.bool)
     )
     assert plain.done.numpy().mean() < 0.3
@@ -91,16 +91,22 @@ def test_equal_rows_are_found(rng):
     x[2, :, 3] = -np.inf
     expected = [[0, 1, 2, 1, 4, 1, 6, 1]] * 3
     expected[1] = [0, 1, 2, 1, 0, 1, 6, 1]
-    np.testing.assert_array_equal(assignment._equal_rows(tf.constant(x)), expected)
+    np.testing.assert_array_equal(
+        augmenting_paths._equal_rows(tf.constant(x)), expected
+    )
 
 
 def test_rows_that_share_only_a_checksum_are_not_equal():
     # All checksums are 0, then all are huge.
     x = np.zeros((1, 3, 3))
     x[0, 1] = -np.inf
-    np.testing.assert_array_equal(assignment._equal_rows(tf.constant(x)), [[0, 1, 0]])
+    np.testing.assert_array_equal(
+        augmenting_paths._equal_rows(tf.constant(x)), [[0, 1, 0]]
+    )
     x = np.full((1, 3, 3), 1e300) * np.arange(1, 4)[:, None] / 3
-    np.testing.assert_array_equal(assignment._equal_rows(tf.constant(x)), [[0, 1, 2]])
+    np.testing.assert_array_equal(
+        augmenting_paths._equal_rows(tf.constant(x)), [[0, 1, 2]]
+    )
 
 
 @pytest.mark.parametrize("n", [3, N, 20])
@@ -135,9 +141,9 @@ def test_easy_and_hard_neighbours_change_nothing(rng, match, certify, n):
 def test_interior_duals_for_any_number_of_examples(rng, batch):
     # Below, at and above the size of a chunk, among examples that need none.
     x = rng.normal(size=(batch, N, N))
-    perm, g = assignment.assign(tf.constant(x))
+    perm, g = augmenting_paths.assign(tf.constant(x))
     for needed in (np.ones(batch, bool), rng.random(batch) < 0.5):
-        moved = assignment.interior_duals(tf.constant(x), perm, g, needed).numpy()
+        moved = interior_duals.move_inside(tf.constant(x), perm, g, needed).numpy()
         np.testing.assert_array_equal(moved[~needed], g.numpy()[~needed])
         reduced = x - moved[:, None]
         chosen = reduced.argmax(2)

@@ -9,11 +9,11 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf._matching import held_karp as subsets
-from sinkhorn_tf._matching.held_karp import MOST
+from sinkhorn_tf._matching import held_karp
+from sinkhorn_tf._matching.held_karp import MAX_N
 
 
-@pytest.mark.parametrize("n", range(2, MOST + 1))
+@pytest.mark.parametrize("n", range(2, MAX_N + 1))
 def test_the_best_permutation_and_its_proof(rng, n):
     x = rng.normal(size=(40, n, n))
     x[::4] = np.round(x[::4])
@@ -54,7 +54,7 @@ def test_where_xla_compiles_fewer_items_are_few(jit_compile):
     found = {}
 
     def traced(x, inside):
-        found[inside] = [n for n in range(1, 12) if subsets.is_few(tf.zeros([n, n]))]
+        found[inside] = [n for n in range(1, 12) if held_karp.is_few(tf.zeros([n, n]))]
         return x
 
     def both(x):
@@ -64,5 +64,5 @@ def test_where_xla_compiles_fewer_items_are_few(jit_compile):
         )[1]
 
     tf.function(both, jit_compile=jit_compile, autograph=False)(tf.ones(2))
-    most = subsets.MOST_COMPILED if jit_compile else MOST
+    most = held_karp.MAX_N_COMPILED if jit_compile else MAX_N
     assert found["function"] == found["loop"] == list(range(2, most + 1))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf._sinkhorn import kernel_products as products
+from sinkhorn_tf._sinkhorn import kernel_products
 from tests.sinkhorn_tf.sinkhorn_reference import (
     TEMPERATURES,
     assert_relatively_close,
@@ -307,12 +307,12 @@ def test_trace_inlines_plain_ops():
 
 
 def test_a_new_temperature_does_not_retrace(rng, monkeypatch):
-    from sinkhorn_tf._sinkhorn import iterations as scaling
+    from sinkhorn_tf._sinkhorn import iterations
 
     calls = []
-    iterate = scaling.iterate
+    iterate = iterations.iterate
     monkeypatch.setattr(
-        scaling,
+        iterations,
         "iterate",
         lambda *args, **options: calls.append(None) or iterate(*args, **options),
     )
@@ -364,7 +364,7 @@ def test_both_ways_to_sum_give_the_same(rng, monkeypatch):
     x = tf.constant(rng.normal(size=(3, 30, 30)).astype(np.float32))
 
     def plan_and_gradient(elementwise):
-        monkeypatch.setattr(products, "is_small", lambda kernel: elementwise)
+        monkeypatch.setattr(kernel_products, "is_small", lambda kernel: elementwise)
 
         @tf.function
         def both(x):

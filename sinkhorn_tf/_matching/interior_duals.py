@@ -1,0 +1,110 @@
+"""Optimal column duals, moved into the interior of the optimal face: the proofs.
+
+The residual graph of a matching has a node for each matched pair, and an edge from k to
+l as long as the loss of putting row k into l's column. Adding to optimal duals the
+average over all nodes of the distances to them keeps the duals optimal, and leaves
+slack on every other pair if the matching is unique.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from sinkhorn_tf._core import batching
+
+# Examples at a time: enough work for one step, and their distances stay in the cache.
+CHUNK = 8
+
+
+def move_inside(x, perm, g, needed):
+    """Moves optimal duals into the interior of the optimal face.
+
+    The duals that a search ends with are tight on many pairs besides the matched
+    ones, and then prove nothing to a strict comparison.
+
+    Args:
+        x: float64 `[B, N, N]`, no NaN or +inf.
+        perm: int32 `[B, N]`, optimal permutations.
+        g: float64 `[B, N]`, optimal column duals.
+        needed: bool `[B]`, the examples to do it for; the work is N^3 for each.
+
+    Returns:
+        float64 `[B, N]`, `g` in the other examples.
+    """
+    (moved,) = batching.update_in_chunks(
+        lambda x, perm, g: (_move_inside(x, perm, g),),
+        (x, perm, g),
+        (g,),
+        needed,
+        CHUNK,
+    )
+    return moved
+
+
+def _move_inside(x, perm, g):
+    """`move_inside` for every example."""
+    reduced = tf.gather(x - g[:, None, :], perm, axis=2, batch_dims=1)
+    slack = tf.linalg.diag_part(reduced)[:, :, None] - reduced
+    n = tf.shape(x)[-1]
+
+    def allow_node(k, distance):
+        through_k = distance[:, :, k, None] + distance[:, k, None, :]
+        return k + 1, tf.minimum(distance, through_k)
+
+    # The algorithm of Floyd and Warshall.
+    _, distance = tf.while_loop(
+        lambda k, _: k < n,
+        allow_node,
+        (tf.constant(0), tf.maximum(slack, 0)),
+        maximum_iterations=n,
+    )
+    distance = _without_infinity(distance, axis=[1, 2])
+    return g + _by_column(tf.reduce_mean(distance, axis=2), perm)
+
+
+def from_matching(rows, perm):
+    """Column duals in the interior of the optimal face, from the matching alone.
+
+    The distances to the nearest node are optimal duals, whatever the signs of the
+    edges, since no cycle is negative.
+
+    Args:
+        rows: float64 `[N, N, B]`, the batch last, where sums and minima vectorise.
+        perm: int32 `[B, N]`, optimal permutations.
+
+    Returns:
+        float64 `[B, N]`.
+    """
+    n = rows.shape[0]
+    scores = tf.gather(tf.transpose(rows, [2, 0, 1]), perm, axis=2, batch_dims=1)
+    matched = tf.linalg.diag_part(scores)[:, :, None]
+    distance = tf.reshape(tf.transpose(matched - scores, [1, 2, 0]), [n * n, -1])
+    start, middle, end = np.indices([n, n, n]).transpose(0, 2, 1, 3).reshape(3, n, -1)
+    first, second = np.int32(start * n + middle), np.int32(middle * n + end)
+    for _ in range(math.ceil(math.log2(n - 1))):
+        # Each round allows paths of twice as many edges, until it allows all paths.
+        paths = tf.gather(distance, first) + tf.gather(distance, second)
+        distance = tf.reduce_min(paths, axis=0)
+    distance = tf.reshape(distance, [n, n, -1])
+    nearest = tf.reduce_min(distance, axis=1)
+    distance = tf.maximum(distance - nearest[:, None] + nearest, 0)
+    distance = _without_infinity(distance, axis=[0, 1])
+    duals = nearest + tf.add_n(tf.unstack(distance, axis=1)) / n
+    return _by_column(tf.transpose(duals), perm)
+
+
+def _without_infinity(distance, axis):
+    """A node that cannot be reached counts as the farthest one that can.
+
+    Args:
+        distance: Distances >= 0 between all nodes.
+        axis: The axes of the nodes; the other one is that of the batch.
+    """
+    finite = tf.where(distance < math.inf, distance, 0)
+    return tf.minimum(distance, tf.reduce_max(finite, axis=axis, keepdims=True))
+
+
+def _by_column(values, perm):
+    """Values `[B, N]` of nodes, in the order of their columns."""
+    return tf.gather(values, tf.argsort(perm, axis=1), batch_dims=1)
