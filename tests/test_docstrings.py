@@ -26,9 +26,9 @@ def defined_in(module):
     """The functions and classes that a module defines, decorated ones too."""
     for value in vars(module).values():
         # Not `doctest.testmod`, which takes a decorated function for another module's.
-        if inspect.isfunction(value) or inspect.isclass(value):
-            if value.__module__ == module.__name__:
-                yield value
+        is_code = inspect.isfunction(value) or inspect.isclass(value)
+        if is_code and value.__module__ == module.__name__:
+            yield value
 
 
 def examples():

@@ -83,7 +83,8 @@ class Puzzle:
                 f"The sides of an image of {grid} x {grid} pieces are multiples of "
                 f"{grid}. Received: {shown(source)} of {image.shape[0]} x {image.shape[1]}"
             )
-        self._pieces = cutting.cut(image[None], grid)[0]
+        # As floating point: oneDNN complains on stderr of transposed uint8.
+        self._pieces = cutting.cut(tf.cast(image[None], tf.float32), grid)[0]
         if self._true is not None:
             self._pieces = tf.gather(self._pieces, self._true)
             # The scrambled image goes beside the solution, to be looked at.

@@ -85,7 +85,9 @@ def _by_column_maxima(x):
     # Every row has a tight pair: if every column has just one, each row has its own.
     decided = tf.reduce_all(tf.reduce_sum(tight, axis=0) == 1, axis=0)
     perm = tf.reduce_sum(tight * tf.range(x.shape[1])[:, None], axis=1)
-    return tf.transpose(perm), tf.transpose(g), decided
+    # As floating point: oneDNN complains on stderr of transposed int32 without AVX-512.
+    perm = tf.cast(tf.transpose(tf.cast(perm, g.dtype)), tf.int32)
+    return perm, tf.transpose(g), decided
 
 
 def _by_subsets(x):
