@@ -11,12 +11,17 @@ import inspect
 import numbers
 import reprlib
 import sys
+import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-TensorLike = tf.types.experimental.TensorLike
+if typing.TYPE_CHECKING:
+    # Type checkers see no type in TensorFlow's own.
+    TensorLike: typing.TypeAlias = typing.Any
+else:
+    TensorLike = tf.types.experimental.TensorLike
 
 _FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 _LONGEST_VALUE = 80

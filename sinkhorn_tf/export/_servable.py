@@ -186,8 +186,8 @@ def _call_without_state(graph):
 
 
 def _is_stateful(op):
-    definition = op_def_registry.get(op)
-    return definition is None or definition.is_stateful
+    found = op_def_registry.get(op)
+    return found is None or found.is_stateful
 
 
 def _read(directory):
