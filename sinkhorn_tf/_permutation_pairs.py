@@ -10,6 +10,8 @@ ones.
 from __future__ import annotations
 
 import functools
+import typing
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -23,8 +25,10 @@ from sinkhorn_tf._matching.matching import matching
 # The difference of two numbers of this magnitude or less fits into 32 bits.
 _MAX_ENTRY = 2**30
 
+_Measure = typing.TypeVar("_Measure", bound=Callable)
 
-def on_lists(measure):
+
+def on_lists(measure: _Measure) -> _Measure:
     """Decorates a measure of two lists, so that it takes lists or matrices for each.
 
     Args:
@@ -42,10 +46,10 @@ def on_lists(measure):
         lists, readable = to_lists(y_true, y_pred)
         return with_nan(measure(*lists), readable)
 
-    return call
+    return typing.cast(_Measure, call)
 
 
-def to_lists(y_true, y_pred):
+def to_lists(y_true: typing.Any, y_pred: typing.Any) -> tuple[typing.Any, list]:
     """Two permutations as lists.
 
     Args:
@@ -62,7 +66,7 @@ def to_lists(y_true, y_pred):
         "y_pred": _convert(y_pred, "y_pred"),
     }
     are_matrices = _are_matrices(*pair.values())
-    _check_shapes(*pair.values(), are_matrices)
+    _check_shapes(*pair.values(), are_matrices=are_matrices)
     lists, readable = [], []
     for (name, value), is_matrix in zip(pair.items(), are_matrices, strict=True):
         readable.append(_is_readable(value, is_matrix))
@@ -99,7 +103,7 @@ def _convert(value, name):
     return tensor
 
 
-def _are_matrices(y_true, y_pred):
+def _are_matrices(y_true, y_pred) -> typing.Any:
     """Which of the two are matrices rather than lists, a pair of bools."""
     pair = (y_true, y_pred)
     if any(x.dtype.is_floating for x in pair) or y_true.shape.rank != y_pred.shape.rank:

@@ -67,7 +67,7 @@ class AnnealTemperature(keras.callbacks.Callback):
         if self.layer is None:
             raise ValueError(
                 "AnnealTemperature found no layer with a temperature. "
-                f"Received: model={self.model.name!r}"
+                f"Received: model={getattr(self.model, 'name', None)!r}"
             )
         raise ValueError(
             "layer must be a layer with a temperature, as SinkhornLayer and "
@@ -75,7 +75,8 @@ class AnnealTemperature(keras.callbacks.Callback):
         )
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        step = int(self.model.optimizer.iterations.numpy())
+        model = typing.cast(keras.Model, self.model)
+        step = int(model.optimizer.iterations.numpy())
         value = self.schedule(step)
         for variable in self._temperatures:
             try:

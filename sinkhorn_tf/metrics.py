@@ -138,12 +138,15 @@ class _PermutationMetric(keras.metrics.Mean):
         if sample_weight is None:
             values, weights = self._measure(y_true, y_pred), None
         else:
-            lists, readable = to_lists(y_true, y_pred)
+            (true, pred), readable = to_lists(y_true, y_pred)
             sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), self.dtype)
-            values, weights = self._measure_weighted(
-                *lists, *_to_item_weights(sample_weight, lists)
+            item_weights, are_of_examples = _to_item_weights(
+                sample_weight, (true, pred)
             )
-            if values.shape.rank == lists[0].shape.rank:
+            values, weights = self._measure_weighted(
+                true, pred, item_weights, are_of_examples
+            )
+            if values.shape.rank == true.shape.rank:
                 readable = [each[..., None] for each in readable]
             values = with_nan(values, readable)
             weights = tf.reshape(weights, [-1])
@@ -211,9 +214,8 @@ class ProportionAnyWrong(_PermutationMetric):
 
     def _measure_weighted(self, y_true, y_pred, weights, are_of_examples):
         wrong = tf.reduce_any((y_true != y_pred) & (weights != 0), axis=-1)
-        return tf.cast(wrong, weights.dtype), _to_example_weights(
-            weights, are_of_examples
-        )
+        wrong = tf.cast(wrong, weights.dtype)
+        return wrong, _to_example_weights(weights, are_of_examples)
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")

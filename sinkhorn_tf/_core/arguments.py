@@ -7,6 +7,7 @@ raise there, since XLA drops asserts, so a bad temperature becomes NaN.
 
 import numbers
 import sys
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +15,11 @@ import tensorflow as tf
 from sinkhorn_tf._core.conversion import known_array, to_numbers
 from sinkhorn_tf._core.refusals import WrongKindError, shown
 
-TensorLike = tf.types.experimental.TensorLike
+if typing.TYPE_CHECKING:
+    # Type checkers see no type in TensorFlow's own.
+    TensorLike: typing.TypeAlias = typing.Any
+else:
+    TensorLike = tf.types.experimental.TensorLike
 
 _FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 _LARGEST_COUNT = 2**31 - 1

@@ -1,6 +1,7 @@
 """Eager calls run compiled by XLA; calls inside a trace inline plain ops."""
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -19,7 +20,7 @@ def is_for_xla():
     return tensorflow_private.is_compiled_by_xla(tf.compat.v1.get_default_graph())
 
 
-def compiled_when_eager(function):
+def compiled_when_eager(function: Callable) -> Callable:
     """Wraps an operator on tensors with the keyword `jit_compile`.
 
     `jit_compile=None` compiles eager calls and leaves a trace alone, so that the

@@ -61,7 +61,8 @@ def _independent_rows(A, b):
     if not A.size:
         rank, order = 0, np.arange(len(A))
     else:
-        _, upper, order = qr(A.T, mode="economic", pivoting=True)
+        factors: typing.Any = qr(A.T, mode="economic", pivoting=True)
+        _, upper, order = factors
         diagonal = np.abs(np.diag(upper))
         rank = int((diagonal > _RANK_TOLERANCE * max(A.shape) * diagonal[0]).sum())
     rows = np.sort(order[:rank])

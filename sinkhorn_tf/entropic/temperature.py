@@ -85,19 +85,21 @@ def layer_bounds(
             f"Received: gap_tau={shown(gap_tau)}, tau={shown(tau)}"
         )
     R1, RH = bounds.birkhoff_radii(n)
-    unknown = np.full(np.shape(eta), math.inf)[()]
-    integral = bounds.integral_rate(eta, R1, RH) if integer else unknown
-    if gap is None and integer:
-        gap = 1.0
-    known = gap is not None
+    fast = integral = relaxed = distance = np.full(np.shape(eta), math.inf)[()]
+    if integer:
+        integral = bounds.integral_rate(eta, R1, RH)
+        gap = 1.0 if gap is None else gap
+    if gap is not None:
+        fast = bounds.fast_rate(eta, gap, R1, RH)
+        distance = bounds.distance_bound(eta, gap, R1, RH)
+    if gap_tau is not None and tau is not None:
+        relaxed = bounds.relaxed_rate(eta, gap_tau, tau, R1, RH)
     return LayerBounds(
         slow_rate=bounds.slow_rate(eta, RH),
-        fast_rate=bounds.fast_rate(eta, gap, R1, RH) if known else unknown,
+        fast_rate=fast,
         integral_rate=integral,
-        relaxed_rate=(
-            unknown if tau is None else bounds.relaxed_rate(eta, gap_tau, tau, R1, RH)
-        ),
-        distance_bound=bounds.distance_bound(eta, gap, R1, RH) if known else unknown,
+        relaxed_rate=relaxed,
+        distance_bound=distance,
     )
 
 
@@ -210,7 +212,7 @@ def temperature_for_accuracy(
                 f"{finite[finite != np.rint(finite)][0]} in cost"
             )
         n = cost.shape[-1]
-        gap = assignment_gap(cost) if gap is None else gap
+        gap = float(assignment_gap(cost)) if gap is None else gap
     n = to_count(n, "n", 1)
     name = "fast_rate"
     if gap is not None:

@@ -2,6 +2,7 @@
 
 import numbers
 import os
+import typing
 from collections.abc import Mapping
 
 import keras
@@ -14,30 +15,30 @@ from sinkhorn_tf.export import _warmup
 _ARRAYS = (np.ndarray, tf.Tensor, tf.Variable, keras.Variable)
 
 
-def to_path(path: object) -> str:
+def to_path(path: typing.Any) -> str:
     """A normalised path; raises TypeError if it is not that of a directory."""
     if not isinstance(path, (str, bytes, os.PathLike)) or not os.fspath(path):
         raise TypeError(f"path must be that of a directory. Received: {path!r}")
     return os.path.normpath(os.fsdecode(path))
 
 
-def to_version(version: object) -> int | None:
+def to_version(version: typing.Any) -> int | None:
     """A Python int >= 0 or None, or raises ValueError."""
     if version is None:
         return None
     is_integer = isinstance(version, numbers.Integral) and not isinstance(version, bool)
-    if not is_integer or version < 0:
+    if not is_integer or int(version) < 0:
         raise ValueError(f"version must be an int >= 0. Received: {version!r}")
     return int(version)
 
 
-def to_temperature(temperature: object) -> float:
+def to_temperature(temperature: typing.Any) -> float:
     """A Python float: the variable of a layer is read once, now.
 
     Raises:
         ValueError: If the temperature is no positive and finite number.
     """
-    number = temperature
+    number: typing.Any = temperature
     if isinstance(temperature, _ARRAYS):
         number = np.asarray(keras.ops.convert_to_numpy(temperature))[()]
     is_number = isinstance(number, numbers.Real) and not isinstance(number, bool)
@@ -49,7 +50,7 @@ def to_temperature(temperature: object) -> float:
     return float(number)
 
 
-def to_assets(assets: object) -> dict[str, str]:
+def to_assets(assets: typing.Any) -> dict[str, str]:
     """A dict of file name to text.
 
     Raises:
@@ -74,7 +75,7 @@ def to_assets(assets: object) -> dict[str, str]:
     return assets
 
 
-def to_flag(value: object, name: str) -> bool:
+def to_flag(value: typing.Any, name: str) -> bool:
     """A Python bool from a Python or NumPy bool, or raises TypeError."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a bool. Received: {value!r}")

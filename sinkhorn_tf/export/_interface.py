@@ -120,5 +120,5 @@ def to_served_names(names: Sequence[str], owner: str) -> list[str]:
 
 def to_served_dtype(dtype: tf.DType | str) -> tf.DType:
     """float32 in place of half precision, which JSON lacks and few clients write."""
-    dtype = tf.as_dtype(dtype)
-    return tf.float32 if dtype.is_floating and dtype.size < 4 else dtype
+    result = tf.as_dtype(dtype)
+    return tf.float32 if result.is_floating and result.size < 4 else result

@@ -81,7 +81,7 @@ def number_of_items(logits: keras.KerasTensor, plan: keras.KerasTensor | None) -
             f"Received: outputs of the shapes {shapes_of(outputs)}"
         )
     n = shapes[0][-1] if shapes[0] else None
-    if any(shape[1:] != (n, n) for shape in shapes):
+    if n is None or any(shape[1:] != (n, n) for shape in shapes):
         raise ValueError(
             "The model has to end at logits [B, N, N], or these and a plan [B, N, N]. "
             f"Received: outputs of the shapes {shapes_of(outputs)}"

@@ -100,13 +100,12 @@ class Solver:
         Raises:
             ValueError: If the model has several inputs, or the items do not fit.
         """
-        specs = self.interface.specs
-        if len(specs) > 1:
+        spec, *others = self.interface.specs
+        if others:
             raise ValueError(
                 "A model of several inputs needs warmup_examples as a dict of signatures "
-                f"to their inputs. Received: {len(specs)} inputs"
+                f"to their inputs. Received: {1 + len(others)} inputs"
             )
-        (spec,) = specs
         served = tf.TensorSpec(spec.shape, to_served_dtype(spec.dtype), spec.name)
         items = _warmup.to_tensor(items, served, "serving_default")
         logits, _ = self.interface.logits_and_plan(self.model, [items])
@@ -155,10 +154,10 @@ def to_signatures(
     return checked
 
 
-def _to_signature(name, pair):
+def _to_signature(name: str, pair: typing.Any) -> Signature:
     is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
     function, specs = pair if is_pair else (None, None)
-    specs = (specs,) if isinstance(specs, tf.TensorSpec) else specs
+    specs: typing.Any = (specs,) if isinstance(specs, tf.TensorSpec) else specs
     if (
         not callable(function)
         or not isinstance(specs, (tuple, list))

@@ -1,6 +1,7 @@
 """Warm-up requests, which TensorFlow Serving answers before it takes any others."""
 
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,9 @@ FILE_NAME = "tf_serving_warmup_requests"
 
 
 def to_requests(
-    examples: dict[str, dict], functions: dict[str, Callable], specs: dict[str, tuple]
+    examples: Mapping[str, Mapping],
+    functions: dict[str, Callable],
+    specs: dict[str, tuple],
 ) -> dict[str, dict[str, tf.Tensor]]:
     """Converts the requests to tensors and answers each of them once.
 
@@ -95,7 +98,7 @@ def to_tensor(value: object, spec: tf.TensorSpec, signature: str) -> tf.Tensor:
     return tf.constant(value, spec.dtype)
 
 
-def _prediction_log():
+def _prediction_log() -> typing.Any:
     try:
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError as error:

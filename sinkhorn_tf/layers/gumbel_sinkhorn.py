@@ -84,7 +84,7 @@ class GumbelSinkhorn(TemperedLayer):
         networks, section 3.
     """
 
-    noise_scale = _settings.NumberSetting(lambda x: x >= 0, "at least 0")
+    noise_scale: typing.Any = _settings.NumberSetting(lambda x: x >= 0, "at least 0")
     n_samples = _settings.Setting(_to_n_samples, sets_shape=True)
     seed = _SeedSetting(_to_seed)
 

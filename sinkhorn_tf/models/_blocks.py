@@ -1,17 +1,19 @@
 """Transformer blocks that the networks share."""
 
+import typing
+
 import keras
 
 from sinkhorn_tf.layers.pair_attention import PairAttention
 
 
 def attention_blocks(
-    x: keras.KerasTensor, pairs: keras.KerasTensor | None, depth: int, heads: int
-) -> keras.KerasTensor:
+    x: typing.Any, pairs: typing.Any, depth: int, heads: int
+) -> typing.Any:
     """Adds blocks of attention among the pieces, and a last normalization.
 
     Args:
-        x: `[B, N, width]`.
+        x: KerasTensor `[B, N, width]`.
         pairs: Features of pairs `[B, N, N, features]`, or None.
         depth: Number of blocks.
         heads: Heads of attention in each block.
