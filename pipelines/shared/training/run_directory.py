@@ -70,7 +70,7 @@ def start(config, default_workdir, identity=None, strategy=None):
 def make(workdir):
     """Makes the run directory, or raises UserError."""
     try:
-        workdir.encode()
+        os.fspath(workdir).encode()
     except UnicodeEncodeError as error:
         raise UserError(
             "TensorFlow writes only where the path is valid UTF-8: give another "

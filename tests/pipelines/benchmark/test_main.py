@@ -9,6 +9,10 @@ import pytest
 import tensorflow as tf
 
 from pipelines.benchmark import peers
+from pipelines.benchmark.__main__ import main
+from pipelines.benchmark.config import BenchmarkConfig
+from pipelines.shared import options
+from pipelines.shared.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TINY = [
@@ -37,6 +41,11 @@ def process(*flags):
         capture_output=True,
         text=True,
     )
+
+
+def run(*arguments):
+    """As `process`, in this process."""
+    main(*options.from_arguments(BenchmarkConfig(), arguments))
 
 
 def content(workdir):
@@ -120,27 +129,31 @@ def test_resume_keeps_finished_cases_and_the_trained_network(finished):
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(finished):
-    workdir, _ = finished
-    result = process(*TINY, f"--workdir={workdir}")
-    assert result.returncode == 1
-    assert "pass --resume" in result.stderr
-    result = process(*TINY, f"--workdir={workdir}", "--resume", "--repeats=2")
-    assert result.returncode == 1
-    assert "Received: --repeats=2, the run has 1" in result.stderr
+    arguments = [*TINY, f"--workdir={finished[0]}"]
+    with pytest.raises(UserError, match="pass --resume"):
+        run(*arguments)
+    with pytest.raises(UserError, match="Received: --repeats=2, the run has 1"):
+        run(*arguments, "--resume", "--repeats=2")
 
 
 @pytest.mark.parametrize(
     "flag, message",
     [
-        ("--sizes=64", "error: --sizes takes sizes like 64x9. Received: 64"),
+        ("--sizes=64", "--sizes takes sizes like 64x9. Received: 64"),
         ("--peers=nobody", "Received: nobody"),
         ("--dataset=cifar", "cifar"),
     ],
 )
 def test_a_bad_flag_is_one_sentence(tmp_path, flag, message):
-    result = process(flag, f"--workdir={tmp_path / 'run'}")
+    with pytest.raises(UserError, match=message) as caught:
+        run(flag, f"--workdir={tmp_path / 'run'}")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_command_line_shows_no_traceback(tmp_path):
+    result = process("--sizes=64", f"--workdir={tmp_path / 'run'}")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and message in last
-    assert not (tmp_path / "run").exists()
+    assert last == "error: --sizes takes sizes like 64x9. Received: 64"

@@ -1,4 +1,4 @@
-"""The whole program on short lists, in processes of its own."""
+"""The whole program on short lists; a training is a process of its own."""
 
 import json
 import subprocess
@@ -10,7 +10,11 @@ import tensorflow as tf
 
 import sinkhorn_tf as st
 from pipelines.shared import lists
+from pipelines.shared.errors import UserError
+from pipelines.sorting.__main__ import main
+from pipelines.sorting.config import SortingConfig
 from tests.pipelines.processes import ROOT
+from tests.pipelines.programs import run_with
 
 QUICK = ("--n=6", "--steps=300", "--batch_size=20", "--n_iters=20", "--averaging=.98")
 
@@ -23,6 +27,10 @@ def process(*flags):
         capture_output=True,
         text=True,
     )
+
+
+def evaluate(workdir, **flags):
+    run_with(main, SortingConfig(), evaluate=str(workdir), **flags)
 
 
 def scores(workdir, name="metrics.json"):
@@ -81,8 +89,7 @@ def test_the_solver_sorts_without_the_package(finished, run_python, rng, tmp_pat
 
 
 def test_evaluate_measures_again_in_another_precision(finished):
-    ended = process(f"--evaluate={finished}", "--precision=float32")
-    assert ended.returncode == 0, ended.stderr
+    evaluate(finished, precision="float32")
     again = scores(finished, "metrics_float32.json")
     first = scores(finished)
     assert again["flags"]["precision"] == "float32"
@@ -122,7 +129,6 @@ def test_authors_recipe_with_noise_and_falling_temperature_trains(tmp_path, rng)
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--evaluate=nowhere"], "No finished run here"),
         (["--n=1"], "flag --n=1"),
         (["extra"], "Unexpected arguments: extra"),
     ],
@@ -136,6 +142,11 @@ def test_bad_flags_are_one_sentence(flags, message):
 
 def test_a_run_of_another_program_is_refused(tmp_path):
     st.models.jigsaw_network(4, (2, 2, 1)).save(tmp_path / "network.keras")
-    ended = process(f"--evaluate={tmp_path}")
-    assert ended.returncode == 1
-    assert f"Not a run of pipelines.sorting. Received: {tmp_path}" in ended.stderr
+    with pytest.raises(UserError, match="Not a run of pipelines.sorting") as caught:
+        evaluate(tmp_path)
+    assert str(caught.value).endswith(f"Received: {tmp_path}")
+
+
+def test_an_evaluation_without_a_run_is_refused():
+    with pytest.raises(UserError, match="No finished run here"):
+        evaluate("nowhere")
