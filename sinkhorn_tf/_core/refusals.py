@@ -64,14 +64,14 @@ def takes_tensors(layer: str | None = None) -> Callable[[_Function], _Function]:
             or None if there is no such layer.
     """
 
-    def decorate(function):
+    def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
         def call(*args, **kwargs):
             if any(isinstance(value, UNFIT) for value in (*args, *kwargs.values())):
                 _refuse_unfit(function, layer, args, kwargs)
             return function(*args, **kwargs)
 
-        return call
+        return typing.cast(_Function, call)
 
     return decorate
 
