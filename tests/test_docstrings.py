@@ -24,10 +24,10 @@ def modules():
 
 def defined_in(module):
     """The functions and classes that a module defines, decorated ones too."""
+    # Not by `doctest.testmod`, which takes a decorated function for another module's.
     for value in vars(module).values():
-        # Not `doctest.testmod`, which takes a decorated function for another module's.
-        is_code = inspect.isfunction(value) or inspect.isclass(value)
-        if is_code and value.__module__ == module.__name__:
+        can_have_examples = inspect.isfunction(value) or inspect.isclass(value)
+        if can_have_examples and value.__module__ == module.__name__:
             yield value
 
 

@@ -1,1 +1,1 @@
-"""What all operators rest on: arguments, batches, compilation."""
+"""The ground of all operators: arguments, batches, compilation."""

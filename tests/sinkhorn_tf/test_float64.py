@@ -69,10 +69,10 @@ def test_integers_that_float32_lacks_arrive_as_they_are(large):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sinkhorn_solve_computes_at_the_temperature_itself(x, dtype):
     x = x.astype(dtype)
-    found = st.sinkhorn_solve(x, 0.1, tolerance=1e-13)
+    solution = st.sinkhorn_solve(x, 0.1, tolerance=1e-13)
     expected = st.sinkhorn_solve(x.astype(np.float64), TENTH, tolerance=1e-13)
-    np.testing.assert_array_equal(found.residual, expected.residual)
-    np.testing.assert_array_equal(found.plan, expected.plan.numpy().astype(dtype))
+    np.testing.assert_array_equal(solution.residual, expected.residual)
+    np.testing.assert_array_equal(solution.plan, expected.plan.numpy().astype(dtype))
     plan = np.exp(
         (x - expected.row_potential[:, :, None] - expected.col_potential[:, None]) / 0.1
     )
@@ -94,8 +94,8 @@ def test_soft_sort_and_rank_have_anchors_of_float64():
     for temperature in (0.1, TENTH):
         ranks = st.soft_rank(values, temperature)
         np.testing.assert_allclose(ranks, plan @ np.arange(n), rtol=0, atol=1e-13)
-        found = st.soft_sort(values, temperature)
-        np.testing.assert_allclose(found, plan.T @ values, rtol=0, atol=1e-13)
+        result = st.soft_sort(values, temperature)
+        np.testing.assert_allclose(result, plan.T @ values, rtol=0, atol=1e-13)
 
 
 def test_lists_of_logits_are_float32_in_eager_and_graph():

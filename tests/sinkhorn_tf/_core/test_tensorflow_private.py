@@ -1,4 +1,4 @@
-"""Each private symbol of TensorFlow that the library uses is there and does its work."""
+"""Each private symbol of TensorFlow that the library uses exists and does its work."""
 
 import pathlib
 import re
@@ -9,8 +9,8 @@ import tensorflow as tf
 import sinkhorn_tf as st
 
 MOVED = (
-    f"TensorFlow {tf.__version__} has no {{}} any more, or another one: look for its "
-    "successor, and mend sinkhorn_tf/_core/tensorflow_private.py."
+    f"TensorFlow {tf.__version__} lacks or changed {{}}: find its successor and adapt "
+    "sinkhorn_tf/_core/tensorflow_private.py."
 )
 
 
@@ -53,5 +53,5 @@ def test_no_other_module_uses_what_is_private():
         if re.search(r"tensorflow\.python|__internal__", path.read_text("utf-8"))
     ]
     assert users == ["_core/tensorflow_private.py"], (
-        "Private interfaces of TensorFlow are used in _core/tensorflow_private.py alone."
+        "Private interfaces of TensorFlow belong into _core/tensorflow_private.py."
     )

@@ -131,9 +131,9 @@ def test_easy_and_hard_neighbours_change_nothing(rng, match, certify, n):
     for others in (easy, ties):
         mixed = hard.copy()
         mixed[1::2] = others[1::2]
-        perm, found = match(mixed), certify(mixed)
+        perm, certified = match(mixed), certify(mixed)
         np.testing.assert_array_equal(perm[::2], alone[0][::2])
-        for part, expected in zip(found, alone[1], strict=True):
+        for part, expected in zip(certified, alone[1], strict=True):
             np.testing.assert_array_equal(part[::2], expected[::2])
 
 
@@ -152,6 +152,8 @@ def test_interior_duals_for_any_number_of_examples(rng, batch):
 
 def test_batches_without_examples_or_of_size_one(certify):
     for shape in ((0, 1, 1), (0, 5, 5), (1, 1, 1), (3, 1, 1)):
-        found = certify(np.ones(shape))
-        assert found.perm.shape == shape[:2]
-        assert (found.perm.numpy() == 0).all() and (found.gap.numpy() == 0).all()
+        certified = certify(np.ones(shape))
+        assert certified.perm.shape == shape[:2]
+        assert (certified.perm.numpy() == 0).all() and (
+            certified.gap.numpy() == 0
+        ).all()

@@ -24,16 +24,16 @@ def test_the_best_permutation_and_its_proof(rng, n):
         st.certified_matching, [tf.TensorSpec([None, n, n], "double")]
     )
     perm, value, bound, gap = (v.numpy() for v in function(x))
-    for each, found, v, b, g in zip(x, perm, value, bound, gap, strict=True):
+    for each, matched, v, b, g in zip(x, perm, value, bound, gap, strict=True):
         try:
             rows, columns = linear_sum_assignment(each, maximize=True)
         except ValueError:
-            assert (found == -1).all() and np.isnan([v, b, g]).all()
+            assert (matched == -1).all() and np.isnan([v, b, g]).all()
             continue
         best = each[rows, columns].sum()
         size = n * np.abs(each[np.isfinite(each)]).max()
-        assert sorted(found) == list(range(n))
-        assert each[rows, found].sum() == pytest.approx(best, abs=1e-12 * size)
+        assert sorted(matched) == list(range(n))
+        assert each[rows, matched].sum() == pytest.approx(best, abs=1e-12 * size)
         assert 0 <= g <= 1e-11 * size + 1e-300 and b >= v
     # Unique with certainty, hence proven.
     assert (gap[2::4] == 0).all()
@@ -45,16 +45,16 @@ def test_all_permutations_of_a_small_range_of_numbers(rng):
     assert len(perms) == math.factorial(5)
     best = x[:, np.arange(5), perms].sum(-1).max(1)
     perm = st.matching(x, jit_compile=False).numpy()
-    found = np.take_along_axis(x, perm[..., None], 2).sum((1, 2))
-    np.testing.assert_array_equal(found, best)
+    sums = np.take_along_axis(x, perm[..., None], 2).sum((1, 2))
+    np.testing.assert_array_equal(sums, best)
 
 
 @pytest.mark.parametrize("jit_compile", [True, None])
 def test_where_xla_compiles_fewer_items_are_few(jit_compile):
-    found = {}
+    few = {}
 
     def traced(x, inside):
-        found[inside] = [n for n in range(1, 12) if held_karp.is_few(tf.zeros([n, n]))]
+        few[inside] = [n for n in range(1, 12) if held_karp.is_few(tf.zeros([n, n]))]
         return x
 
     def both(x):
@@ -65,4 +65,4 @@ def test_where_xla_compiles_fewer_items_are_few(jit_compile):
 
     tf.function(both, jit_compile=jit_compile, autograph=False)(tf.ones(2))
     most = held_karp.MAX_N_COMPILED if jit_compile else MAX_N
-    assert found["function"] == found["loop"] == list(range(2, most + 1))
+    assert few["function"] == few["loop"] == list(range(2, most + 1))

@@ -140,14 +140,14 @@ def test_large_integers_are_exact():
     np.testing.assert_array_equal(st.matching(x[:, ::-1], jit_compile=False), [1, 0])
 
 
-@pytest.mark.parametrize("poison", [np.nan, np.inf, "infeasible"])
-def test_poison_stays_in_its_example(rng, match, certify, poison):
+@pytest.mark.parametrize("invalid", [np.nan, np.inf, "infeasible"])
+def test_an_invalid_value_stays_in_its_example(rng, match, certify, invalid):
     clean = rng.normal(size=(3, 6, 6))
     bad = clean.copy()
-    if poison == "infeasible":
+    if invalid == "infeasible":
         bad[1, :, 2] = -np.inf
     else:
-        bad[1, 2, 3] = poison
+        bad[1, 2, 3] = invalid
     perm = match(bad).numpy()
     assert (perm[1] == -1).all()
     np.testing.assert_array_equal(perm[::2], match(clean).numpy()[::2])
@@ -207,11 +207,12 @@ def test_errors_name_the_value_received(function, logits, error, received):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_certificates_hold(rng, match, certify, name, n):
     x = family(rng, name, n)
-    found = certify(x)
-    np.testing.assert_array_equal(found.perm, match(x))
+    certified = certify(x)
+    np.testing.assert_array_equal(certified.perm, match(x))
     for b, each in enumerate(x):
         value, bound, gap = (
-            part.numpy()[b] for part in (found.value, found.upper_bound, found.gap)
+            part.numpy()[b]
+            for part in (certified.value, certified.upper_bound, certified.gap)
         )
         assert value.dtype == bound.dtype == gap.dtype == np.float64
         optimum = best(each)
@@ -219,7 +220,9 @@ def test_certificates_hold(rng, match, certify, name, n):
             assert np.isnan([value, bound, gap]).all()
             continue
         size = n * np.abs(each[each > -np.inf]).max()
-        assert abs(value - value_of(each, found.perm.numpy()[b])) <= 1e-15 * n * size
+        assert (
+            abs(value - value_of(each, certified.perm.numpy()[b])) <= 1e-15 * n * size
+        )
         # Where the gap is 0 the bound is the rounded value itself.
         assert bound >= optimum[1] - 1e-15 * n * size
         assert 0 <= gap <= 1e-11 * size
@@ -228,21 +231,21 @@ def test_certificates_hold(rng, match, certify, name, n):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16, 40])
 def test_gap_is_exactly_zero_for_random_logits(rng, certify, n):
-    found = certify(rng.normal(size=(20, n, n)))
-    assert (found.gap.numpy() == 0).all()
-    np.testing.assert_array_equal(found.upper_bound, found.value)
+    certified = certify(rng.normal(size=(20, n, n)))
+    assert (certified.gap.numpy() == 0).all()
+    np.testing.assert_array_equal(certified.upper_bound, certified.value)
 
 
 def test_gap_is_not_zero_where_two_matchings_tie(certify):
-    found = certify(np.ones((1, 3, 3)))
-    assert 0 < found.gap.numpy()[0] < 1e-12
+    certified = certify(np.ones((1, 3, 3)))
+    assert 0 < certified.gap.numpy()[0] < 1e-12
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int32"])
 def test_certificates_are_float64_for_every_dtype(rng, dtype):
     x = tf.cast(10 * rng.normal(size=(2, 4, 4)), dtype)
-    found = st.certified_matching(x, jit_compile=False)
-    for part in (found.value, found.upper_bound, found.gap):
+    certified = st.certified_matching(x, jit_compile=False)
+    for part in (certified.value, certified.upper_bound, certified.gap):
         assert part.dtype == tf.float64
 
 
@@ -283,21 +286,26 @@ def certified_duals(x):
 def test_numbers_that_are_flushed_to_zero_are_not_proven():
     x = np.array([[0, 1e-310], [1e-310, 0]])
     for jit_compile in (None, False):
-        found = st.certified_matching(x, jit_compile=jit_compile)
-        value = x[np.arange(2), found.perm].sum()
-        assert found.gap.numpy() > 0 or value == 2e-310
-        assert found.upper_bound.numpy() >= 2e-310
+        certified = st.certified_matching(x, jit_compile=jit_compile)
+        value = x[np.arange(2), certified.perm].sum()
+        assert certified.gap.numpy() > 0 or value == 2e-310
+        assert certified.upper_bound.numpy() >= 2e-310
 
 
 def test_sums_that_overflow_give_no_nan(rng):
-    found = st.certified_matching(rng.uniform(-1, 1, (20, 5, 5)) * 1.7e308)
-    assert st.permutations.is_permutation(found.perm).numpy().all()
-    assert not np.isnan(found.upper_bound).any() and (found.gap.numpy() >= 0).all()
+    certified = st.certified_matching(rng.uniform(-1, 1, (20, 5, 5)) * 1.7e308)
+    assert st.permutations.is_permutation(certified.perm).numpy().all()
+    assert (
+        not np.isnan(certified.upper_bound).any() and (certified.gap.numpy() >= 0).all()
+    )
 
 
-def test_the_temperature_changes_nothing_but_is_checked(rng):
+def test_the_temperature_is_deprecated_changes_nothing_and_is_checked(rng):
     x = rng.normal(size=(4, 6, 6))
-    plain, warm = st.certified_matching(x), st.certified_matching(x, temperature=0.1)
-    np.testing.assert_array_equal(plain.perm, warm.perm)
+    with pytest.warns(DeprecationWarning, match="call certified_matching") as caught:
+        with_temperature = st.certified_matching(x, temperature=0.1)
+    assert caught[0].filename == __file__
+    plain = st.certified_matching(x)
+    np.testing.assert_array_equal(plain.perm, with_temperature.perm)
     with pytest.raises(ValueError, match="Received: temperature=-1"):
         st.certified_matching(x, temperature=-1)

@@ -48,9 +48,9 @@ def exact(x, perm):
     return sum(fractions.Fraction(float(x[i, j])) for i, j in enumerate(perm))
 
 
-def check(x, perm, found):
+def check(x, perm, certified):
     """One example, in exact arithmetic."""
-    value, bound, gap = (float(part) for part in found)
+    value, bound, gap = (float(part) for part in certified)
     optimum = None
     if not (np.isnan(x).any() or (x == np.inf).any()):
         try:
@@ -78,9 +78,9 @@ def test_any_problem(rng, solve, kind):
     for n in SIZES:
         for scale in 10.0 ** rng.integers(-30, 31, 2):
             x = problems(rng, kind, n) * scale
-            perm, found = solve(x)
-            np.testing.assert_array_equal(found.perm, perm)
-            for each, p, *rest in zip(x, perm.numpy(), *found[1:], strict=True):
+            perm, certified = solve(x)
+            np.testing.assert_array_equal(certified.perm, perm)
+            for each, p, *rest in zip(x, perm.numpy(), *certified[1:], strict=True):
                 check(each, p, rest)
 
 
@@ -95,9 +95,9 @@ def test_any_dtype(rng, dtype):
         for kind in kinds:
             x = problems(rng, kind, n)
             x = tf.cast(100 * x if dtype == "int32" else x, dtype)
-            perm, found = function(x)
+            perm, certified = function(x)
             wide = tf.cast(x, tf.float64).numpy()
-            for each, p, *rest in zip(wide, perm.numpy(), *found[1:], strict=True):
+            for each, p, *rest in zip(wide, perm.numpy(), *certified[1:], strict=True):
                 check(each, p, rest)
 
 
@@ -107,6 +107,6 @@ def test_any_problem_compiled(rng, n):
         lambda x: (st.matching(x), st.certified_matching(x)), jit_compile=True
     )
     x = np.concatenate([problems(rng, kind, n) for kind in KINDS])
-    perm, found = function(x)
-    for each, p, *rest in zip(x, perm.numpy(), *found[1:], strict=True):
+    perm, certified = function(x)
+    for each, p, *rest in zip(x, perm.numpy(), *certified[1:], strict=True):
         check(each, p, rest)

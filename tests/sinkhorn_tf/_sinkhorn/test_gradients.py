@@ -139,10 +139,10 @@ def test_an_example_does_not_depend_on_when_its_neighbours_settle(rng):
     function = operator(100)
     for other in (2, 0.3, 0.01):
         t = np.array([1, other], np.float32)
-        found = [function(x, t).numpy(), *gradients(function, x, t, weights)]
+        result = [function(x, t).numpy(), *gradients(function, x, t, weights)]
         if other == 2:
-            first = found
-        for a, b in zip(found, first, strict=True):
+            first = result
+        for a, b in zip(result, first, strict=True):
             np.testing.assert_array_equal(a[0], b[0])
 
 
@@ -226,7 +226,7 @@ def test_jacobian_equals_that_of_naive_iterations(rng):
 
 
 def test_training_stays_finite_where_a_plain_kernel_overflows(rng):
-    """Sorting 120 numbers with 100 iterations at the paper's rate (SN section 4.1)."""
+    """120 numbers and 100 iterations at the rate of Mena et al. (2018), section 4.1."""
     n = 120
     x = tf.constant(rng.uniform(size=(10, n, 1)).astype(np.float32))
 

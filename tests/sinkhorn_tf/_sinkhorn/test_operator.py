@@ -129,15 +129,15 @@ def test_gradients_with_forbidden_pairs_equal_those_of_large_penalties(rng, grad
 
 
 @pytest.mark.parametrize("mode", ["eager", "plain"])
-@pytest.mark.parametrize("poison", [np.nan, np.inf, "hard"])
-def test_poison_stays_in_its_example(rng, poison, mode):
+@pytest.mark.parametrize("invalid", [np.nan, np.inf, "hard"])
+def test_an_invalid_value_stays_in_its_example(rng, invalid, mode):
     clean = rng.normal(size=(3, 5, 5)).astype(np.float32)
     bad = clean.copy()
-    if poison == "hard":
+    if invalid == "hard":
         # Only this one leaves the kernel domain.
         bad[1] = 1e4 * rng.normal(size=(5, 5))
     else:
-        bad[1, 2, 3] = poison
+        bad[1, 2, 3] = invalid
     t = np.full(3, 0.05, np.float32)
     weights = rng.normal(size=(3, 5, 5))
     function = operator(3, mode)
@@ -148,12 +148,12 @@ def test_poison_stays_in_its_example(rng, poison, mode):
         np.testing.assert_array_equal(after[b], before[b])
         np.testing.assert_array_equal(gradient_after[0][b], gradient_before[0][b])
         np.testing.assert_array_equal(gradient_after[1][b], gradient_before[1][b])
-    if poison != "hard":
+    if invalid != "hard":
         assert np.isnan(after[1]).all()
         assert (gradient_after[0][1] == 0).all() and gradient_after[1][1] == 0
 
 
-def test_poison_leaves_shared_temperature_gradient_finite(rng):
+def test_an_invalid_example_leaves_a_shared_temperature_gradient_finite(rng):
     x = rng.normal(size=(3, 5, 5)).astype(np.float32)
     x[1, 0, 0] = np.nan
     function = lambda x, t: st.sinkhorn(x, t, 3, jit_compile=False) ** 2

@@ -67,20 +67,20 @@ def test_plans_and_gradients_are_finite_and_right(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_poison_anywhere_stays_in_its_example(seed, poison):
+@pytest.mark.parametrize("invalid", [np.nan, np.inf])
+def test_an_invalid_value_anywhere_stays_in_its_example(seed, invalid):
     rng = np.random.default_rng(seed)
     n = [2, 6, 27][seed % 3]
     x, t = problem(rng, 3, n, "float32")
     clean = x.numpy()
-    spoiled = clean.copy()
-    spoiled[1, rng.integers(n), rng.integers(n)] = poison
+    changed = clean.copy()
+    changed[1, rng.integers(n), rng.integers(n)] = invalid
     options = {"tolerance": 1e-3} if seed % 2 else {}
     function = lambda x, t: st.sinkhorn(x, t, 30, jit_compile=False, **options)
     weights = rng.normal(size=clean.shape)
-    found = [function(spoiled, t), *gradients(function, spoiled, t, weights)]
+    result = [function(changed, t), *gradients(function, changed, t, weights)]
     expected = [function(clean, t), *gradients(function, clean, t, weights)]
-    for f, e in zip(found, expected, strict=True):
+    for f, e in zip(result, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(f)[[0, 2]], np.asarray(e)[[0, 2]])
-    assert np.isnan(found[0][1]).all()
-    assert (found[1][1] == 0).all() and found[2][1] == 0
+    assert np.isnan(result[0][1]).all()
+    assert (result[1][1] == 0).all() and result[2][1] == 0

@@ -143,11 +143,11 @@ def test_an_example_does_not_depend_on_its_neighbours(rng, jit_compile):
             np.testing.assert_array_equal(a[0], b[0])
 
 
-@pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_poison_stays_in_its_example(rng, poison):
+@pytest.mark.parametrize("invalid", [np.nan, np.inf])
+def test_an_invalid_value_stays_in_its_example(rng, invalid):
     x = rng.normal(size=(3, 5, 5))
     bad = x.copy()
-    bad[1, 2, 3] = poison
+    bad[1, 2, 3] = invalid
     t = np.full(3, 0.1)
     clean, solution = solve(x, t), solve(bad, t)
     for name in (*FIELDS, "residual"):
@@ -346,7 +346,7 @@ def test_half_precision_is_cast_back_once(rng, dtype):
     assert half.converged.numpy().all()
 
 
-def test_bad_temperature_in_a_graph_is_poison(rng):
+def test_bad_temperature_in_a_graph_makes_examples_invalid(rng):
     x = rng.normal(size=(2, 3, 3))
     solution = tf.function(st.sinkhorn_solve)(x, tf.constant([-1.0, 1], tf.float64))
     assert np.isnan(solution.plan[0]).all() and np.isfinite(solution.plan[1]).all()

@@ -62,13 +62,13 @@ def test_gradients_are_finite_and_those_of_differences(rng):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = loss(x)
-        found = tape.gradient(y, x)
-        assert np.isfinite(found).all() and np.abs(found).max() > 0
+        gradient = tape.gradient(y, x)
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
         for i in range(6):
             moved = np.zeros(6)
             moved[i] = 1e-6
             slope = (loss(values + moved) - loss(values - moved)) / 2e-6
-            np.testing.assert_allclose(found[i], slope, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(gradient[i], slope, rtol=1e-4, atol=1e-6)
 
 
 def test_a_span_beyond_the_range_of_the_format():
