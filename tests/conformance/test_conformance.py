@@ -182,12 +182,12 @@ def run(inputs, tmp_path_factory):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_mode_agrees_with_eager(run, eager, name, mode):
     key = name.replace(".", "_")
-    for output, expected in zip(run(mode)[key], eager[key], strict=True):
-        assert output.dtype == expected.dtype
+    for actual, expected in zip(run(mode)[key], eager[key], strict=True):
+        assert actual.dtype == expected.dtype
         if expected.dtype.is_floating:
-            np.testing.assert_allclose(output, expected, atol=3e-6)
+            np.testing.assert_allclose(actual, expected, atol=3e-6)
         else:
-            np.testing.assert_array_equal(output, expected)
+            np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("installed", [True, False])

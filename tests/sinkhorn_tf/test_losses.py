@@ -23,8 +23,8 @@ def test_cross_entropy_against_a_loop(soft, perm):
         )
         for b in range(2)
     ]
-    found = losses.cross_entropy(tf.constant(soft), tf.constant(perm))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    actual = losses.cross_entropy(tf.constant(soft), tf.constant(perm))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 def test_cross_entropy_of_the_true_permutation_is_0_and_of_a_wrong_one_finite(perm):
@@ -32,14 +32,14 @@ def test_cross_entropy_of_the_true_permutation_is_0_and_of_a_wrong_one_finite(pe
     np.testing.assert_allclose(losses.cross_entropy(true, perm), 0, atol=1e-5)
     wrong = tf.Variable(tf.roll(true, 1, axis=3))
     with tf.GradientTape() as tape:
-        found = losses.cross_entropy(wrong, perm)
-    assert np.all(found > 10) and np.isfinite(found).all()
-    assert np.isfinite(tape.gradient(found, wrong)).all()
+        actual = losses.cross_entropy(wrong, perm)
+    assert np.all(actual > 10) and np.isfinite(actual).all()
+    assert np.isfinite(tape.gradient(actual, wrong)).all()
 
 
 def test_reconstruction_against_a_loop(soft, rng):
     items, target = rng.random((2, 2, 4, 5)).astype(np.float32)
     restored = np.einsum("bsij,bid->bsjd", soft, items)
     expected = ((restored - target[:, None]) ** 2).mean(axis=(1, 2, 3))
-    found = losses.reconstruction(tf.constant(soft), items, target)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    actual = losses.reconstruction(tf.constant(soft), items, target)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)

@@ -52,15 +52,15 @@ def test_lists_and_matrices_mean_the_same(rng, metric):
 def test_state_is_the_weighted_mean_over_all_batches(rng, metric):
     p, q, weight = draw(rng, 8, 5), draw(rng, 8, 5), rng.random(8)
     each = reference(metric, p, q)
-    found = metric()
-    found.update_state(p[:6], q[:6])
-    found.update_state(p[6:], q[6:])
-    np.testing.assert_allclose(found.result(), np.mean(each), rtol=1e-6)
-    found.reset_state()
-    found.update_state(p[:6], q[:6], sample_weight=weight[:6])
-    found.update_state(p[6:], q[6:], sample_weight=weight[6:])
+    instance = metric()
+    instance.update_state(p[:6], q[:6])
+    instance.update_state(p[6:], q[6:])
+    np.testing.assert_allclose(instance.result(), np.mean(each), rtol=1e-6)
+    instance.reset_state()
+    instance.update_state(p[:6], q[:6], sample_weight=weight[:6])
+    instance.update_state(p[6:], q[6:], sample_weight=weight[6:])
     np.testing.assert_allclose(
-        found.result(), np.average(each, weights=weight), rtol=1e-6
+        instance.result(), np.average(each, weights=weight), rtol=1e-6
     )
 
 
@@ -80,8 +80,8 @@ def test_a_list_of_minus_one_is_wrong_throughout():
 
 @every_metric
 def test_serialisation(metric):
-    found = metric(name="mine")
-    config = keras.saving.serialize_keras_object(found)
+    instance = metric(name="mine")
+    config = keras.saving.serialize_keras_object(instance)
     again = keras.saving.deserialize_keras_object(config, safe_mode=True)
     assert type(again) is metric and again.name == "mine"
 
@@ -110,9 +110,9 @@ def test_metrics_in_fit(rng, tmp_path, form, jit_compile):
     )
     targets = np.eye(4, dtype=np.float32)[perm] if form == "matrices" else perm
     history = model.fit(items, targets, batch_size=4, verbose=0).history
-    found = st.matching(model(items), jit_compile=False).numpy()
+    matched = st.matching(model(items), jit_compile=False).numpy()
     for metric in FUNCTIONS:
-        expected = np.mean(reference(metric, perm, found))
+        expected = np.mean(reference(metric, perm, matched))
         np.testing.assert_allclose(history[metric().name], [expected], rtol=1e-5)
 
 

@@ -47,13 +47,13 @@ def murty(cost):
         for i, j in enumerate(perm):
             without = c.copy()
             without[i, j] = math.inf
-            found = best(without)
-            if found:
-                heapq.heappush(heap, found)
+            candidate = best(without)
+            if candidate:
+                heapq.heappush(heap, candidate)
             # From here on the pair (i, j) is kept.
-            kept = c[i, j]
+            cost_ij = c[i, j]
             c[i], c[:, j] = math.inf, math.inf
-            c[i, j] = kept
+            c[i, j] = cost_ij
 
 
 def random_costs(rng, kind, n):
@@ -349,8 +349,8 @@ def test_suboptimality_gap(rng):
         values = permutation_costs(cost)
         near = values - values[0] <= 1
         expected = math.inf if near.all() else values[~near][0] - values[near][-1]
-        found = entropic.suboptimality_gap(cost.ravel(), vertices, tau=1)
-        assert found == expected
+        actual = entropic.suboptimality_gap(cost.ravel(), vertices, tau=1)
+        assert actual == expected
     assert entropic.suboptimality_gap([0.1, 0.2, 0.3], [[1, 1, 0], [0, 0, 1]]) == (
         math.inf
     )

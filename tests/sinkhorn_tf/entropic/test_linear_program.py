@@ -39,7 +39,7 @@ def dual_error(c, A, eta, x):
 def vertices_of(A, b):
     """All basic solutions that are not negative."""
     m, d = A.shape
-    found = []
+    vertices = []
     for basis in itertools.combinations(range(d), m):
         part = A[:, basis]
         if abs(np.linalg.det(part)) < 1e-9:
@@ -47,8 +47,8 @@ def vertices_of(A, b):
         x = np.zeros(d)
         x[list(basis)] = np.linalg.solve(part, b)
         if x.min() >= -1e-12:
-            found.append(np.maximum(x, 0))
-    return np.array(found)
+            vertices.append(np.maximum(x, 0))
+    return np.array(vertices)
 
 
 @pytest.mark.parametrize("strength", [0.1, 1, 10, 100, 1e4])
@@ -94,7 +94,7 @@ def test_optimality_conditions(rng, strength, scale):
 
 
 def by_sequential_programming(c, A, b, eta):
-    found = minimize(
+    result = minimize(
         lambda x: c @ x - entropy(x) / eta,
         x0=np.full(len(c), b[0] / A[0].sum()),
         jac=lambda x: c + (np.log(x) + 1) / eta,
@@ -103,8 +103,8 @@ def by_sequential_programming(c, A, b, eta):
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    assert np.abs(A @ found.x - b).max() < 1e-8
-    return found.x
+    assert np.abs(A @ result.x - b).max() < 1e-8
+    return result.x
 
 
 def test_agrees_with_an_independent_solver(rng):

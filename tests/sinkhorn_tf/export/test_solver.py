@@ -57,14 +57,14 @@ def draw_items(rng, batch=5):
     return tf.constant(rng.normal(size=(batch, N, 3)), tf.float32)
 
 
-def assert_answers(found, logits, temperature):
+def assert_answers(actual, logits, temperature):
     expected = [linear_sum_assignment(-x)[1] for x in logits]
-    np.testing.assert_array_equal(found["permutation"], expected)
+    np.testing.assert_array_equal(actual["permutation"], expected)
     plan = st.sinkhorn(logits, temperature, 3, jit_compile=False)
-    np.testing.assert_allclose(found["plan"], plan, atol=1e-6)
+    np.testing.assert_allclose(actual["plan"], plan, atol=1e-6)
     value = np.take_along_axis(logits, np.array(expected)[..., None], -1).sum((1, 2))
-    np.testing.assert_allclose(found["value"], value, rtol=1e-6)
-    np.testing.assert_array_equal(found["gap"], np.zeros(len(logits)))
+    np.testing.assert_allclose(actual["value"], value, rtol=1e-6)
+    np.testing.assert_array_equal(actual["gap"], np.zeros(len(logits)))
 
 
 def test_a_second_output_is_the_plan(rng, model, tmp_path):
@@ -73,12 +73,12 @@ def test_a_second_output_is_the_plan(rng, model, tmp_path):
     solver = tf.saved_model.load(st.export_solver(both, tmp_path, n_iters=3)).signatures
     items = draw_items(rng)
     logits, plan = both(items)
-    found = solver["serving_default"](pieces=items)
-    np.testing.assert_allclose(found.pop("plan"), plan, atol=1e-6)
+    actual = solver["serving_default"](pieces=items)
+    np.testing.assert_allclose(actual.pop("plan"), plan, atol=1e-6)
     expected = solver["match"](logits=logits)
     assert_answers(expected, logits.numpy(), 1.0)
     for name in ANSWER - {"plan"}:
-        np.testing.assert_array_equal(found[name], expected[name])
+        np.testing.assert_array_equal(actual[name], expected[name])
 
 
 def test_versions_are_numbered_and_never_overwritten(model, path):
@@ -117,8 +117,8 @@ def test_signatures_name_their_inputs_and_outputs(solver):
     }
     for name, expected in inputs.items():
         signature = solver[name]
-        _, given = signature.structured_input_signature
-        assert {key: spec.shape.as_list() for key, spec in given.items()} == expected
+        _, specs = signature.structured_input_signature
+        assert {key: spec.shape.as_list() for key, spec in specs.items()} == expected
         outputs = signature.structured_outputs
         restored = {"restored"} if name == "serving_default" else set()
         assert set(outputs) == ANSWER | restored
@@ -131,10 +131,10 @@ def test_signatures_name_their_inputs_and_outputs(solver):
 def test_answers_equal_the_keras_model(rng, model, solver, batch):
     items = draw_items(rng, batch)
     logits = model(items).numpy()
-    found = solver["serving_default"](pieces=items)
-    assert_answers(found, logits, 0.5)
-    restored = st.permutations.apply(found["permutation"], items)
-    np.testing.assert_array_equal(found["restored"], restored)
+    actual = solver["serving_default"](pieces=items)
+    assert_answers(actual, logits, 0.5)
+    restored = st.permutations.apply(actual["permutation"], items)
+    np.testing.assert_array_equal(actual["restored"], restored)
     np.testing.assert_array_equal(solver["twice"](pieces=items)["twice"], 2 * restored)
 
 
@@ -143,10 +143,10 @@ def test_matching_of_given_logits(rng, solver, batch):
     logits = rng.normal(size=(batch, N, N)).astype(np.float32)
     assert_answers(solver["match"](logits=tf.constant(logits)), logits, 0.5)
     t = rng.uniform(0.2, 1, size=batch).astype(np.float32)
-    found = solver["match_at_temperature"](
+    actual = solver["match_at_temperature"](
         logits=tf.constant(logits), temperature=tf.constant(t)
     )
-    assert_answers(found, logits, t)
+    assert_answers(actual, logits, t)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
@@ -166,11 +166,11 @@ def test_poison_stays_in_its_example(rng, solver, poison):
 
 def test_bad_temperature_gives_nan_in_its_example(rng, solver):
     logits = tf.constant(rng.normal(size=(2, N, N)), tf.float32)
-    found = solver["match_at_temperature"](
+    actual = solver["match_at_temperature"](
         logits=logits, temperature=tf.constant([-1.0, 1.0])
     )
-    assert np.isnan(found["plan"][0]).all() and np.isfinite(found["plan"][1]).all()
-    assert (found["permutation"].numpy() >= 0).all()
+    assert np.isnan(actual["plan"][0]).all() and np.isfinite(actual["plan"][1]).all()
+    assert (actual["permutation"].numpy() >= 0).all()
 
 
 def test_runs_in_a_process_without_the_package_or_keras(
@@ -300,11 +300,11 @@ def test_several_inputs(rng, tmp_path):
     path = st.export_solver(model, tmp_path / "x", n_iters=1, signatures={"two": two})
     solver = tf.saved_model.load(path).signatures
     items, digit = draw_items(rng), tf.ones([5, 2])
-    found = solver["serving_default"](pieces=items, digit=digit)
+    actual = solver["serving_default"](pieces=items, digit=digit)
     expected = st.matching(model([items, digit]))
-    np.testing.assert_array_equal(found["permutation"], expected)
+    np.testing.assert_array_equal(actual["permutation"], expected)
     np.testing.assert_array_equal(
-        found["restored"], st.permutations.apply(expected, items)
+        actual["restored"], st.permutations.apply(expected, items)
     )
     np.testing.assert_array_equal(
         solver["two"](pieces=items, d=digit)["permutation"], expected
@@ -322,12 +322,12 @@ def test_jit_variant_gives_the_same_answers_and_is_kept_apart(rng, model, tmp_pa
     with pytest.raises(ValueError, match="jit_compile=True"):
         _servable.refuse_what_serving_refuses(compiled)
     items = draw_items(rng)
-    found, expected = (
+    actual, expected = (
         tf.saved_model.load(x).signatures["serving_default"](pieces=items)
         for x in (compiled, plain)
     )
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, atol=1e-6, err_msg=name)
 
 
 def unbuilt():
@@ -539,14 +539,14 @@ def test_inputs_and_outputs_in_any_structure(rng, inputs, outputs):
     if isinstance(structure, dict) and "digit" in structure:
         assert names == list(structure)
     values = {"pieces": draw_items(rng, 2), "digit": tf.ones([2, 2])}
-    found = interface.logits_and_plan(model, [values[name] for name in names])
+    actual = interface.logits_and_plan(model, [values[name] for name in names])
     alone = keras.Model([pieces, digit], [logits, plan])
     expected = alone([values["pieces"], values["digit"]])
-    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(actual[0], expected[0])
     if len(model.outputs) == 2:
-        np.testing.assert_array_equal(found[1], expected[1])
+        np.testing.assert_array_equal(actual[1], expected[1])
     else:
-        assert found[1] is None
+        assert actual[1] is None
 
 
 def test_names_decide_what_is_matched_and_what_is_restored(rng, tmp_path):
@@ -560,15 +560,15 @@ def test_names_decide_what_is_matched_and_what_is_restored(rng, tmp_path):
     solver = tf.saved_model.load(path).signatures["serving_default"]
     inputs = {"pieces": draw_items(rng), "digit": tf.range(5 * N, delta=1.0)}
     inputs["digit"] = tf.reshape(inputs["digit"], [5, N])
-    found, expected = solver(**inputs), model(inputs)
+    actual, expected = solver(**inputs), model(inputs)
     logits = expected["scores"].numpy().astype(np.float64)
     perm = np.array([linear_sum_assignment(-x)[1] for x in logits])
-    np.testing.assert_array_equal(found["permutation"], perm)
+    np.testing.assert_array_equal(actual["permutation"], perm)
     value = np.take_along_axis(logits, perm[..., None], -1).sum((1, 2))
-    np.testing.assert_allclose(found["value"], value, rtol=1e-6)
-    np.testing.assert_allclose(found["plan"], expected["plan"], atol=1e-6)
+    np.testing.assert_allclose(actual["value"], value, rtol=1e-6)
+    np.testing.assert_allclose(actual["plan"], expected["plan"], atol=1e-6)
     np.testing.assert_array_equal(
-        found["restored"], st.permutations.apply(perm, inputs["pieces"])
+        actual["restored"], st.permutations.apply(perm, inputs["pieces"])
     )
 
 
@@ -631,23 +631,23 @@ def test_tables_and_variables_that_keras_does_not_know_of_are_saved(tmp_path):
         },
     )
     assert os.path.basename(path) == "3"
-    given = tf.constant([["ein", "zwei", "drei", "vier"], ["vier", "ein", "-", "zwei"]])
-    logits = model(given).numpy()
+    words = tf.constant([["ein", "zwei", "drei", "vier"], ["vier", "ein", "-", "zwei"]])
+    logits = model(words).numpy()
     file.unlink()
     solver = tf.saved_model.load(path).signatures
-    found = solver["serving_default"](words=given)
+    actual = solver["serving_default"](words=words)
     perm = np.array([linear_sum_assignment(-x)[1] for x in logits])
-    np.testing.assert_array_equal(found["permutation"], perm)
+    np.testing.assert_array_equal(actual["permutation"], perm)
     value = np.take_along_axis(logits, perm[..., None], -1).sum((1, 2))
-    np.testing.assert_allclose(found["value"], value, rtol=1e-6)
+    np.testing.assert_allclose(actual["value"], value, rtol=1e-6)
     plan = st.sinkhorn(logits, 0.5, 1, jit_compile=False)
-    np.testing.assert_allclose(found["plan"], plan, atol=1e-6)
-    restored = np.empty(given.shape, object)
-    np.put_along_axis(restored, perm, given.numpy(), 1)
-    np.testing.assert_array_equal(found["restored"].numpy(), restored)
-    answer = solver["extra"](words=given)
+    np.testing.assert_allclose(actual["plan"], plan, atol=1e-6)
+    restored = np.empty(words.shape, object)
+    np.put_along_axis(restored, perm, words.numpy(), 1)
+    np.testing.assert_array_equal(actual["restored"].numpy(), restored)
+    answer = solver["extra"](words=words)
     np.testing.assert_array_equal(answer["number"][0], [3.0, -2.0, -2.0, -2.0])
-    np.testing.assert_array_equal(answer["value"], found["value"])
+    np.testing.assert_array_equal(answer["value"], actual["value"])
     with pytest.raises(ValueError, match="Received: input words of strings"):
         st.export_solver(model, tmp_path / "other", n_iters=1, jit_variant=True)
 
@@ -691,21 +691,21 @@ def test_floats_are_served_as_float32(rng, dtype, policy, plan):
     for name, output in solver.structured_outputs.items():
         assert output.dtype == dtypes.get(name, "float32")
     items = tf.cast(draw_items(rng), spec.dtype)
-    found = solver(items)
+    actual = solver(items)
     logits, *own = keras.tree.flatten(model(tf.cast(items, dtype)))
     exact = tf.cast(logits, tf.float64).numpy()
     perm = np.array([linear_sum_assignment(-x)[1] for x in exact])
-    np.testing.assert_array_equal(found["permutation"], perm)
+    np.testing.assert_array_equal(actual["permutation"], perm)
     value = np.take_along_axis(exact, perm[..., None], -1).sum((1, 2))
-    np.testing.assert_allclose(found["value"], value, rtol=1e-14)
+    np.testing.assert_allclose(actual["value"], value, rtol=1e-14)
     if own:
-        np.testing.assert_array_equal(found["plan"], tf.cast(own[0], tf.float32))
+        np.testing.assert_array_equal(actual["plan"], tf.cast(own[0], tf.float32))
     else:
         plan = st.sinkhorn(exact, 0.1, 3, jit_compile=False)
-        np.testing.assert_allclose(found["plan"], plan, atol=1e-5)
+        np.testing.assert_allclose(actual["plan"], plan, atol=1e-5)
     # Not rounded to half precision on the way.
     np.testing.assert_array_equal(
-        found["restored"], st.permutations.apply(perm, tf.cast(items, tf.float32))
+        actual["restored"], st.permutations.apply(perm, tf.cast(items, tf.float32))
     )
 
 

@@ -72,15 +72,15 @@ def test_other_batch_sizes_agree(rng, model, solver):
     expected = solver["serving_default"](pieces=tf.constant(mine))
     scores = model(mine).numpy().astype(np.float64)
     for size in (1, 2, 5):
-        found = solver["serving_default"](pieces=tf.constant(mine[:size]))
+        actual = solver["serving_default"](pieces=tf.constant(mine[:size]))
         for key in ("value", "plan", "gap"):
-            np.testing.assert_allclose(found[key], expected[key][:size], atol=1e-5)
+            np.testing.assert_allclose(actual[key], expected[key][:size], atol=1e-5)
         value = np.take_along_axis(
-            scores[:size], found["permutation"].numpy()[..., None], 2
+            scores[:size], actual["permutation"].numpy()[..., None], 2
         ).sum((1, 2))
         np.testing.assert_allclose(value, expected["value"][:size], atol=1e-5)
         unique = np.arange(size) % 3 > 0
         np.testing.assert_array_equal(
-            found["permutation"].numpy()[unique],
+            actual["permutation"].numpy()[unique],
             expected["permutation"].numpy()[:size][unique],
         )

@@ -39,24 +39,24 @@ def test_items_become_a_request_for_each_signature(model, tmp_path, rng):
         model, tmp_path / "solver", n_iters=1, warmup_examples=items
     )
     solver = tf.saved_model.load(path).signatures
-    found = {}
+    requests = {}
     for spec, inputs in read(path):
         assert spec.name == "solver"
-        found[spec.signature_name] = inputs
+        requests[spec.signature_name] = inputs
         answer = solver[spec.signature_name](
             **{k: tf.constant(x) for k, x in inputs.items()}
         )
         assert answer["permutation"].shape == (5, N)
-    assert set(found) == {"serving_default", "match", "match_at_temperature"}
-    np.testing.assert_array_equal(found["serving_default"]["pieces"], items)
+    assert set(requests) == {"serving_default", "match", "match_at_temperature"}
+    np.testing.assert_array_equal(requests["serving_default"]["pieces"], items)
 
 
 def test_nested_lists_are_items_too(model, rng):
     items = rng.normal(size=(2, N, 2)).astype(np.float32)
     solver = _signatures.Solver(model, _interface.to_interface(model), 1.0, 20)
-    found, expected = (solver.warmup_requests(x) for x in (items.tolist(), items))
-    np.testing.assert_array_equal(found["serving_default"]["pieces"], items)
-    np.testing.assert_array_equal(found["match"]["logits"], model(items))
+    actual, expected = (solver.warmup_requests(x) for x in (items.tolist(), items))
+    np.testing.assert_array_equal(actual["serving_default"]["pieces"], items)
+    np.testing.assert_array_equal(actual["match"]["logits"], model(items))
     np.testing.assert_array_equal(
         expected["match_at_temperature"]["logits"], model(items)
     )

@@ -75,10 +75,10 @@ def test_symbolic_and_eager_calls_have_the_declared_shape(rng, case):
     output = model(rng.normal(size=(5, N, 3)).astype(np.float32))
     assert output.shape == (5, *shape) and output.dtype == "float32"
     layer = layer_class(**settings)
-    given = (2, 7, N, N)
+    input_shape = (2, 7, N, N)
     if layer_class is st.Restore:
-        given = [given, (2, 7, N, 3)]
-    assert layer.compute_output_shape(given) == (2, 7, *shape)
+        input_shape = [input_shape, (2, 7, N, 3)]
+    assert layer.compute_output_shape(input_shape) == (2, 7, *shape)
 
 
 @every_layer
@@ -352,8 +352,12 @@ def test_temperature_keeps_its_precision_in_mixed_precision(rng, layer_class, po
     exact = plain_sinkhorn(tf.cast(x, tf.float32), np.float32([t, t]), 1)
     expected = tf.cast(exact, dtype)
     layer = layer_class(temperature=t, n_iters=1, dtype=policy)
-    given = tf.constant([t, t])
-    for output in (layer(x), layer(x, temperature=given), layer(x, temperature=t)):
+    temperatures = tf.constant([t, t])
+    for output in (
+        layer(x),
+        layer(x, temperature=temperatures),
+        layer(x, temperature=t),
+    ):
         np.testing.assert_array_equal(output, expected)
     # Far below what float16 can hold.
     tiny = layer(x, temperature=tf.constant([1e-9, 1e-9]))

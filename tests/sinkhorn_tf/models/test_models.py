@@ -60,7 +60,7 @@ def test_context_takes_pieces_of_any_size(rng, shape, n):
 
 def test_edge_features_against_a_loop(rng):
     pieces = rng.random((1, 3, 4, 5, 2)).astype(np.float32)
-    found = EdgeFeatures()(pieces).numpy()[0]
+    actual = EdgeFeatures()(pieces).numpy()[0]
     fit = np.zeros((3, 3, 8))
     for i, j in np.ndindex(3, 3):
         a, b = pieces[0, i].astype(np.float64), pieces[0, j].astype(np.float64)
@@ -77,7 +77,7 @@ def test_edge_features_against_a_loop(rng):
                 fit[i, j, 2 * direction + kind] = np.log(np.mean((u - v) ** 2) + 1e-4)
     for i, j in np.ndindex(3, 3):
         if i == j:
-            assert not found[i, j].any()
+            assert not actual[i, j].any()
             continue
         others = [k for k in range(3) if k != i]
         rivals = [k for k in range(3) if k != j]
@@ -86,7 +86,7 @@ def test_edge_features_against_a_loop(rng):
             fit[i, j] - fit[i, others].min(axis=0),
             fit[i, j] - fit[rivals, j].min(axis=0),
         ]
-        np.testing.assert_allclose(found[i, j], np.concatenate(expected), atol=1e-4)
+        np.testing.assert_allclose(actual[i, j], np.concatenate(expected), atol=1e-4)
 
 
 def test_coarse_edges_are_those_of_the_pieces_in_blocks(rng):
@@ -106,9 +106,9 @@ def test_coarse_edges_see_across_a_gap(rng):
     images += 0.2 * rng.normal(size=images.shape)
     pieces = images.reshape(20, 3, 16, 3, 16).transpose(0, 1, 3, 2, 4)
     pieces = pieces.reshape(20, 9, 16, 16, 1)[:, :, 2:-2, 2:-2]
-    found = EdgeFeatures(scales=2)(pieces).numpy().reshape(20, 9, 9, 3, 4, 2, 2)
+    actual = EdgeFeatures(scales=2)(pieces).numpy().reshape(20, 9, 9, 3, 4, 2, 2)
     # Is it the best fit of all, with extrapolation, that is to the right?
-    best = found[..., 1, 0, :, 1] == 0
+    best = actual[..., 1, 0, :, 1] == 0
     right = [best[:, i, i + 1].mean(axis=0) for i in range(9) if i % 3 < 2]
     fine, coarse = np.mean(right, axis=0)
     assert coarse > 1.5 * fine
@@ -118,9 +118,9 @@ def test_coarse_edges_see_across_a_gap(rng):
 @pytest.mark.parametrize("side", [1, 2, 5, 9])
 def test_edges_of_small_pieces(rng, scales, side):
     pieces = rng.random((2, 4, side, side, 1)).astype(np.float32)
-    found = EdgeFeatures(scales)(pieces)
-    assert found.shape == (2, 4, 4, 24 * scales)
-    assert np.isfinite(found).all()
+    actual = EdgeFeatures(scales)(pieces)
+    assert actual.shape == (2, 4, 4, 24 * scales)
+    assert np.isfinite(actual).all()
 
 
 def test_edges_at_no_scale_are_refused_and_a_network_does_without(rng):
@@ -137,10 +137,10 @@ def test_edge_features_do_not_suffer_from_half_precision(rng, policy):
     ramp = np.linspace(0, 0.2, 16)[:, None] + np.linspace(0.3, 0.5, 16)
     pieces = (ramp[..., None] + 0.01 * rng.random((2, 9, 16, 16, 3))).astype(np.float32)
     expected = EdgeFeatures()(pieces)
-    found = EdgeFeatures(dtype=policy)(pieces)
-    assert found.dtype == keras.DTypePolicy(policy).compute_dtype
+    actual = EdgeFeatures(dtype=policy)(pieces)
+    assert actual.dtype == keras.DTypePolicy(policy).compute_dtype
     np.testing.assert_allclose(
-        tf.cast(found, tf.float32), expected, atol=0.05 if "mixed" in policy else 1e-4
+        tf.cast(actual, tf.float32), expected, atol=0.05 if "mixed" in policy else 1e-4
     )
     network = networks.jigsaw_network(9, (16, 16, 3), "context", width=16)
     assert np.isfinite(network(pieces)).all()
