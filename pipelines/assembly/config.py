@@ -99,6 +99,6 @@ class AssemblyConfig(Options):
 
     @property
     def judge_directory(self):
-        """Where the judge of the dataset is kept."""
+        """The directory of the judge."""
         name = source(self.images.dataset).file_name
         return self.judge or os.path.join("runs", f"judge_{name}")

@@ -28,7 +28,7 @@ from pipelines.shared import program
 
 
 def main(config, explicit_names=frozenset()):
-    """Measures.
+    """Measures all cases that the settings ask for.
 
     Args:
         config: `BenchmarkConfig`.

@@ -86,7 +86,7 @@ def read(path):
     except Image.DecompressionBombError as error:
         limit = 2 * Image.MAX_IMAGE_PIXELS
         raise UserError(
-            f"It has more than the {limit:,} pixels that an image may have."
+            f"An image may have {limit:,} pixels; this one has more."
         ) from error
     # Damaged files make Pillow raise nearly anything (SyntaxError, struct.error,
     # IndexError, ...), and one of them must not end a program.

@@ -98,7 +98,7 @@ class _Walk:
         try:
             kind = entry.stat().st_mode
         except OSError:
-            # A link that leads nowhere, or in a circle.
+            # The link leads nowhere, or in a circle.
             kind = stat.S_IFREG
         if stat.S_ISDIR(kind):
             (links if entry.is_symlink() else folders).append(name)

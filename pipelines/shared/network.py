@@ -36,7 +36,7 @@ def is_reachable(host, port, seconds):
         except OSError:
             pass
 
-    # In a thread, because looking up the name has no time limit of its own.
+    # A thread does it, because looking up the name has no time limit of its own.
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(seconds)

@@ -117,6 +117,17 @@ class Options:
             raise UserError(f"Unknown settings. Received: {', '.join(sorted(changes))}")
         return dataclasses.replace(self, **new)
 
+    def with_defaults(self, defaults, explicit_names):
+        """A copy with other defaults.
+
+        Args:
+            defaults: Dict of names to values.
+            explicit_names: The names of the settings that keep their values, as the
+                command line sets them.
+        """
+        changes = {k: v for k, v in defaults.items() if k not in explicit_names}
+        return self.replace(**changes)
+
 
 def check(name, value, properties):
     """Raises UserError where a value is out of bounds or not among the choices."""

@@ -78,7 +78,7 @@ def _sentence(error):
         if module in ("", *_OWN_PACKAGES):
             return None
         return f"{_PACKAGES.get(module, module)} is not installed: {_INSTALL}"
-    # An error before TensorFlow is imported is none of its own.
+    # Without an import of TensorFlow there is no error of TensorFlow.
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
         # TensorFlow wraps a UserError that is raised where batches are made.

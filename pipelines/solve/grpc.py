@@ -12,7 +12,8 @@ _CHANNEL = {
     # Messages have any size here; the server has its own limit.
     "grpc.max_send_message_length": -1,
     "grpc.max_receive_message_length": -1,
-    # Shorter than the first pause, so that asking again tries to connect again.
+    # This pause is shorter than that before the server is asked again, so that each
+    # attempt connects again.
     "grpc.initial_reconnect_backoff_ms": 100,
 }
 

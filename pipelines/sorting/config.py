@@ -3,22 +3,16 @@
 import dataclasses
 from typing import ClassVar
 
-from pipelines.shared.options import Options, option
-from pipelines.shared.training.config import TrainingConfig
+from pipelines.shared.options import option
+from pipelines.shared.training.config import EvaluationConfig, TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class SortingConfig(Options):
+class SortingConfig(EvaluationConfig):
     """All settings of `python -m pipelines.sorting`."""
 
     n: int = option(50, "Numbers in a list.", lower=2, upper=10_000)
     hidden: int = option(32, "Units of the hidden layer.", lower=1, search="16|32|64")
-    evaluate: str | None = option(
-        None,
-        "Only evaluate the run in this directory.",
-        may_change=True,
-        replaces_training=True,
-    )
     precision: str = option(
         "float64",
         "Precision of the logits in evaluation.",

@@ -26,8 +26,4 @@ class TrainingCostConfig(Options):
             explicit_names: The names of the settings that the command line sets; they
                 stay.
         """
-        if not self.quick:
-            return self
-        return self.replace(
-            **{k: v for k, v in _QUICK.items() if k not in explicit_names}
-        )
+        return self.with_defaults(_QUICK, explicit_names) if self.quick else self

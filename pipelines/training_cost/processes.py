@@ -45,7 +45,7 @@ class Training:
                     stderr=errors,
                     env=child_process.environment(TF_CONFIG=json.dumps(config)),
                 )
-            # Set before TensorFlow is imported, which then counts this core alone.
+            # TensorFlow, which is imported later, counts this core alone.
             os.sched_setaffinity(process.pid, {cores[-1 - index % len(cores)]})
             self._processes.append(process)
 

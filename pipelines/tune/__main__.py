@@ -28,7 +28,7 @@ from pipelines.tune.config import defaults
 
 
 def main(config, explicit_names=frozenset()):
-    """Searches.
+    """Searches for better settings of a training.
 
     Args:
         config: `TuneConfig`.

@@ -32,12 +32,14 @@ ATTRIBUTES = {
         "_get_oracle_fname": "The path of a file that `search.py` writes and reads.",
         "_get_trial_dir": "The folder of a file that `search.py` writes.",
         "_project_dir": "The folder in which `search.py` looks for trials.",
-        "_random_state": "Set for each trial: Keras Tuner does not save its state.",
         "_retry_queue": "The trials that a resumed search begins with.",
     },
     "HyperbandOracle": {
         "_random_trial": "Overridden: a small space must not end a search too early.",
         "_get_size": "Overridden: rungs of a small space have fewer trials.",
+    },
+    "BayesianOptimizationOracle": {
+        "_random_state": "Set for each trial: Keras Tuner does not save its state.",
     },
     "BaseTuner": {
         "_get_tuner_fname": "Overridden: one process and a chief share a file.",

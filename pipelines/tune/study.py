@@ -164,7 +164,7 @@ def written_flags(config, searched):
 
 
 class Trial:
-    """Trains with some of the settings changed: a function of them to a score.
+    """A training with some settings changed: a function of these to a score.
 
     Args:
         experiment: The `Experiment` whose images the trials share.

@@ -43,7 +43,7 @@ class Ott:
             inner_iterations=inputs.iterations,
             min_iterations=inputs.iterations,
             max_iterations=inputs.iterations,
-            # The derivative of the iterations, not that of the limit.
+            # OTT then differentiates the iterations, not the limit.
             implicit_diff=None,
         )
 

@@ -42,7 +42,7 @@ def rotate(images, angle):
     cos, sin = tf.cos(angle), tf.sin(angle)
     middle = (size - 1) / 2
     zero = tf.zeros_like(angle)
-    # They lead from a pixel (x, y) of the result to one of the image, about the centre.
+    # A row leads from a pixel (x, y) of the result to one of the image, about the centre.
     transforms = tf.stack(
         [
             cos,

@@ -5,11 +5,12 @@ import dataclasses
 from pipelines.shared import options
 from pipelines.shared.datasets.sources import ROLES, SOURCES, source
 from pipelines.shared.errors import UserError
-from pipelines.shared.options import Options, option
+from pipelines.shared.options import option
+from pipelines.shared.training.config import EvaluationConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class ImagesConfig(Options):
+class ImagesConfig(EvaluationConfig):
     """The images that a program reads, and those that it evaluates on."""
 
     dataset: str = option("digits", f"One of {', '.join(SOURCES)}, tfds:NAME.")
@@ -21,12 +22,6 @@ class ImagesConfig(Options):
     )
     image_size: int | None = option(
         None, "Pixels along a side, a multiple of --grid.", lower=1
-    )
-    evaluate: str | None = option(
-        None,
-        "Only evaluate the run in this directory.",
-        may_change=True,
-        replaces_training=True,
     )
     split: str = option(
         "test",

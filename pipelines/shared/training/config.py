@@ -125,3 +125,15 @@ class TrainingConfig(Options):
     def last_temperature(self):
         """The temperature at the end of the training."""
         return self.final_temperature or self.temperature
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(Options):
+    """The setting of programs that can evaluate a finished run instead of training."""
+
+    evaluate: str | None = option(
+        None,
+        "Only evaluate the run in this directory.",
+        may_change=True,
+        replaces_training=True,
+    )

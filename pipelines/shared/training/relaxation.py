@@ -20,7 +20,9 @@ class Relaxation:
         batch_size: Examples of a step, over all replicas.
         steps: Steps of the training.
         seed: Seed of the noise.
-        jit_compile: As in `st.sinkhorn`.
+        final_temperature: The temperature at the last step; None if it stays the same.
+        final_noise_scale: The scale at the last step; None if it stays the same.
+        jit_compile: Whether XLA compiles the operator, see `st.sinkhorn`.
     """
 
     temperature: float

@@ -57,9 +57,10 @@ def start(config, default_workdir, identity=None, strategy=None):
     else:
         _check_empty(workdir)
         make(workdir)
-        # They are left over from a run that ended before its first checkpoint.
-        for name in _STEPS if os.path.exists(record) else ():
-            shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+        if os.path.exists(record):
+            # These folders are left over from a run that ended before its checkpoints.
+            for name in _STEPS:
+                shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
         if values["resume"]:
             print(f"no checkpoint in {workdir}: starting anew", file=sys.stderr)
         write_json(record, values)

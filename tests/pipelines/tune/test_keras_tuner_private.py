@@ -14,6 +14,7 @@ from pipelines.tune import keras_tuner_private, search
 CLASSES = {
     "Oracle": keras_tuner.Oracle,
     "HyperbandOracle": keras_tuner.oracles.HyperbandOracle,
+    "BayesianOptimizationOracle": keras_tuner.oracles.BayesianOptimizationOracle,
     "BaseTuner": keras_tuner_private.BaseTuner,
 }
 ATTRIBUTES = [
