@@ -1,7 +1,6 @@
 """The SavedModels in the repository: they answer, and score what they say."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -9,19 +8,18 @@ import tensorflow as tf
 
 from pipelines.shared import datasets, lists
 from pipelines.shared.puzzles import batches, cutting
-
-ROOT = pathlib.Path(__file__).parent.parent / "savedmodels"
+from tests.serving.runner import SAVED
 
 
 def test_the_jigsaw_of_digits_scores_what_it_says():
-    solver = tf.saved_model.load(ROOT / "jigsaw_digits" / "1")
+    solver = tf.saved_model.load(SAVED / "jigsaw_digits" / "1")
     held_out = datasets.load("digits", "test", size=8)
     (puzzle,) = batches.evaluation_puzzles(
         held_out.images, held_out.file_order, grid=2, batch_size=1000
     )
     answer = solver.serving_default(puzzle["pieces"])
     wrong = (answer["permutation"].numpy() != puzzle["perm"].numpy()).mean()
-    record = ROOT / "jigsaw_digits" / "1" / "assets.extra" / "metrics.json"
+    record = SAVED / "jigsaw_digits" / "1" / "assets.extra" / "metrics.json"
     said = json.loads(record.read_text())["proportion_wrong"]
     assert wrong == pytest.approx(said, abs=1e-6)
     image = cutting.join(puzzle["pieces"], 2)
@@ -30,8 +28,8 @@ def test_the_jigsaw_of_digits_scores_what_it_says():
 
 
 def test_the_sorting_solver_scores_what_it_says():
-    solver = tf.saved_model.load(ROOT / "sorting_n120" / "1")
-    record = ROOT / "sorting_n120" / "1" / "assets.extra" / "metrics.json"
+    solver = tf.saved_model.load(SAVED / "sorting_n120" / "1")
+    record = SAVED / "sorting_n120" / "1" / "assets.extra" / "metrics.json"
     said = json.loads(record.read_text())["intervals"]
     for name in lists.INTERVALS:
         held_out = lists.evaluation_lists(120, name, "test", 100)
@@ -56,24 +54,24 @@ def test_solvers_run_without_the_package(run_python):
         assert tf.reduce_all(perm == tf.range(perm.shape[1])), (path, perm)
         print(path)
     """
-    paths = [str(path / "1") for path in sorted(ROOT.iterdir())]
+    paths = [str(path / "1") for path in sorted(SAVED.iterdir())]
     ended = run_python(code, *paths, without_package=True)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == paths
 
 
 def test_the_jigsaw_of_mnist_answers_for_an_image_and_says_its_metrics():
-    solver = tf.saved_model.load(ROOT / "jigsaw_mnist_3x3" / "1")
+    solver = tf.saved_model.load(SAVED / "jigsaw_mnist_3x3" / "1")
     answer = solver.signatures["solve_image"](image=tf.zeros([2, 27, 27, 1]))
     assert answer["restored"].shape == (2, 27, 27, 1)
-    record = ROOT / "jigsaw_mnist_3x3" / "1" / "assets.extra" / "metrics.json"
+    record = SAVED / "jigsaw_mnist_3x3" / "1" / "assets.extra" / "metrics.json"
     said = json.loads(record.read_text())
     assert said["n_examples"] == 10_000 and said["proportion_wrong"] < 0.09
     assert said["flags"]["network"] == "context"
 
 
 def test_the_assembly_of_mnist_answers_for_a_digit_and_says_its_metrics():
-    solver = tf.saved_model.load(ROOT / "assembly_mnist" / "1")
+    solver = tf.saved_model.load(SAVED / "assembly_mnist" / "1")
     pieces = np.random.default_rng(0).random((2, 100, 3, 3, 1), np.float32)
     answer = solver.signatures["serving_default"](
         pieces=tf.constant(pieces), digit=tf.constant([3, 8])
@@ -82,6 +80,6 @@ def test_the_assembly_of_mnist_answers_for_a_digit_and_says_its_metrics():
     permutation, restored = (answer[k].numpy() for k in ("permutation", "restored"))
     for b in range(2):
         np.testing.assert_array_equal(restored[b, permutation[b]], pieces[b])
-    record = ROOT / "assembly_mnist" / "1" / "assets.extra" / "metrics.json"
+    record = SAVED / "assembly_mnist" / "1" / "assets.extra" / "metrics.json"
     said = json.loads(record.read_text())
     assert said["n_pairs"] == 90_000 and said["hard"]["acceptance"] > 0.95

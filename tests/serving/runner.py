@@ -1,5 +1,7 @@
 """Answers of SavedModels through the C API, in a process without Python's TensorFlow."""
 
+import atexit
+import contextlib
 import importlib.util
 import json
 import os
@@ -10,8 +12,13 @@ import sys
 import numpy as np
 
 from pipelines.benchmark.peers import c_api
+from pipelines.shared.plain_paths import plain_path
+from tests.pipelines.processes import ROOT
 
-SAVED = pathlib.Path(__file__).parent.parent.parent / "savedmodels"
+# TensorFlow takes a path for a pattern, and a clone may stand in any folder.
+_LINKS = contextlib.ExitStack()
+atexit.register(_LINKS.close)
+SAVED = pathlib.Path(_LINKS.enter_context(plain_path(ROOT / "savedmodels")))
 LIBRARIES = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
 
 

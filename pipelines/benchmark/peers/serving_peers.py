@@ -4,6 +4,7 @@ import importlib.util
 import os
 
 from pipelines.benchmark.peers import c_api
+from pipelines.shared.plain_paths import plain_path
 
 
 class Served:
@@ -29,7 +30,8 @@ class Served:
         return {names[name]: x for name, x in result.items() if name in names}
 
     def _run(self, path, signature, arrays):
-        model = c_api.Model(self._runtime, path)
+        with plain_path(path) as plain:
+            model = c_api.Model(self._runtime, plain)
         return lambda: model.run(signature, arrays, self._outputs)
 
 
