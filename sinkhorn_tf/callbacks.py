@@ -9,6 +9,10 @@ import keras
 
 from sinkhorn_tf.layers._tempered import TemperedLayer, temperatures
 
+__all__ = [
+    "AnnealTemperature",
+]
+
 
 class AnnealTemperature(keras.callbacks.Callback):
     """Sets the temperature of layers before each training step.

@@ -7,6 +7,11 @@ import tensorflow as tf
 from sinkhorn_tf import permutations
 from sinkhorn_tf._core.arguments import TensorLike
 
+__all__ = [
+    "cross_entropy",
+    "reconstruction",
+]
+
 # Added to probabilities before their logarithm is taken, so that an item that cannot be
 # told from another one does not outweigh all the rest.
 _EPSILON = 1e-6

@@ -26,6 +26,15 @@ import tensorflow as tf
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._permutation_pairs import on_lists, to_lists, with_nan
 
+__all__ = [
+    "KendallTau",
+    "ProportionAnyWrong",
+    "ProportionWrong",
+    "kendall_tau",
+    "proportion_any_wrong",
+    "proportion_wrong",
+]
+
 
 @on_lists
 def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:

@@ -59,7 +59,7 @@ def sinkhorn(
         The plan, same shape and dtype as `logits`, broadcast with `temperature`.
 
     Raises:
-        TypeError: If an argument is of the wrong kind, such as integer logits or a float
+        TypeError: If an argument is of the wrong kind, such as a tensor of integers or a float
             for `n_iters`.
         ValueError: If a shape or value is out of range. A bad temperature that is
             known only inside a graph gives NaN instead.
