@@ -33,6 +33,7 @@ def finished(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_pieces_that_see_each_other_train_with_what_suits_them(tmp_path):
     run(tmp_path, network="context", steps=150, batch_size=32, width=32, depth=2)
     metrics = json.loads((tmp_path / "metrics.json").read_text())

@@ -162,12 +162,16 @@ def second_derivatives(function, x, t, directions):
 @pytest.mark.parametrize(
     "mode, n, n_iters",
     [
-        ("eager", 4, 20),
         ("graph", 4, 45),
-        ("graph", 26, 12),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in (("eager", 4, 45), ("xla", 4, 45), ("xla", 26, 12))
+            for case in (
+                ("eager", 4, 20),
+                ("eager", 4, 45),
+                ("graph", 26, 12),
+                ("xla", 4, 45),
+                ("xla", 26, 12),
+            )
         ),
     ],
 )

@@ -118,6 +118,7 @@ def assert_same(workdir, expected, logs=True, rel=1e-5, weights=2e-4):
             np.testing.assert_allclose(a, b, atol=weights)
 
 
+@pytest.mark.slow
 def test_two_devices_and_two_workers_train_as_one_device_does(
     start, start_workers, tmp_path
 ):
