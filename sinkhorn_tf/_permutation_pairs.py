@@ -23,7 +23,7 @@ from sinkhorn_tf._core.refusals import shown, takes_tensors
 from sinkhorn_tf._matching.matching import matching
 
 # The difference of two numbers of this magnitude or less fits into 32 bits.
-_MAX_ENTRY = 2**30
+_MAX_ENTRY = 2**30 - 1
 
 _Measure = typing.TypeVar("_Measure", bound=Callable)
 
@@ -71,7 +71,9 @@ def to_lists(y_true: typing.Any, y_pred: typing.Any) -> tuple[typing.Any, list]:
     for (name, value), is_matrix in zip(pair.items(), are_matrices, strict=True):
         readable.append(_is_readable(value, is_matrix))
         _check_values(readable[-1], value, name, is_matrix)
-        lists.append(_to_lists(value, is_matrix))
+        # Entries that are no positions are never right: each side has its own limit.
+        beyond = _MAX_ENTRY - (name == "y_pred")
+        lists.append(_to_lists(value, is_matrix, beyond))
     return tuple(lists), [each for each in readable if each is not None]
 
 
@@ -194,10 +196,12 @@ def _check_values(readable, value, name, is_matrix):
     )
 
 
-def _to_lists(value, is_matrix):
+def _to_lists(value, is_matrix, beyond):
     if value.dtype.is_floating:
         return matching(value)
     if is_matrix:
         return permutations.from_matrix(value)
     lists = arguments.to_permutation_lists(value, "lists")
-    return tf.clip_by_value(lists, -_MAX_ENTRY, _MAX_ENTRY)
+    least = _MAX_ENTRY - 1
+    lists = tf.where(lists >= least, beyond, lists)
+    return tf.where(lists <= -least, -beyond, lists)

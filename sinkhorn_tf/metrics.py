@@ -142,13 +142,20 @@ class _PermutationMetric(keras.metrics.Mean):
                 (`[...]` or `[..., 1]`), or one for each item (`[..., N]`).
 
         Raises:
+            TypeError: If `sample_weight` is no real numbers.
             ValueError: If `sample_weight` has another shape.
         """
         if sample_weight is None:
             values, weights = self._measure(y_true, y_pred), None
         else:
             (true, pred), readable = to_lists(y_true, y_pred)
-            sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), self.dtype)
+            sample_weight = tf.convert_to_tensor(sample_weight)
+            if sample_weight.dtype.is_complex or sample_weight.dtype == tf.string:
+                raise TypeError(
+                    "sample_weight must be real numbers. "
+                    f"Received: sample_weight.dtype={sample_weight.dtype.name}"
+                )
+            sample_weight = tf.cast(sample_weight, self.dtype)
             item_weights, are_of_examples = _to_item_weights(
                 sample_weight, (true, pred)
             )

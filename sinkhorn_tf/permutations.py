@@ -276,4 +276,5 @@ def _to_shape(batch_shape):
             "batch_shape must be ints >= 0 that fit into 32 bits. "
             f"Received: batch_shape={shown(batch_shape)}"
         )
-    return tf.reshape(tf.cast(shape, tf.int32), [-1])
+    # An int64 of a graph that is beyond 32 bits fails later instead of wrapping.
+    return tf.reshape(tf.saturate_cast(shape, tf.int32), [-1])

@@ -21,6 +21,8 @@ from absl import flags
 from pipelines.shared.errors import UserError
 
 _METADATA = "option"
+# The largest integer without an upper bound of its own: TensorFlow counts in 32 bits.
+_MAX_INTEGER = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +144,11 @@ def check(name, value, properties):
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     # NaN passes every comparison.
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"--{name} must be finite. Received: --{name}={value}")
     low, high = properties.lower, properties.upper
+    if high is None and isinstance(value, int) and value > _MAX_INTEGER:
+        raise UserError(f"--{name} must fit into 32 bits. Received: --{name}={value}")
     if (low is not None and value < low) or (high is not None and value > high):
         raise UserError(f"--{name} must be {_range(low, high)}. Received: {value}")
 
@@ -298,7 +302,8 @@ def from_arguments(options, arguments):
     define_flags(options, flag_values)
     try:
         rest = flag_values(["program", *arguments])[1:]
-    except flags.Error as error:
+    # A boolean with a value and a flag file that is not UTF-8 are ValueErrors of absl.
+    except (flags.Error, ValueError) as error:
         raise UserError(str(error)) from error
     if rest:
         raise UserError(f"Unexpected arguments: {' '.join(rest)}")

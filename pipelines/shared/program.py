@@ -54,7 +54,16 @@ def run(main, defaults, flag_values):
                 raise
             _fail(sentence)
 
-    app.run(guarded_main)
+    app.run(guarded_main, flags_parser=_parse)
+
+
+def _parse(arguments):
+    """Parses as absl does; what absl raises without words of its own is a sentence."""
+    try:
+        return app.parse_flags_with_usage(arguments)
+    # A boolean with a value, or a flag file that is not UTF-8.
+    except ValueError as error:
+        _fail(error)
 
 
 def _start_up():

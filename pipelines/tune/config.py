@@ -106,6 +106,6 @@ def defaults(arguments):
     options.define_flags(only, early)
     try:
         early(["program", *arguments], known_only=True)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:
         raise UserError(str(error)) from error
     return TuneConfig(program=PROGRAMS[early["pipeline"].value]())

@@ -35,7 +35,40 @@ class Interface(typing.NamedTuple):
             for x, tensor in zip(self.inputs, tensors, strict=True)
         }
         structure = keras.tree.map_structure(lambda x: by_input[id(x)], self.structure)
-        return _outputs.logits_and_plan(model(structure, training=False))
+        logits, plan = _outputs.logits_and_plan(model(structure, training=False))
+        if logits.shape.rank is None:
+            # A layer with a mutable table loses the shape that Keras knows.
+            logits = tf.ensure_shape(logits, [None, self.n, self.n])
+        return logits, plan
+
+    def refuse_plans(self, model: keras.Model) -> None:
+        """Raises ValueError where the numbers of a model are a plan rather than logits.
+
+        The history of Keras ends at a layer or model of the user's own; random items
+        tell there. Models whose inputs are no floating point of known shape are passed
+        over.
+        """
+        are_known = all(
+            spec.dtype.is_floating and spec.shape[1:].is_fully_defined()
+            for spec in self.specs
+        )
+        if self.n == 1 or not are_known:
+            return
+        items = [
+            tf.random.stateless_normal([4, *spec.shape[1:]], [0, k], dtype=tf.float32)
+            for k, spec in enumerate(self.specs)
+        ]
+        logits = tf.cast(self.logits_and_plan(model, items)[0], tf.float64)
+        sums = tf.reduce_sum(logits, axis=-2)
+        looks_like_a_plan = tf.reduce_all(logits >= 0) & tf.reduce_all(
+            tf.abs(sums - 1) < 1e-3
+        )
+        if looks_like_a_plan:
+            raise ValueError(
+                "The model has to end at its logits [B, N, N], not at a permutation. "
+                "Received: a model whose outputs on random items are at least 0, with "
+                "columns that sum to 1"
+            )
 
 
 def to_interface(model: keras.Model) -> Interface:

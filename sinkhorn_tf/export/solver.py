@@ -114,6 +114,7 @@ def export_solver(
     (array([[1, 0, 2]], dtype=int32), array([4.]))
     """
     interface = _interface.to_interface(model)
+    interface.refuse_plans(model)
     path = _arguments.to_path(path)
     version = _arguments.to_version(version)
     temperature = _arguments.to_temperature(temperature)

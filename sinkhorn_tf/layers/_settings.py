@@ -75,6 +75,12 @@ class Setting:
             )
         vars(layer)[self.name] = value
 
+    def __delete__(self, layer):
+        raise AttributeError(
+            f"{self.name} of a layer can be assigned, not deleted. "
+            f"Received: del layer.{self.name}"
+        )
+
     def _is_fixed(self, layer):
         if self.name not in vars(layer):
             return False

@@ -93,7 +93,9 @@ class TemperedLayer(_settings.ConfiguredLayer):
 
     def _to_logits(self, logits):
         """Casts the inputs to the compute dtype of the policy."""
-        return tf.cast(tf.convert_to_tensor(logits), self.compute_dtype)
+        logits = tf.convert_to_tensor(logits)
+        _settings.check_real(logits, "logits")
+        return tf.cast(logits, self.compute_dtype)
 
     def _to_temperature(self, temperature):
         """Returns the temperature of the call, or else the layer's own."""

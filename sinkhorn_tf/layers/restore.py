@@ -39,6 +39,13 @@ class Restore(keras.layers.Layer):
             raise ValueError(
                 f"Restore needs [permutation, items]. Received: {type(inputs).__name__}"
             )
+        inputs = [tf.convert_to_tensor(x) for x in inputs]
+        for x in inputs:
+            if x.dtype.is_complex or x.dtype == tf.string:
+                raise TypeError(
+                    "Restore needs real numbers. "
+                    f"Received: an input of dtype {x.dtype.name}"
+                )
         permutation, items = (tf.cast(x, self.compute_dtype) for x in inputs)
         output_shape = self.compute_output_shape([permutation.shape, items.shape])
         batch_rank = permutation.shape.rank - 2

@@ -329,3 +329,16 @@ def test_weights_of_items_in_fit(rng, item_weights, jit_compile):
     for metric in FUNCTIONS:
         expected = item_weighted(metric, perm, answer, item_weights)
         np.testing.assert_allclose(history[metric().name], [expected], rtol=1e-5)
+
+
+@every_metric
+def test_integers_that_are_no_positions_are_never_right(metric):
+    beyond = np.array([[2**31, 2**31 + 1]])
+    wrong = FUNCTIONS[metric](beyond, beyond + 4)
+    assert wrong == (0 if metric is metrics.KendallTau else 1)
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    for weight in (2 + 1j, "a"):
+        with pytest.raises(TypeError, match="sample_weight must be real numbers"):
+            metrics.ProportionWrong().update_state([[0, 1]], [[1, 0]], weight)

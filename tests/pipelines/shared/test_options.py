@@ -234,3 +234,17 @@ def test_settings_of_a_program_have_help_and_take_their_own_defaults(name):
         assert known.help.endswith((".", ")")), setting
         options.check(setting, value, known)
         assert known.search is None or not known.may_change, setting
+
+
+def test_a_boolean_with_a_value_and_a_broken_flag_file_are_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="does not take an argument"):
+        options.from_arguments(JigsawConfig(), ["--nocrop=true"])
+    path = tmp_path / "broken.cfg"
+    path.write_bytes(b"--steps=\xe9\n")
+    with pytest.raises(UserError, match="utf-8"):
+        options.from_arguments(JigsawConfig(), [f"--flagfile={path}"])
+
+
+def test_integers_fit_into_32_bits():
+    with pytest.raises(UserError, match="--steps must fit into 32 bits"):
+        JigsawConfig().replace(steps=2**31)

@@ -836,3 +836,25 @@ def test_inputs_have_names_and_a_known_number_of_items(make, sentence, tmp_path)
     with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         st.export_solver(make(), tmp_path / "solver")
     assert "\n" not in str(caught.value)
+
+
+class OwnModel(keras.Model):
+    """A model whose history ends at itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.plan = st.SinkhornLayer(0.1)
+
+    def call(self, inputs):
+        return self.plan(inputs)
+
+
+@pytest.mark.parametrize(
+    "end", [OwnModel(), keras.layers.Lambda(lambda x: st.sinkhorn(x, 0.1))]
+)
+def test_a_plan_without_a_history_is_told_by_its_numbers(tmp_path, end):
+    scores = keras.Input((3, 3))
+    model = keras.Model(scores, end(scores))
+    with pytest.raises(ValueError, match="columns that sum to 1"):
+        st.export_solver(model, tmp_path / "solver")
+    assert not (tmp_path / "solver").exists()

@@ -441,3 +441,18 @@ def test_settings_of_the_layers_of_networks(layer, name, shapes):
     with pytest.raises(AttributeError, match=f"Received: {name}=2"):
         setattr(layer, name, 2)
     assert layer(inputs).shape == before
+
+
+def test_logits_and_items_that_are_no_numbers_are_refused():
+    for wrong in (np.eye(2) * 1j, np.array([["a", "b"]] * 2)):
+        for layer in (st.SinkhornLayer(), st.GumbelSinkhorn()):
+            with pytest.raises(TypeError, match="logits must be"):
+                layer(wrong)
+        with pytest.raises(TypeError, match="Restore needs real numbers"):
+            st.Restore()([np.eye(2), wrong])
+
+
+def test_a_setting_is_not_deleted():
+    layer = st.SinkhornLayer()
+    with pytest.raises(AttributeError, match="assigned, not deleted"):
+        del layer.temperature
