@@ -149,16 +149,15 @@ class _PermutationMetric(keras.metrics.Mean):
             values, weights = self._measure(y_true, y_pred), None
         else:
             (true, pred), readable = to_lists(y_true, y_pred)
-            sample_weight = tf.convert_to_tensor(sample_weight)
-            if sample_weight.dtype.is_complex or sample_weight.dtype == tf.string:
+            weight: tf.Tensor = tf.convert_to_tensor(sample_weight)
+            dtype = tf.as_dtype(weight.dtype)
+            if dtype.is_complex or dtype == tf.string:
                 raise TypeError(
                     "sample_weight must be real numbers. "
-                    f"Received: sample_weight.dtype={sample_weight.dtype.name}"
+                    f"Received: sample_weight.dtype={dtype.name}"
                 )
-            sample_weight = tf.cast(sample_weight, self.dtype)
-            item_weights, are_of_examples = _to_item_weights(
-                sample_weight, (true, pred)
-            )
+            weight = tf.cast(weight, self.dtype)
+            item_weights, are_of_examples = _to_item_weights(weight, (true, pred))
             values, weights = self._measure_weighted(
                 true, pred, item_weights, are_of_examples
             )
