@@ -59,7 +59,7 @@ def test_what_is_raised_where_batches_are_made_is_one_sentence(capsys, monkeypat
 
     spec = tf.TensorSpec([], tf.int64)
     dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
-    monkeypatch.setattr(program.app, "run", lambda main: main(["program"]))
+    monkeypatch.setattr(program.app, "run", lambda main, **_: main(["program"]))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     with pytest.raises(SystemExit):
         program.run(lambda *_: list(dataset), Options(), flags.FlagValues())
