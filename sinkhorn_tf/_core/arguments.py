@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf._core.conversion import known_array, to_numbers
-from sinkhorn_tf._core.refusals import WrongKindError, shown
+from sinkhorn_tf._core.refusals import CONVERSION_ERRORS, WrongKindError, shown
 
 if typing.TYPE_CHECKING:
     # Type checkers see no type in TensorFlow's own.
@@ -26,7 +26,7 @@ _LARGEST_COUNT = 2**31 - 1
 
 
 def to_logits(logits, *, integers=False):
-    """Converts and checks logits of shape `[..., N, N]`."""
+    """Converts and checks logits of shape `[..., N, M]`."""
     logits = to_numbers(logits, "logits", keeps_integers=integers)
     if not (logits.dtype in _FLOATS or (integers and logits.dtype.is_integer)):
         expected = "floating point or integer" if integers else "floating point"
@@ -37,15 +37,64 @@ def to_logits(logits, *, integers=False):
     shape = logits.shape
     if shape.rank is None:
         raise ValueError(
-            "logits need a known rank to tell batch dimensions from [N, N]. "
+            "logits need a known rank to tell batch dimensions from [N, M]. "
             "Received: logits of unknown rank"
         )
-    if not is_square(shape):
+    if shape.rank < 2 or 0 in shape[-2:]:
         raise ValueError(
-            f"logits must have shape [..., N, N] with N >= 1. "
-            f"Received: logits.shape={tuple(shape)}"
+            "logits must have shape [..., N, M] with N, M >= 1 (a mask can leave out all "
+            f"of them). Received: logits.shape={tuple(shape)}"
         )
     return logits
+
+
+def to_masks(row_mask, col_mask, logits):
+    """Converts and checks masks of the rows `[..., N]` and columns `[..., M]`.
+
+    Args:
+        row_mask, col_mask: Booleans, or None.
+        logits: `[..., N, M]`, whose batch dimensions the masks broadcast against.
+
+    Returns:
+        The two masks as bool tensors, or None where None is given.
+    """
+    return (
+        _to_mask(row_mask, "row_mask", logits.shape, -2),
+        _to_mask(col_mask, "col_mask", logits.shape, -1),
+    )
+
+
+def _to_mask(value, name, logits_shape, axis):
+    if value is None:
+        return None
+    try:
+        mask = tf.convert_to_tensor(value)
+    except CONVERSION_ERRORS as error:
+        raise WrongKindError(
+            f"{name} must be booleans. Received: {name}={shown(value)}"
+        ) from error
+    if mask.dtype != tf.bool:
+        raise WrongKindError(
+            f"{name} must be booleans, False where something does not exist. "
+            f"Received: {name}.dtype={mask.dtype.name}"
+        )
+    batch, size = logits_shape[:-2], logits_shape[axis]
+    shape = mask.shape
+    drops = shape.rank is not None and 0 in shape[:-1] and 0 not in batch
+    if (
+        shape.rank is None
+        or shape.rank < 1
+        or drops
+        or not shape[-1:].is_compatible_with([size])
+        or not fit(shape[:-1], batch)
+    ):
+        letter = "N" if axis == -2 else "M"
+        raise ValueError(
+            f"{name} must have shape [..., {letter}], with batch dimensions that "
+            f"broadcast against those of the logits [..., N, M]. Received: "
+            f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
+        )
+    return mask
 
 
 def is_square(shape):

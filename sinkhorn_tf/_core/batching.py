@@ -11,64 +11,78 @@ import tensorflow as tf
 
 
 class BatchDimensions(typing.NamedTuple):
-    """The batch dimensions of matrices that were flattened to `[B, N, N]`."""
+    """The batch dimensions of matrices that were flattened to `[B, N, M]`."""
 
     shape: tf.Tensor | None
     """int32, the batch dimensions; None where they are `[B]` already."""
     static_shape: tf.TensorShape
-    """The known part of the whole shape `[..., N, N]`."""
+    """The known part of them."""
+    matrix_shape: tf.TensorShape
+    """The known part of `[N, M]`."""
 
-    def unflatten(self, flat):
-        """Gives a result `[B, ...]` the batch dimensions back."""
+    def unflatten(self, flat, inner=None):
+        """Gives a result `[B, ...]` the batch dimensions back.
+
+        Args:
+            flat: `[B, ...]`.
+            inner: The known part of its other dimensions, if it is not the first ones of
+                `[N, M]`.
+        """
+        rank = flat.shape.rank - 1
+        if inner is None:
+            inner = self.matrix_shape[:rank]
         if self.shape is None:
-            return flat
-        inner = sizes(flat, 1)
-        shape = tf.concat([self.shape, inner], 0) if inner else self.shape
-        result = tf.reshape(flat, shape)
-        rank = self.static_shape.rank - 2 + len(inner)
-        result.set_shape(self.static_shape[:rank])
+            result = flat
+        else:
+            shape = tf.concat([self.shape, sizes(flat, 1)], 0) if rank else self.shape
+            result = tf.reshape(flat, shape)
+        result.set_shape(self.static_shape.concatenate(inner))
         return result
 
 
-def flatten(x):
-    """Makes one batch dimension of all of them.
+def flatten(x, *others):
+    """Broadcasts the batch dimensions of tensors, and makes one of all of them.
 
     Args:
-        x: `[..., N, N]`.
+        x: `[..., N, M]`.
+        others: Pairs of a tensor, or None, and the number of its dimensions that are no
+            batch dimensions: 0 for temperatures, 1 for masks.
 
     Returns:
-        `(x, batch)`: `[B, N, N]`, and its `BatchDimensions`.
+        `([x, *others], batch)`: `[B, N, M]`, the others as `[B, ...]` or None, and the
+        `BatchDimensions`.
     """
-    if x.shape.rank == 3:
-        return x, BatchDimensions(None, x.shape)
-    n = static_or_dynamic(x, -1)
-    return tf.reshape(x, [-1, n, n]), BatchDimensions(tf.shape(x)[:-2], x.shape)
+    given = [(other, rank) for other, rank in others if other is not None]
+    if x.shape.rank == 3 and not given:
+        batch = BatchDimensions(None, x.shape[:1], x.shape[1:])
+        return [x, *(None for _ in others)], batch
+    shape, static_shape = sizes(x, 0, -2), x.shape[:-2]
+    for other, rank in given:
+        # Only a tensor without other dimensions may have an unknown rank.
+        batch_rank = other.shape.rank - rank if rank else None
+        shape = _broadcast_sizes(shape, sizes(other, 0, batch_rank))
+        static_shape = tf.broadcast_static_shape(static_shape, other.shape[:batch_rank])
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    batch = BatchDimensions(shape, static_shape, x.shape[-2:])
+
+    def flat(tensor, rank):
+        return None if tensor is None else _flat(tensor, rank, shape, static_shape)
+
+    return [flat(x, 2), *(flat(*other) for other in others)], batch
 
 
-def flatten_with(x, temperature):
-    """Broadcasts matrices and temperatures, and makes one batch dimension of all.
-
-    Args:
-        x: `[..., N, N]`.
-        temperature: Broadcasts against the batch dimensions of `x`.
-
-    Returns:
-        `(x, t, batch)`: `[B, N, N]`, `[B]`, and their `BatchDimensions`.
-    """
-    n = static_or_dynamic(x, -1)
-    shape = broadcast_shape(sizes(x, 0, -2), sizes(temperature))
-    static_shape = tf.broadcast_static_shape(x.shape[:-2], temperature.shape)
-    batch = BatchDimensions(shape, static_shape.concatenate(x.shape[-2:]))
-    is_broadcast = x.shape[:-2] == static_shape and static_shape.is_fully_defined()
-    if temperature.shape.rank != 0 and not is_broadcast:
-        x = tf.broadcast_to(x, tf.concat([shape, [n, n]], 0))
-    x = tf.reshape(x, [-1, n, n])
-    t = tf.reshape(tf.broadcast_to(temperature, shape), [-1])
-    return x, t, batch
+def _flat(tensor, rank, shape, static_shape):
+    batch_rank = tensor.shape.rank - rank if rank else None
+    inner = sizes(tensor, batch_rank) if rank else []
+    known = tensor.shape[:batch_rank]
+    if not (static_shape.is_fully_defined() and known == static_shape):
+        whole = tf.concat([shape, inner], 0) if inner else shape
+        tensor = tf.broadcast_to(tensor, whole)
+    return tf.reshape(tensor, [-1, *inner])
 
 
 def find_invalid(x):
-    """Tells which examples hold NaN or +inf: `[B, N, N]` -> bool `[B]`."""
+    """Tells which examples hold NaN or +inf: `[B, N, M]` -> bool `[B]`."""
     return ~tf.reduce_all(x < math.inf, axis=[1, 2])
 
 
@@ -140,13 +154,16 @@ def sizes(tensor, start=0, stop=None):
 
 def broadcast_shape(a, b):
     """The int32 shape that two shapes, as `sizes` returns them, broadcast to."""
+    return tf.convert_to_tensor(_broadcast_sizes(a, b), tf.int32)
+
+
+def _broadcast_sizes(a, b):
     if tf.is_tensor(a) or tf.is_tensor(b):
         return tf.broadcast_dynamic_shape(a, b)
     longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
     extra = len(longer) - len(shorter)
     pairs = zip(longer[extra:], shorter, strict=True)
-    shape = [*longer[:extra], *(_broadcast_size(*pair) for pair in pairs)]
-    return tf.convert_to_tensor(shape, tf.int32)
+    return [*longer[:extra], *(_broadcast_size(*pair) for pair in pairs)]
 
 
 def _broadcast_size(a, b):

@@ -130,14 +130,14 @@ def certified_matching(
 
 @compiled_when_eager
 def _matching(logits):
-    x, batch = batching.flatten(tf.cast(logits, tf.float64))
+    (x,), batch = batching.flatten(tf.cast(logits, tf.float64))
     perm, _ = assign(x, float(logits.dtype.max), duals=False)
     return batch.unflatten(tf.stop_gradient(perm))
 
 
 @compiled_when_eager
 def _certified_matching(logits):
-    x, batch = batching.flatten(tf.cast(logits, tf.float64))
+    (x,), batch = batching.flatten(tf.cast(logits, tf.float64))
     x = tf.stop_gradient(x)
     perm, g = assign(x, float(logits.dtype.max))
     matched = perm[:, 0] >= 0

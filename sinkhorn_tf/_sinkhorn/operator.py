@@ -93,7 +93,7 @@ def sinkhorn(
 @compiled_when_eager
 def _sinkhorn(logits, temperature, *, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
-    x, t, batch = batching.flatten_with(x, temperature)
+    (x, t), batch = batching.flatten(x, (temperature, 0))
     if n_iters == 0:
         plan = _exponential(x, t)
     else:

@@ -116,7 +116,7 @@ def sinkhorn_solve(
 
 @compiled_when_eager
 def _sinkhorn_solve(logits, temperature, *, tolerance, max_iters):
-    x, t, batch = batching.flatten_with(logits, temperature)
+    (x, t), batch = batching.flatten(logits, (temperature, 0))
     x = tf.cast(x, tf.float64)
     invalid = batching.find_invalid(x) | tf.math.is_nan(t)
     x = batching.where(invalid, tf.zeros_like(x), x)
