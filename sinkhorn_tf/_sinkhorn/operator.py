@@ -157,29 +157,47 @@ def _iterated(problem, t, n_iters, tolerance, gradient):
                 z_bar = unrolled_gradient(z, masses, plan, trajectory, upstream)
             else:
                 z_bar = implicit_gradient(plan, upstream)
-            # The gradient is 0 in an invalid example, and for a forbidden pair.
-            invalid = tf.math.is_nan(plan[:, :1, :1])
-            rate = tf.where(
-                invalid, tf.zeros_like(invalid, x.dtype), 1 / t[:, None, None]
-            )
-            x_bar = tf.math.multiply_no_nan(z_bar, rate)
-            finite_z = tf.where(z == -math.inf, tf.zeros_like(z), z)
-            t_bar = tf.math.multiply_no_nan(finite_z, x_bar)
-            return x_bar, -tf.reduce_sum(t_bar, axis=[1, 2])
+            return _through_scaling(z, t, z_bar, tf.math.is_nan(plan[:, :1, :1]))
 
         return plan, grad
 
     return operator(problem.x, t)
 
 
+@tf.custom_gradient
 def _scaled(x, t):
     """`x / t` less the largest of each row, which S^l, l >= 1, does not change with."""
     # Taking the offset out before the division keeps digits.
     row_max = tf.reduce_max(x, axis=2, keepdims=True)
-    # In a derivative of this, forbidden pairs would multiply 0 and infinity.
-    forbidden = x == -math.inf
-    z = tf.where(forbidden, tf.zeros_like(x), x - row_max) / t[:, None, None]
-    # NaN and +inf make a row of NaN, which the first iteration spreads over the example.
-    # A pair that overflows is not forbidden, only far below the rest.
-    z = tf.maximum(z, tf.constant(-1e-6 * x.dtype.max, x.dtype))
-    return tf.where(forbidden, tf.constant(-math.inf, x.dtype), z)
+    empty = row_max == -math.inf
+    offset = tf.where(empty, tf.zeros_like(row_max), row_max)
+    # The derivative below is a part of second derivatives. That of a plain division
+    # multiplies 0 and infinity at a forbidden pair: even unused it would give NaN.
+    z = (x - offset) / tf.stop_gradient(t)[:, None, None]
+    # A pair that overflows to -inf is not forbidden, only far below the rest. NaN and
+    # +inf make a row of NaN, which the first iteration spreads over the example; no
+    # comparison is true for it.
+    lowest = _lowest(x.dtype)
+    z = tf.where(z < lowest, tf.minimum(x, lowest), z)
+    return z, lambda z_bar: _through_scaling(z, t, z_bar, tf.math.is_nan(z[:, :1, :1]))
+
+
+def _through_scaling(z, t, z_bar, invalid):
+    """The gradients by `x` and `t` of `z = x / t`: 0 in an invalid example.
+
+    Args:
+        z, z_bar: `[B, N, M]`, and the gradient with respect to it, 0 for a forbidden pair.
+        t: `[B]`.
+        invalid: bool `[B, 1, 1]`.
+    """
+    rate = tf.where(invalid, tf.zeros_like(invalid, t.dtype), 1 / t[:, None, None])
+    x_bar = tf.math.multiply_no_nan(z_bar, rate)
+    # Infinity would make the derivative of this by `x_bar` infinite.
+    finite_z = tf.maximum(z, _lowest(z.dtype))
+    t_bar = tf.math.multiply_no_nan(finite_z, x_bar)
+    return x_bar, -tf.reduce_sum(t_bar, axis=[1, 2])
+
+
+def _lowest(dtype):
+    """A number far below all scaled logits, that sums of N do not carry to infinity."""
+    return tf.constant(-1e-6 * dtype.max, dtype)
