@@ -41,18 +41,22 @@ def _masses(n, m):
     return rows, cols
 
 
-def rectangular_reference(x, t, n_iters):
-    """`reference` of one matrix `[N, M]` of any size, by its slack row or column."""
+def extended_reference(x, t, n_iters):
+    """`reference` of one matrix `[N, M]` of any size, with its slack row or column."""
     n, m = x.shape
-    if not n_iters or not x.size:
-        return np.exp(x / t)
     rows, cols = _masses(n, m)
     z = np.zeros((len(rows), len(cols)))
     z[:n, :m] = x / t
     for _ in range(n_iters):
         z = z - logsumexp(z, 1) + np.log(rows)[:, None]
         z = z - logsumexp(z, 0) + np.log(cols)
-    return np.exp(z)[:n, :m]
+    return np.exp(z)
+
+
+def rectangular_reference(x, t, n_iters):
+    """`extended_reference` without the slack."""
+    n, m = x.shape
+    return extended_reference(x, t, n_iters)[:n, :m]
 
 
 def masked_reference(x, t, n_iters, row_mask, col_mask):
@@ -61,7 +65,8 @@ def masked_reference(x, t, n_iters, row_mask, col_mask):
     for b in range(len(x)):
         where = np.ix_(row_mask[b], col_mask[b])
         sub = np.asarray(x[b], np.float64)[where]
-        plan[b][where] = rectangular_reference(sub, float(t[b]), n_iters)
+        if sub.size:
+            plan[b][where] = rectangular_reference(sub, float(t[b]), n_iters)
     return plan
 
 

@@ -23,10 +23,10 @@ def masked(rng):
     return poisoned, x, {"row_mask": row_mask, "col_mask": col_mask}
 
 
-@pytest.mark.parametrize("jit_compile", [None, True])
 @pytest.mark.parametrize("n, m", [(1, 4), (4, 1), (4, 7), (7, 4), (3, 40), (40, 3)])
-def test_rectangles_equal_many_iterations(rng, n, m, jit_compile):
+def test_rectangles_equal_many_iterations(rng, n, m):
     x, t = rng.normal(size=(2, n, m)), np.array([1, 0.2])
+    jit_compile = True if (n, m) == (4, 7) else None
     solution = st.sinkhorn_solve(x, t, tolerance=1e-10, jit_compile=jit_compile)
     assert solution.converged.numpy().all()
     assert solution.residual.numpy().max() <= 1e-10
