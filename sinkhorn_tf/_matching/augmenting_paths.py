@@ -1,5 +1,9 @@
 """Linear assignment by shortest augmenting paths, in lock step over a batch.
 
+Every row is placed; there may be more columns. The duals g of an example with more
+columns than rows are >= 0, and 0 for every column that no row has: so it is before the
+first search (`_settle`), and so each search leaves it.
+
 Jonker & Volgenant 1987, A shortest augmenting path algorithm for dense and sparse
 linear assignment problems, for maximisation. Every example is a small machine that
 advances by itself at each step of one loop: it scans a row of its own search, or
@@ -23,45 +27,52 @@ from sinkhorn_tf._matching.warm_start import warm_duals
 
 
 class _Search(typing.NamedTuple):
-    """The state of all examples: `[B]`, or `[B, N]` over columns or rows."""
+    """The state of all examples: `[B]`, `[B, N]` over rows, `[B, M]` over columns."""
 
-    v: tf.Tensor  # [B, N] column duals of the minimisation
-    row_of: tf.Tensor  # [B, N] matched row of each column, or -1
-    col_of: tf.Tensor  # [B, N] matched column of each row, or -1
-    class_of: tf.Tensor  # [B, N] class of the matched row of each column, or -1
-    distance: tf.Tensor  # [B, N] shortest known path to each column
-    before: tf.Tensor  # [B, N] the row through which that path comes
-    closed: tf.Tensor  # [B, N] columns whose distance is final
+    v: tf.Tensor  # [B, M] column duals of the minimisation
+    row_of: tf.Tensor  # [B, M] matched row of each column, or -1
+    col_of: tf.Tensor  # [B, N] matched column of each row, -1, or M: needs none
+    class_of: tf.Tensor  # [B, M] class of the matched row of each column, or -1
+    distance: tf.Tensor  # [B, M] shortest known path to each column
+    before: tf.Tensor  # [B, M] the row through which that path comes
+    closed: tf.Tensor  # [B, M] columns whose distance is final
     row: tf.Tensor  # [B] the row to scan next
     offset: tf.Tensor  # [B] length of the path to that row, less its dual
     col: tf.Tensor  # [B] the column to flip next, or -1 while searching
     done: tf.Tensor  # [B]
 
 
-def assign(x, largest=math.inf, duals=True):
+def assign(x, largest=math.inf, duals=True, existing=None):
     """Matches rows to columns so that the sum is largest.
 
     Args:
-        x: float64 `[B, N, N]`; `-inf` forbids a pair.
+        x: float64 `[B, N, M]`, N <= M; `-inf` forbids a pair.
         largest: A bound of the magnitudes of finite elements, if one is known.
         duals: Whether to return duals.
+        existing: The `Existing`; None for whole squares.
 
     Returns:
-        `(perm, g)`: int32 `[B, N]`, -1 throughout for an example with NaN or +inf or
-        without any permutation; column duals `[B, N]`, finite, such that each row of
-        `x - g` has its maximum at the matched column, up to rounding. Without `duals`
-        they may be None.
+        `(perm, g)`: int32 `[B, N]`, -1 for a row that does not exist, and throughout for
+        an example with NaN or +inf or where the rows cannot all be placed; column duals
+        `[B, M]`, finite, such that each row of `x - g` has its maximum at the matched
+        column, up to rounding, 0 for columns that do not exist. With more columns than
+        rows they are >= 0, and 0 for the columns of no row. Without `duals` they may
+        be None.
     """
     invalid = batching.find_invalid(x)
     scale = None
     if largest > 1e300:
         x, scale = _scaled(x)
     if is_few(x):
-        perm, g = assign_few(x, invalid, duals)
+        perm, g = assign_few(x, invalid, duals, existing)
         perm = tf.where(invalid[:, None], -1, perm)
     else:
-        perm, g = _search(x, invalid)
-    return perm, g if g is None or scale is None else g / scale
+        perm, g = _search(x, invalid, existing)
+    if g is None:
+        return perm, None
+    if scale is not None:
+        g = g / scale
+    return perm, g if existing is None else tf.where(existing.cols, g, 0)
 
 
 def _scaled(x):
@@ -72,10 +83,13 @@ def _scaled(x):
     return x * scale[:, None, None], scale[:, None]
 
 
-def _search(x, invalid):
+def _search(x, invalid, existing=None):
     """`assign` of any number of items."""
     x = batching.where(invalid, tf.zeros_like(x), x)
-    state = _first_state(x, warm_duals(x), invalid)
+    g = warm_duals(x, existing)
+    if existing is not None:
+        g = _settle(x, g, existing.more_cols)
+    state = _first_state(x, g, invalid, existing)
     # Without a search there is no use for the classes of equal rows.
     row_class = tf.cond(
         tf.reduce_all(state.done),
@@ -87,7 +101,7 @@ def _search(x, invalid):
             state.row_of < 0, -1, _at(row_class, tf.maximum(state.row_of, 0))
         )
     )
-    n = tf.shape(x)[-1]
+    n, m = tf.unstack(tf.shape(x)[1:])
     cost = -x
     # A row needs at most n scans and n flips.
     state = tf.while_loop(
@@ -97,31 +111,65 @@ def _search(x, invalid):
         maximum_iterations=2 * n * n + 1,
     )[0]
     solved = ~invalid & tf.reduce_all(state.col_of >= 0, axis=1)
-    return tf.where(solved[:, None], state.col_of, -1), -state.v
+    placed = solved[:, None] & (state.col_of < m)
+    return tf.where(placed, state.col_of, -1), -state.v
 
 
-def _first_state(x, g, invalid):
-    """The matching of pairs that are tight at the duals, and the first row to search."""
-    n = tf.shape(x)[-1]
-    index = tf.range(n)
+def _tight_pairs(x, g):
+    """A matching of pairs that are tight at the duals.
+
+    Returns:
+        `(col_of, row_of)`: int32 `[B, N]` and `[B, M]`, -1 where there is none.
+    """
+    n, m = tf.unstack(tf.shape(x)[1:])
+    rows, cols = tf.range(n), tf.range(m)
     reduced = x - g[:, None, :]
     best = tf.reduce_max(reduced, axis=2, keepdims=True)
     tight = (reduced == best) & (best > -math.inf)
-    choice = tf.reduce_min(tf.where(tight, index, n), axis=2)
+    choice = tf.reduce_min(tf.where(tight, cols, m), axis=2)
     # A column goes to the first row that wants it.
-    wants = choice[:, :, None] == index
-    row_of = tf.reduce_min(tf.where(wants, index[:, None], n), axis=1)
-    won = _at(row_of, tf.minimum(choice, n - 1)) == index
-    col_of = tf.where(won & (choice < n), choice, -1)
+    wants = choice[:, :, None] == cols
+    row_of = tf.reduce_min(tf.where(wants, rows[:, None], n), axis=1)
+    won = _at(row_of, tf.minimum(choice, m - 1)) == rows
+    col_of = tf.where(won & (choice < m), choice, -1)
+    return col_of, tf.where(row_of < n, row_of, -1)
+
+
+def _settle(x, g, more_cols):
+    """Duals >= 0 that are 0 for the columns without a tight pair.
+
+    Only for the examples with more columns than rows. A column that becomes 0 may draw
+    a row to it, and another column loses that row; each round settles one at least.
+    """
+    g = batching.where(more_cols, tf.maximum(g, 0), g)
+
+    def left(g):
+        _, row_of = _tight_pairs(x, g)
+        return more_cols[:, None] & (g > 0) & (row_of < 0)
+
+    def release(g, unmatched):
+        g = tf.where(unmatched, tf.zeros_like(g), g)
+        return g, left(g)
+
+    g, _ = tf.while_loop(lambda _, free: tf.reduce_any(free), release, (g, left(g)))
+    return g
+
+
+def _first_state(x, g, invalid, existing=None):
+    """The matching of pairs that are tight at the duals, and the first row to search."""
+    col_of, row_of = _tight_pairs(x, g)
+    if existing is not None:
+        # The other rows count as placed.
+        col_of = tf.where(existing.rows, col_of, tf.shape(x)[2])
     row, complete = _next_row(col_of)
     return _Search(
         v=-g,
-        row_of=tf.where(row_of < n, row_of, -1),
+        row_of=row_of,
         col_of=col_of,
-        class_of=tf.zeros_like(col_of),
+        class_of=tf.zeros_like(row_of),
         distance=tf.fill(tf.shape(g), tf.constant(math.inf, tf.float64)),
-        before=tf.zeros_like(col_of),
-        closed=tf.zeros_like(won),
+        before=tf.zeros_like(row_of),
+        closed=tf.zeros_like(g, tf.bool),
         row=row,
         offset=tf.zeros_like(g[:, 0]),
         col=tf.fill(tf.shape(row), -1),
@@ -134,11 +182,11 @@ def _equal_rows(x):
 
     Equal rows have equal checksums; a comparison separates other rows that share one.
     """
-    n = tf.shape(x)[-1]
+    n, m = tf.unstack(tf.shape(x)[1:])
     index = tf.range(n)
     # Any weights do that have no simple relation: a checksum shared by unequal rows
     # costs scans, not correctness. The cosine needs no generator and no state.
-    weights = tf.cos(1.7 * tf.cast(index, tf.float64))
+    weights = tf.cos(1.7 * tf.cast(tf.range(m), tf.float64))
     checksum = tf.reduce_sum(tf.where(x > -math.inf, x, 0) * weights, axis=2)
     same = checksum[:, :, None] == checksum[:, None, :]
     first = tf.reduce_min(tf.where(same, index, n - 1), axis=2)
@@ -164,9 +212,9 @@ def _scan(cost, row_class, state, where):
     open_distance = tf.where(closed, tf.constant(math.inf, tf.float64), distance)
     nearest = tf.reduce_min(open_distance, axis=1)
     # Two plain minima are faster than argmin.
-    n = tf.shape(row_class)[1]
+    m = tf.shape(open_distance)[1]
     at_nearest = open_distance == nearest[:, None]
-    col = tf.reduce_min(tf.where(at_nearest, tf.range(n), n - 1), axis=1)
+    col = tf.reduce_min(tf.where(at_nearest, tf.range(m), m - 1), axis=1)
     stuck = where & (nearest == math.inf)
     row = _at(state.row_of, col)
     arrives = where & ~stuck & (row < 0)
@@ -197,7 +245,7 @@ def _flip(state, row_class, where):
     row = _at(state.before, col)
     old_col = _at(state.col_of, row)
     turned = where[:, None] & _one_hot(col, state.closed)
-    placed = where[:, None] & _one_hot(row, state.closed)
+    placed = where[:, None] & _one_hot(row, state.col_of)
     col_of = tf.where(placed, col[:, None], state.col_of)
     starts = where & (old_col < 0)
     next_row, complete = _next_row(col_of)
