@@ -1,5 +1,7 @@
 """Arguments of the functions of permutations: converted and checked."""
 
+import typing
+
 import tensorflow as tf
 
 from sinkhorn_tf._core import arguments, batching
@@ -7,7 +9,7 @@ from sinkhorn_tf._core.conversion import to_numbers
 from sinkhorn_tf._core.refusals import CONVERSION_ERRORS, WrongKindError, shown
 
 
-def to_n_positions(n_positions, perm):
+def to_n_positions(n_positions, perm) -> typing.Any:
     """The number of positions, an int or a scalar int32 tensor: that of items for None."""
     if n_positions is None:
         return batching.static_or_dynamic(perm, -1)

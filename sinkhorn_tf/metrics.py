@@ -183,14 +183,14 @@ class _PermutationMetric(keras.metrics.Mean):
             TypeError: If `sample_weight` is no real numbers.
             ValueError: If `sample_weight` has another shape.
         """
-        lists, readable = to_lists(y_true, y_pred)
-        counted = self._counted(*lists)
+        (true, pred), readable = to_lists(y_true, y_pred)
+        counted = self._counted(true, pred)
         if sample_weight is None:
-            values = self._values(*lists, counted)
+            values = self._values(true, pred, counted)
             weights = any_item(counted, self.dtype)
         else:
             sample_weight = to_weights(sample_weight, self.dtype)
-            values, weights = self._weighted(lists, counted, sample_weight)
+            values, weights = self._weighted(true, pred, counted, sample_weight)
         if values.shape.rank == counted.shape.rank:
             readable = [each[..., None] for each in readable]
         values = with_nan(values, readable)
@@ -198,18 +198,18 @@ class _PermutationMetric(keras.metrics.Mean):
         weights = tf.where(tf.math.is_nan(values), tf.ones_like(weights), weights)
         super().update_state(tf.reshape(values, [-1]), tf.reshape(weights, [-1]))
 
-    def _weighted(self, lists, counted, sample_weight):
+    def _weighted(self, true, pred, counted, sample_weight):
         """The values whose mean is the metric, and their weights, as many."""
-        weights, are_of_examples = to_item_weights(sample_weight, lists)
+        weights, are_of_examples = to_item_weights(sample_weight, (true, pred))
         counted &= weights != 0
         if self._flags is None:
-            values = self._values(*lists, counted)
+            values = self._values(true, pred, counted)
             of_examples = tf.where(are_of_examples, weights[..., 0], 1)
             return values, of_examples * any_item(counted, weights.dtype)
         counts = tf.cast(counted, weights.dtype)
         n = tf.maximum(tf.reduce_sum(counts, axis=-1, keepdims=True), 1)
         weights = tf.where(are_of_examples, weights / n, weights)
-        return tf.cast(self._flags(*lists), weights.dtype), weights * counts
+        return tf.cast(self._flags(true, pred), weights.dtype), weights * counts
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")

@@ -163,17 +163,17 @@ def inverse(
         [2, -1, -1, 0]
     """
     perm = arguments.to_permutation_lists(perm, "perm")
-    n_positions = to_n_positions(n_positions, perm)
+    n = to_n_positions(n_positions, perm)
     (flat,), batch = batching.flatten(perm[..., None])
     flat = tf.squeeze(flat, -1)
     n_items = batching.static_or_dynamic(flat, 1)
     # Items without a position take one more, which is cut off.
-    taken = (flat >= 0) & (flat < n_positions)
-    place = tf.where(taken, flat, n_positions)
+    taken = (flat >= 0) & (flat < n)
+    place = tf.where(taken, flat, n)
     items = tf.broadcast_to(tf.range(n_items), tf.shape(flat))
     examples = tf.broadcast_to(tf.range(tf.shape(flat)[0])[:, None], tf.shape(flat))
     result = tf.tensor_scatter_nd_max(
-        tf.fill([tf.shape(flat)[0], n_positions + 1], -1),
+        tf.fill([tf.shape(flat)[0], n + 1], -1),
         tf.stack([examples, place], axis=-1),
         items,
     )
@@ -181,7 +181,7 @@ def inverse(
     alone = ~taken | (tf.gather(result, place, batch_dims=1) == items)
     valid = tf.reduce_all(alone & (taken | (flat == -1)), axis=1, keepdims=True)
     result = tf.where(valid, result[:, :-1], -1)
-    known = n_positions if isinstance(n_positions, int) else None
+    known = n if isinstance(n, int) else None
     return batch.unflatten(result, inner=[known])
 
 
