@@ -92,7 +92,7 @@ def _batch_first(scores, existing):
         rows, cols = (tf.cast(mask, scores.dtype) for mask in existing[:2])
         more_cols = existing.more_cols[:, None, None]
         masses = _Masses(rows[:, :, None], cols[:, None, :], more_cols)
-    return _anneal(scores, 2, row_sums, column_sums, masses)[:, 0, :]
+    return _anneal(scores, 2, (row_sums, column_sums), masses)[:, 0, :]
 
 
 def _batch_last(scores, existing):
@@ -107,17 +107,17 @@ def _batch_last(scores, existing):
         rows, cols = (tf.transpose(tf.cast(x, scores.dtype)) for x in existing[:2])
         masses = _Masses(rows[:, None, :], cols[None], existing.more_cols)
     scores = tf.transpose(scores, [1, 2, 0])
-    return tf.transpose(_anneal(scores, 1, row_sums, column_sums, masses)[0])
+    return tf.transpose(_anneal(scores, 1, (row_sums, column_sums), masses)[0])
 
 
-def _anneal(scores, columns, row_sums, column_sums, masses):
+def _anneal(scores, columns, sums, masses):
     """Column potentials, with the axis of rows kept as one of size 1.
 
     Args:
         scores: Matrices, with the batch first or last.
         columns: The axis of the columns; that of the rows is the one before.
-        row_sums, column_sums: Functions of the kernel and the factors of columns or
-            rows that return their product.
+        sums: Functions of the kernel and the factors of columns or rows that return
+            their product, the sums of the rows and of the columns.
         masses: The `_Masses`; None for whole squares.
     """
     potential = tf.zeros_like(tf.reduce_max(scores, columns - 1, keepdims=True))
@@ -126,19 +126,25 @@ def _anneal(scores, columns, row_sums, column_sums, masses):
         best = tf.reduce_max(reduced, columns, keepdims=True)
         # The floor keeps the column sums above 0.
         kernel = tf.exp(reduced - best) + 1e-30
-        if masses is None:
-            v = tf.ones_like(potential)
-            for _ in range(N_ITERS):
-                v = 1 / column_sums(kernel, 1 / row_sums(kernel, v))
-            potential -= temperature * tf.math.log(v)
-            continue
-        # A column that is to be taken at most once has a potential >= 0.
-        most = tf.exp(potential / temperature)
-        v = masses.cols
-        for _ in range(N_ITERS):
-            v = masses.cols / column_sums(kernel, masses.rows / row_sums(kernel, v))
-            v = tf.where(masses.more_cols, tf.minimum(v, most), v)
-        potential -= temperature * tf.math.log(tf.where(masses.cols > 0, v, 1))
-        free = masses.more_cols & (v >= most)
-        potential = tf.where(free, tf.zeros_like(potential), potential)
+        v = _column_factors(kernel, potential / temperature, sums, masses)
+        potential -= temperature * tf.math.log(v)
+        if masses is not None:
+            potential = tf.where(masses.more_cols, tf.maximum(potential, 0), potential)
     return potential
+
+
+def _column_factors(kernel, potential, sums, masses):
+    """The factors of the columns after some iterations, 1 for those that do not exist."""
+    row_sums, column_sums = sums
+    if masses is None:
+        v = tf.ones_like(potential)
+        for _ in range(N_ITERS):
+            v = 1 / column_sums(kernel, 1 / row_sums(kernel, v))
+        return v
+    # A column that is to be taken at most once has a potential >= 0.
+    most = tf.where(masses.more_cols, tf.exp(potential), math.inf)
+    v = masses.cols
+    for _ in range(N_ITERS):
+        u = masses.rows / row_sums(kernel, v)
+        v = tf.minimum(masses.cols / column_sums(kernel, u), most)
+    return tf.where(masses.cols > 0, v, 1)
