@@ -1,8 +1,9 @@
 """Linear assignment by shortest augmenting paths, in lock step over a batch.
 
-Every row is placed; there may be more columns. The duals g of an example with more
-columns than rows are >= 0, and 0 for every column that no row has: so it is before the
-first search (`_settle`), and so each search leaves it.
+Every row is placed; there may be more columns. With more columns than rows the duals g
+are >= 0, and 0 in the end for every column that no row has. The first duals may break
+this. Then the slack, one more row whose scores are 0, searches too: until a path ends at
+such a column, all duals fall by the length of the paths to them.
 
 Jonker & Volgenant 1987, A shortest augmenting path algorithm for dense and sparse
 linear assignment problems, for maximisation. Every example is a small machine that
@@ -27,11 +28,14 @@ from sinkhorn_tf._matching.warm_start import warm_duals
 
 
 class _Search(typing.NamedTuple):
-    """The state of all examples: `[B]`, `[B, N]` over rows, `[B, M]` over columns."""
+    """The state of all examples: `[B]`, `[B, N]` over rows, `[B, M]` over columns.
+
+    Except for whole squares the slack is the last row, which never has a column.
+    """
 
     v: tf.Tensor  # [B, M] column duals of the minimisation
     row_of: tf.Tensor  # [B, M] matched row of each column, or -1
-    col_of: tf.Tensor  # [B, N] matched column of each row, -1, or M: needs none
+    col_of: tf.Tensor  # [B, N] matched column of each row, -1, or M if it needs none
     class_of: tf.Tensor  # [B, M] class of the matched row of each column, or -1
     distance: tf.Tensor  # [B, M] shortest known path to each column
     before: tf.Tensor  # [B, M] the row through which that path comes
@@ -40,6 +44,14 @@ class _Search(typing.NamedTuple):
     offset: tf.Tensor  # [B] length of the path to that row, less its dual
     col: tf.Tensor  # [B] the column to flip next, or -1 while searching
     done: tf.Tensor  # [B]
+
+
+class _Problem(typing.NamedTuple):
+    """What does not change while the search goes on."""
+
+    cost: tf.Tensor  # [B, N, M]
+    row_class: tf.Tensor  # [B, N] the first of the rows that are equal to this one
+    more_cols: tf.Tensor | None  # [B] as in `Existing`, None for whole squares
 
 
 def assign(x, largest=math.inf, duals=True, existing=None):
@@ -86,14 +98,11 @@ def _scaled(x):
 def _search(x, invalid, existing=None):
     """`assign` of any number of items."""
     x = batching.where(invalid, tf.zeros_like(x), x)
-    g = warm_duals(x, existing)
-    if existing is not None:
-        g = _settle(x, g, existing.more_cols)
-    state = _first_state(x, g, invalid, existing)
+    state = _first_state(x, warm_duals(x, existing), invalid, existing)
     # Without a search there is no use for the classes of equal rows.
     row_class = tf.cond(
         tf.reduce_all(state.done),
-        lambda: tf.zeros_like(state.col_of),
+        lambda: tf.zeros_like(x[:, :, 0], tf.int32),
         lambda: _equal_rows(x),
     )
     state = state._replace(
@@ -102,17 +111,28 @@ def _search(x, invalid, existing=None):
         )
     )
     n, m = tf.unstack(tf.shape(x)[1:])
-    cost = -x
-    # A row needs at most n scans and n flips.
+    if existing is None:
+        problem = _Problem(-x, row_class, None)
+        searches = n
+    else:
+        slack = tf.where(existing.cols, tf.zeros_like(state.v), math.inf)
+        cost = tf.concat([-x, slack[:, None, :]], axis=1)
+        # The slack is in no class of rows, even if their scores are 0, too.
+        row_class = tf.concat([row_class, tf.fill([tf.shape(x)[0], 1], n)], axis=1)
+        problem = _Problem(cost, row_class, existing.more_cols)
+        searches = n + m
+    # A search needs at most n + 1 scans and n + 1 flips.
     state = tf.while_loop(
         lambda state: ~tf.reduce_all(state.done),
-        lambda state: (_advance(cost, row_class, state),),
+        lambda state: (_advance(problem, state),),
         (state,),
-        maximum_iterations=2 * n * n + 1,
+        maximum_iterations=2 * searches * (n + 1) + 1,
     )[0]
-    solved = ~invalid & tf.reduce_all(state.col_of >= 0, axis=1)
-    placed = solved[:, None] & (state.col_of < m)
-    return tf.where(placed, state.col_of, -1), -state.v
+    col_of = state.col_of
+    if existing is not None:
+        col_of = col_of[:, :-1]
+    solved = ~invalid & tf.reduce_all(col_of >= 0, axis=1)
+    return tf.where(solved[:, None] & (col_of < m), col_of, -1), -state.v
 
 
 def _tight_pairs(x, g):
@@ -135,33 +155,16 @@ def _tight_pairs(x, g):
     return col_of, tf.where(row_of < n, row_of, -1)
 
 
-def _settle(x, g, more_cols):
-    """Duals >= 0 that are 0 for the columns without a tight pair.
-
-    Only for the examples with more columns than rows. A column that becomes 0 may draw
-    a row to it, and another column loses that row; each round settles one at least.
-    """
-    g = batching.where(more_cols, tf.maximum(g, 0), g)
-
-    def left(g):
-        _, row_of = _tight_pairs(x, g)
-        return more_cols[:, None] & (g > 0) & (row_of < 0)
-
-    def release(g, unmatched):
-        g = tf.where(unmatched, tf.zeros_like(g), g)
-        return g, left(g)
-
-    g, _ = tf.while_loop(lambda _, free: tf.reduce_any(free), release, (g, left(g)))
-    return g
-
-
 def _first_state(x, g, invalid, existing=None):
     """The matching of pairs that are tight at the duals, and the first row to search."""
     col_of, row_of = _tight_pairs(x, g)
+    more_cols = None
     if existing is not None:
-        # The other rows count as placed.
+        more_cols = existing.more_cols
+        # The rows that do not exist count as placed, the slack does not.
         col_of = tf.where(existing.rows, col_of, tf.shape(x)[2])
-    row, complete = _next_row(col_of)
+        col_of = tf.pad(col_of, [[0, 0], [0, 1]], constant_values=-1)
+    row, complete = _next_row(more_cols, -g, row_of, col_of)
     return _Search(
         v=-g,
         row_of=row_of,
@@ -194,20 +197,24 @@ def _equal_rows(x):
     return tf.where(equal, first, index)
 
 
-def _advance(cost, row_class, state):
+def _advance(problem, state):
     """One step of every example."""
     searching = ~state.done & (state.col < 0)
     flipping = ~state.done & (state.col >= 0)
-    return _flip(_scan(cost, row_class, state, searching), row_class, flipping)
+    return _flip(problem, _scan(problem, state, searching), flipping)
 
 
-def _scan(cost, row_class, state, where):
+def _scan(problem, state, where):
     """Relaxes the paths through `row`, then fixes the nearest column."""
-    reach = _at(cost, state.row) - state.v + state.offset[:, None]
+    reach = _at(problem.cost, state.row) - state.v + state.offset[:, None]
     nearer = where[:, None] & ~state.closed & (reach < state.distance)
     distance = tf.where(nearer, reach, state.distance)
     # The column of an equal row is as near as this row's own and opens no new path.
-    same_class = state.class_of == _at(row_class, state.row)[:, None]
+    same_class = state.class_of == _at(problem.row_class, state.row)[:, None]
+    if problem.more_cols is not None:
+        # Columns of no row whose dual is 0 are the slack's own.
+        released = (state.row_of < 0) & (state.v == 0)
+        same_class |= released & _is_slack(state.row, state)[:, None]
     closed = state.closed | (where[:, None] & same_class)
     open_distance = tf.where(closed, tf.constant(math.inf, tf.float64), distance)
     nearest = tf.reduce_min(open_distance, axis=1)
@@ -220,12 +227,17 @@ def _scan(cost, row_class, state, where):
     arrives = where & ~stuck & (row < 0)
     goes_on = where & ~stuck & (row >= 0)
     # When the search is over, the duals of the columns nearer than the last change.
-    closer = tf.minimum(distance - nearest[:, None], 0)
+    change = tf.minimum(distance - nearest[:, None], 0)
+    if problem.more_cols is not None:
+        # The slack's own dual stays 0, hence those of the columns fall instead.
+        of_slack = tf.reduce_all(state.col_of[:, :-1] >= 0, axis=1)
+        fall = tf.minimum(distance, nearest[:, None])
+        change = tf.where(of_slack[:, None], fall, change)
     row = tf.maximum(row, 0)
-    matched_cost = tf.gather_nd(cost, tf.stack([row, col], 1), batch_dims=1)
+    matched_cost = tf.gather_nd(problem.cost, tf.stack([row, col], 1), batch_dims=1)
     offset = nearest - (matched_cost - _at(state.v, col))
     return state._replace(
-        v=state.v + tf.where(arrives[:, None], closer, 0),
+        v=state.v + tf.where(arrives[:, None], change, 0),
         distance=distance,
         before=tf.where(nearer, state.row[:, None], state.before),
         closed=closed | (goes_on[:, None] & _one_hot(col, closed)),
@@ -236,7 +248,7 @@ def _scan(cost, row_class, state, where):
     )
 
 
-def _flip(state, row_class, where):
+def _flip(problem, state, where):
     """Matches `col` to the row before it, and goes on to the old column of that row.
 
     Where the row had no column, a new search starts, if there is a row to start from.
@@ -246,14 +258,21 @@ def _flip(state, row_class, where):
     old_col = _at(state.col_of, row)
     turned = where[:, None] & _one_hot(col, state.closed)
     placed = where[:, None] & _one_hot(row, state.col_of)
+    new_row, new_class = row, _at(problem.row_class, row)
+    if problem.more_cols is not None:
+        # The slack only releases the column.
+        slack = _is_slack(row, state)
+        placed &= ~slack[:, None]
+        new_row, new_class = (tf.where(slack, -1, x) for x in (new_row, new_class))
+    row_of = tf.where(turned, new_row[:, None], state.row_of)
     col_of = tf.where(placed, col[:, None], state.col_of)
     starts = where & (old_col < 0)
-    next_row, complete = _next_row(col_of)
+    next_row, complete = _next_row(problem.more_cols, state.v, row_of, col_of)
     infinity = tf.constant(math.inf, tf.float64)
     return state._replace(
-        row_of=tf.where(turned, row[:, None], state.row_of),
+        row_of=row_of,
         col_of=col_of,
-        class_of=tf.where(turned, _at(row_class, row)[:, None], state.class_of),
+        class_of=tf.where(turned, new_class[:, None], state.class_of),
         distance=tf.where(starts[:, None], infinity, state.distance),
         closed=state.closed & ~starts[:, None],
         row=tf.where(starts, next_row, state.row),
@@ -263,11 +282,23 @@ def _flip(state, row_class, where):
     )
 
 
-def _next_row(col_of):
-    """The first unmatched row, and whether there is none."""
+def _next_row(more_cols, v, row_of, col_of):
+    """The first row to search for, and whether there is none.
+
+    That is an unmatched row; when all are matched, the slack as long as a column of no
+    row has a dual that is not 0.
+    """
     n = tf.shape(col_of)[1]
-    row = tf.reduce_min(tf.where(col_of < 0, tf.range(n), n), axis=1)
+    unmatched = col_of < 0
+    if more_cols is not None:
+        bound = more_cols & tf.reduce_any((row_of < 0) & (v < 0), axis=1)
+        unmatched &= bound[:, None] | (tf.range(n) < n - 1)
+    row = tf.reduce_min(tf.where(unmatched, tf.range(n), n), axis=1)
     return tf.minimum(row, n - 1), row == n
+
+
+def _is_slack(row, state):
+    return row == tf.shape(state.col_of)[1] - 1
 
 
 def _at(values, index):
