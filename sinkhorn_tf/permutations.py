@@ -166,21 +166,17 @@ def inverse(
     n = to_n_positions(n_positions, perm)
     (flat,), batch = batching.flatten(perm[..., None])
     flat = tf.squeeze(flat, -1)
-    n_items = batching.static_or_dynamic(flat, 1)
+    size = tf.shape(flat)
     # Items without a position take one more, which is cut off.
     taken = (flat >= 0) & (flat < n)
-    place = tf.where(taken, flat, n)
-    items = tf.broadcast_to(tf.range(n_items), tf.shape(flat))
-    examples = tf.broadcast_to(tf.range(tf.shape(flat)[0])[:, None], tf.shape(flat))
-    result = tf.tensor_scatter_nd_max(
-        tf.fill([tf.shape(flat)[0], n + 1], -1),
-        tf.stack([examples, place], axis=-1),
-        items,
-    )
+    place = tf.where(taken, flat, n) + (n + 1) * tf.range(size[0])[:, None]
+    items = tf.broadcast_to(tf.range(size[1]), size)
+    result = tf.math.unsorted_segment_max(items, place, size[0] * (n + 1))
     # Of two items at one position the other one is not found there.
-    alone = ~taken | (tf.gather(result, place, batch_dims=1) == items)
-    valid = tf.reduce_all(alone & (taken | (flat == -1)), axis=1, keepdims=True)
-    result = tf.where(valid, result[:, :-1], -1)
+    alone = tf.where(taken, tf.gather(result, place) == items, flat == -1)
+    valid = tf.reduce_all(alone, axis=1, keepdims=True)
+    result = tf.reshape(result, [size[0], n + 1])[:, :n]
+    result = tf.where(valid, tf.maximum(result, -1), -1)
     known = n if isinstance(n, int) else None
     return batch.unflatten(result, inner=[known])
 
