@@ -1,6 +1,6 @@
 """Two permutations to compare, each as lists or as matrices.
 
-Floating point numbers are matrices `[..., N, N]`, which are matched. Integers are lists
+Floating point numbers are matrices `[..., N, M]`, which are matched. Integers are lists
 `[..., N]`, or matrices of zeros and ones: both arguments have the same number of batch
 dimensions, so that their ranks distinguish the two. Where both are integers of the same
 rank, the values do: no list of a permutation of three items or more has only zeros and
@@ -53,7 +53,7 @@ def to_lists(y_true: typing.Any, y_pred: typing.Any) -> tuple[typing.Any, list]:
     """Two permutations as lists.
 
     Args:
-        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, M]`.
 
     Returns:
         The two lists int32 `[..., N]`, and the argument `readable` of `with_nan`.
@@ -94,12 +94,12 @@ def _convert(value, name):
     shape = tensor.shape
     if shape.rank is None or shape.rank < 1:
         raise ValueError(
-            f"{name} must have shape [..., N] or [..., N, N], of a known rank. "
+            f"{name} must have shape [..., N] or [..., N, M], of a known rank. "
             f"Received: {name}.shape={shape}"
         )
-    if tensor.dtype.is_floating and not arguments.is_square(shape):
+    if tensor.dtype.is_floating and not _is_matrix(shape):
         raise ValueError(
-            f"{name} must be integers [..., N] or floating point [..., N, N]. "
+            f"{name} must be integers [..., N] or floating point [..., N, M]. "
             f"Received: {name}.shape={shape}, {name}.dtype={tensor.dtype.name}"
         )
     return tensor
@@ -112,19 +112,27 @@ def _are_matrices(y_true, y_pred) -> typing.Any:
         largest = max(x.shape.rank for x in pair)
         return tuple(x.dtype.is_floating or x.shape.rank == largest for x in pair)
     # `to_matrix` makes zeros alone of a list that is no permutation.
-    at_most, exactly = [], []
+    has_ones = False
     for x in pair:
         values = tf.get_static_value(x)
-        if values is None or not _may_be_square(x.shape):
+        if (
+            values is None
+            or not _may_be_matrices(x.shape)
+            or not _are_permutation_matrices(values).numpy().all()
+        ):
             return False, False
-        at_most.append(_are_permutation_matrices(values, np.less_equal).numpy().all())
-        exactly.append(_are_permutation_matrices(values, np.equal).numpy().any())
-    return (True, True) if all(at_most) and any(exactly) else (False, False)
+        has_ones |= bool(values.any())
+    return has_ones, has_ones
 
 
-def _may_be_square(shape):
+def _is_matrix(shape):
+    """Whether a shape of known rank can be `[..., N, M]` with N, M >= 1."""
+    return shape.rank >= 2 and 0 not in shape[-2:]
+
+
+def _may_be_matrices(shape):
     """Whether integers may be matrices although they could be lists as well."""
-    return arguments.is_square(shape) and (shape[-1] is None or shape[-1] >= 3)
+    return _is_matrix(shape) and (shape[-1] is None or shape[-1] >= 3)
 
 
 def _check_shapes(y_true, y_pred, are_matrices):
@@ -132,19 +140,21 @@ def _check_shapes(y_true, y_pred, are_matrices):
         x.shape[:-1] if is_matrix else x.shape
         for x, is_matrix in zip((y_true, y_pred), are_matrices, strict=True)
     ]
-    squares = all(
-        arguments.is_square(x.shape)
+    matrices = [
+        x.shape
         for x, is_matrix in zip((y_true, y_pred), are_matrices, strict=True)
         if is_matrix
-    )
-    same_rank = shapes[0].rank == shapes[1].rank
+    ]
+    sizes = {shape[-1] for shape in matrices} - {None}
     if (
-        not (squares and same_rank)
+        not all(map(_is_matrix, matrices))
+        or len(sizes) > 1
+        or shapes[0].rank != shapes[1].rank
         or not shapes[0][-1:].is_compatible_with(shapes[1][-1:])
         or not arguments.fit(shapes[0][:-1], shapes[1][:-1])
     ):
         raise ValueError(
-            "y_true and y_pred must be lists [..., N] or matrices [..., N, N] of as "
+            "y_true and y_pred must be lists [..., N] or matrices [..., N, M] of as "
             "many items, with the same batch dimensions (or 1). "
             f"Received: y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
         )
@@ -159,20 +169,24 @@ def _is_readable(value, is_matrix):
     if value.dtype.is_floating:
         return None
     if is_matrix:
-        return _are_permutation_matrices(value, tf.less_equal)
-    if value.shape.rank < 2 or not _may_be_square(value.shape):
+        return _are_permutation_matrices(value)
+    # Wrong lists may look like other matrices: complete squares alone are certain.
+    if not arguments.is_square(value.shape) or not _may_be_matrices(value.shape):
         return None
-    at_least_three = batching.static_or_dynamic(value, -1) >= 3
-    return ~(_are_permutation_matrices(value, tf.equal) & at_least_three)[..., None]
+    n = batching.static_or_dynamic(value, -1)
+    is_square = batching.static_or_dynamic(value, -2) == n
+    is_complete = tf.reduce_sum(tf.cast(tf.equal(value, 1), tf.int32), [-2, -1]) == n
+    are_matrices = _are_permutation_matrices(value) & is_complete & is_square
+    return ~(are_matrices & (n >= 3))[..., None]
 
 
-def _are_permutation_matrices(values, compare):
-    """Whether values are zeros and ones, and their row and column sums compare to 1."""
+def _are_permutation_matrices(values):
+    """Whether values are zeros and ones, at most one 1 in each row and column."""
     ones = tf.cast(tf.equal(values, 1), tf.int32)
     return (
         tf.reduce_all(tf.equal(values, 1) | tf.equal(values, 0), [-2, -1])
-        & tf.reduce_all(compare(tf.reduce_sum(ones, -1), 1), -1)
-        & tf.reduce_all(compare(tf.reduce_sum(ones, -2), 1), -1)
+        & tf.reduce_all(tf.reduce_sum(ones, -1) <= 1, -1)
+        & tf.reduce_all(tf.reduce_sum(ones, -2) <= 1, -1)
     )
 
 
@@ -183,7 +197,7 @@ def _check_values(readable, value, name, is_matrix):
     if is_matrix:
         expected = (
             "of zeros and ones, at most one 1 in each row and column, where its rank "
-            "makes it matrices [..., N, N]"
+            "makes it matrices [..., N, M]"
         )
     else:
         expected = (

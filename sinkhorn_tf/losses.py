@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sinkhorn_tf import permutations
+from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 
 __all__ = [
@@ -23,12 +24,12 @@ def reconstruction(
     """Squared error of the softly restored items, `|P^T items - target|^2`.
 
     Args:
-        soft: `[b, S, N, N]`, S soft permutations of each example.
+        soft: `[b, S, N, M]`, S soft permutations of each example.
         items: `[b, N, ...]`, the scrambled items.
-        target: `[b, N, ...]`, the items in their places.
+        target: `[b, M, ...]`, the items in their places; 0 where no item belongs.
 
     Returns:
-        `[b]`, means over samples and items.
+        `[b]`, means over samples and positions.
 
     Example:
 
@@ -55,11 +56,11 @@ def cross_entropy(soft: TensorLike, perm: TensorLike) -> tf.Tensor:
     """Minus the logarithm of the probabilities of the true places.
 
     Args:
-        soft: `[b, S, N, N]`, S soft permutations of each example.
-        perm: int32 `[b, N]`, the true permutation.
+        soft: `[b, S, N, M]`, S soft permutations of each example.
+        perm: int32 `[b, N]`, the true permutation; an item whose place is -1 is left out.
 
     Returns:
-        `[b]`, means over samples and items.
+        `[b]`, means over samples and the items that have a place, 0 without such items.
 
     Example:
 
@@ -69,6 +70,12 @@ def cross_entropy(soft: TensorLike, perm: TensorLike) -> tf.Tensor:
     array([0.2877], dtype=float32)
     """
     soft = tf.convert_to_tensor(soft)
-    true = permutations.to_matrix(perm, soft.dtype)[:, None]
+    perm = arguments.to_permutation_lists(perm, "perm")[:, None]
+    n_positions = batching.static_or_dynamic(soft, -1)
+    true = permutations.to_matrix(perm, soft.dtype, n_positions=n_positions)
     likelihood = tf.reduce_sum(soft * true, axis=-1)
-    return -tf.reduce_mean(tf.math.log(likelihood + _EPSILON), axis=[1, 2])
+    counts = (perm != -1) & tf.ones_like(likelihood, tf.bool)
+    # Where it is 1 its logarithm has a zero gradient, whatever stands in the plan.
+    logarithm = tf.math.log(tf.where(counts, likelihood + _EPSILON, 1))
+    n = tf.reduce_sum(tf.cast(counts, soft.dtype), axis=[1, 2])
+    return -tf.reduce_sum(logarithm, axis=[1, 2]) / tf.maximum(n, 1)

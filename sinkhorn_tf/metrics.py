@@ -1,12 +1,18 @@
 """Metrics of permutations, as functions and as Keras metrics.
 
 All take permutation lists or matrices for each of the two arguments. Integers `[..., N]`
-are lists; floating point numbers `[..., N, N]` are matrices, which are matched first.
-Integers of zeros and ones `[..., N, N]` are matrices in two cases: if the other argument
+are lists; floating point numbers `[..., N, M]` are matrices, which are matched first.
+Integers of zeros and ones `[..., N, M]` are matrices in two cases: if the other argument
 is a list `[..., N]` or a floating point matrix, or if both arguments are such integers,
-N >= 3 and the call is eager. Inside a trace, where the values are unknown, two such
-integers give NaN. Both arguments have the same number of batch dimensions, which are
-equal or 1. Other combinations raise ValueError.
+M >= 3 and the call is eager. Inside a trace, where the values are unknown, two such
+integers give NaN if they are square and no row is empty, and are taken for lists
+otherwise. Both arguments have the same number of batch dimensions, which are equal or 1.
+Other combinations raise ValueError.
+
+Items whose true position is -1 are left out, since nothing is right for them; an example
+of such items alone does not count in the Keras metrics. `matching_precision` counts those
+of them that are matched: look at it too, since a model that matches everything is not
+worse by the others. A predicted position of -1 is never the right one.
 
 The Keras metrics take a `sample_weight` of examples, `[...]` or `[..., 1]`, or of items,
 `[..., N]`; its rank decides, also where N is the number of examples.
@@ -24,13 +30,23 @@ import keras
 import tensorflow as tf
 
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._permutation_measures import (
+    any_item,
+    any_wrong,
+    share,
+    tau,
+    to_item_weights,
+    to_weights,
+)
 from sinkhorn_tf._permutation_pairs import on_lists, to_lists, with_nan
 
 __all__ = [
     "KendallTau",
+    "MatchingPrecision",
     "ProportionAnyWrong",
     "ProportionWrong",
     "kendall_tau",
+    "matching_precision",
     "proportion_any_wrong",
     "proportion_wrong",
 ]
@@ -38,13 +54,13 @@ __all__ = [
 
 @on_lists
 def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
-    """The proportion of items in a wrong position.
+    """The proportion of items in a wrong position, of those that have a true one.
 
     Args:
-        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, M]`.
 
     Returns:
-        float32 `[...]`.
+        float32 `[...]`; 0 where no item has a true position.
 
     Raises:
         TypeError, ValueError: If the arguments cannot be compared.
@@ -54,17 +70,18 @@ def proportion_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     >>> y_true, y_pred = [[0, 1, 2, 3], [0, 1, 2, 3]], [[0, 1, 2, 3], [0, 1, 3, 2]]
     >>> st.metrics.proportion_wrong(y_true, y_pred).numpy()
     array([0. , 0.5], dtype=float32)
+    >>> float(st.metrics.proportion_wrong([2, 0, -1, -1], [2, -1, 1, -1]))
+    0.5
     """
-    wrong = y_true != y_pred
-    return tf.reduce_mean(tf.cast(wrong, tf.float32), axis=-1)
+    return share(y_true != y_pred, y_true != -1, empty=0)
 
 
 @on_lists
 def proportion_any_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
-    """1 where any item is in a wrong position, 0 elsewhere.
+    """1 where any item that has a true position is in a wrong one, 0 elsewhere.
 
     Args:
-        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, M]`.
 
     Returns:
         float32 `[...]`.
@@ -78,20 +95,22 @@ def proportion_any_wrong(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     >>> st.metrics.proportion_any_wrong(y_true, y_pred).numpy()
     array([0., 1.], dtype=float32)
     """
-    wrong = y_true != y_pred
-    return tf.cast(tf.reduce_any(wrong, axis=-1), tf.float32)
+    return any_wrong(y_true, y_pred, y_true != -1)
 
 
 @on_lists
 def kendall_tau(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
-    """Kendall's rank correlation of two permutations.
+    """Kendall's rank correlation of two permutations, of the items in both.
+
+    The pairs are those of items with a true position; a pair with an item whose
+    predicted position is -1 is neither concordant nor discordant.
 
     Args:
-        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, M]`.
 
     Returns:
         float32 `[...]` from -1 to 1: the share of concordant pairs of items less that
-        of discordant ones; 1 for N = 1, 0 for a list of -1.
+        of discordant ones; 1 where there is no pair, 0 for a prediction of -1 alone.
 
     Raises:
         TypeError, ValueError: If the arguments cannot be compared.
@@ -102,31 +121,50 @@ def kendall_tau(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
     >>> st.metrics.kendall_tau(y_true, y_pred).numpy()
     array([ 1., -1.], dtype=float32)
     """
-    n = tf.shape(y_true)[-1]
-    agreement = tf.reduce_sum(_signs(y_true) * _signs(y_pred), axis=[-2, -1])
-    tau = tf.cast(agreement, tf.float32) / tf.cast(
-        tf.maximum(n * (n - 1), 1), tf.float32
-    )
-    return tf.where(n == 1, tf.ones_like(tau), tau)
+    return tau(y_true, y_pred, y_true != -1)
+
+
+@on_lists
+def matching_precision(y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
+    """The proportion of matched items that are in their true position.
+
+    An item that is matched although its true position is -1 is in a wrong one. The
+    other metrics leave it out.
+
+    Args:
+        y_true, y_pred: Lists `[..., N]` or matrices `[..., N, M]`.
+
+    Returns:
+        float32 `[...]`; 1 where no item is matched.
+
+    Raises:
+        TypeError, ValueError: If the arguments cannot be compared.
+
+    Example:
+
+    >>> y_true, y_pred = [[0, 1, -1], [0, 1, -1]], [[0, 1, 2], [0, -1, -1]]
+    >>> st.metrics.matching_precision(y_true, y_pred).numpy().round(2)
+    array([0.67, 1.  ], dtype=float32)
+    """
+    return share(y_true == y_pred, y_pred != -1, empty=1)
 
 
 class _PermutationMetric(keras.metrics.Mean):
-    """The mean over examples of a function of two permutations."""
+    """The mean of a function of two permutations over the examples that count.
 
-    def _measure(self, y_true, y_pred):
-        """The function: float32 `[...]`."""
-        raise NotImplementedError
+    Subclasses define `_flags`, if the function is a share of items, or `_values`.
+    """
 
-    def _measure_weighted(self, y_true, y_pred, weights, are_of_examples):
-        """The function of lists under weights of items, and the weights of the results.
+    def _counted(self, y_true, y_pred):
+        """Which items of two lists count, bool `[..., N]`."""
+        return (y_true != -1) & tf.ones_like(y_pred, tf.bool)
 
-        Args:
-            y_true, y_pred: Lists `[..., N]`.
-            weights: `[..., N]`.
-            are_of_examples: Whether these are weights of examples, the same for all
-                items.
-        """
-        raise NotImplementedError
+    # Function of two lists, what the metric is the share of, bool `[..., N]`.
+    _flags: typing.Any = None
+
+    def _values(self, y_true, y_pred, counted):
+        """The function of two lists and of the items that count: float32 `[...]`."""
+        return share(self._flags(y_true, y_pred), counted, empty=0)
 
     def update_state(
         self,
@@ -137,7 +175,7 @@ class _PermutationMetric(keras.metrics.Mean):
         """Adds examples.
 
         Args:
-            y_true, y_pred: Lists `[..., N]` or matrices `[..., N, N]`.
+            y_true, y_pred: Lists `[..., N]` or matrices `[..., N, M]`.
             sample_weight: None, or numbers >= 0: one for all, one for each example
                 (`[...]` or `[..., 1]`), or one for each item (`[..., N]`).
 
@@ -145,34 +183,41 @@ class _PermutationMetric(keras.metrics.Mean):
             TypeError: If `sample_weight` is no real numbers.
             ValueError: If `sample_weight` has another shape.
         """
+        (true, pred), readable = to_lists(y_true, y_pred)
+        counted = self._counted(true, pred)
         if sample_weight is None:
-            values, weights = self._measure(y_true, y_pred), None
+            values = self._values(true, pred, counted)
+            weights = any_item(counted, self.dtype)
         else:
-            (true, pred), readable = to_lists(y_true, y_pred)
-            weight: tf.Tensor = tf.convert_to_tensor(sample_weight)
-            dtype = tf.as_dtype(weight.dtype)
-            if dtype.is_complex or dtype == tf.string:
-                raise TypeError(
-                    "sample_weight must be real numbers. "
-                    f"Received: sample_weight.dtype={dtype.name}"
-                )
-            weight = tf.cast(weight, self.dtype)
-            item_weights, are_of_examples = _to_item_weights(weight, (true, pred))
-            values, weights = self._measure_weighted(
-                true, pred, item_weights, are_of_examples
-            )
-            if values.shape.rank == true.shape.rank:
-                readable = [each[..., None] for each in readable]
-            values = with_nan(values, readable)
-            weights = tf.reshape(weights, [-1])
-        super().update_state(tf.reshape(values, [-1]), weights)
+            sample_weight = to_weights(sample_weight, self.dtype)
+            values, weights = self._weighted(true, pred, counted, sample_weight)
+        if values.shape.rank == counted.shape.rank:
+            readable = [each[..., None] for each in readable]
+        values = with_nan(values, readable)
+        # What is NaN counts, or the mean would be 0.
+        weights = tf.where(tf.math.is_nan(values), tf.ones_like(weights), weights)
+        super().update_state(tf.reshape(values, [-1]), tf.reshape(weights, [-1]))
+
+    def _weighted(self, true, pred, counted, sample_weight):
+        """The values whose mean is the metric, and their weights, as many."""
+        weights, are_of_examples = to_item_weights(sample_weight, (true, pred))
+        counted &= weights != 0
+        if self._flags is None:
+            values = self._values(true, pred, counted)
+            of_examples = tf.where(are_of_examples, weights[..., 0], 1)
+            return values, of_examples * any_item(counted, weights.dtype)
+        counts = tf.cast(counted, weights.dtype)
+        n = tf.maximum(tf.reduce_sum(counts, axis=-1, keepdims=True), 1)
+        weights = tf.where(are_of_examples, weights / n, weights)
+        return tf.cast(self._flags(true, pred), weights.dtype), weights * counts
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class ProportionWrong(_PermutationMetric):
     """The mean of `proportion_wrong`.
 
-    With weights of items it is a weighted mean over the items of all examples.
+    With weights of items it is a weighted mean over the items of all examples. Items
+    whose true position is -1 are left out.
 
     Args:
         name: Name of the metric.
@@ -191,21 +236,16 @@ class ProportionWrong(_PermutationMetric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def _measure(self, y_true, y_pred):
-        return proportion_wrong(y_true, y_pred)
-
-    def _measure_weighted(self, y_true, y_pred, weights, are_of_examples):
-        wrong = tf.cast(y_true != y_pred, weights.dtype)
-        n = tf.cast(tf.shape(weights)[-1], weights.dtype)
-        return wrong, tf.where(are_of_examples, weights / n, weights)
+    def _flags(self, y_true, y_pred):
+        return y_true != y_pred
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class ProportionAnyWrong(_PermutationMetric):
     """The mean of `proportion_any_wrong`.
 
-    Items of weight 0 are left out: an example is wrong if an item of another weight is,
-    and does not count if it has no such item.
+    Items of weight 0, and those whose true position is -1, are left out: an example is
+    wrong if another item is, and does not count if it has no such item.
 
     Args:
         name: Name of the metric.
@@ -224,21 +264,17 @@ class ProportionAnyWrong(_PermutationMetric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def _measure(self, y_true, y_pred):
-        return proportion_any_wrong(y_true, y_pred)
-
-    def _measure_weighted(self, y_true, y_pred, weights, are_of_examples):
-        wrong = tf.reduce_any((y_true != y_pred) & (weights != 0), axis=-1)
-        wrong = tf.cast(wrong, weights.dtype)
-        return wrong, _to_example_weights(weights, are_of_examples)
+    def _values(self, y_true, y_pred, counted):
+        return any_wrong(y_true, y_pred, counted)
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class KendallTau(_PermutationMetric):
     """The mean of `kendall_tau`.
 
-    Items of weight 0 are left out: tau is that of the pairs of the other items, 1 for
-    one item, and an example without other items does not count.
+    Items of weight 0, and those whose true position is -1, are left out: tau is that of
+    the pairs of the other items, 1 for one item, and an example without other items does
+    not count.
 
     Args:
         name: Name of the metric.
@@ -255,57 +291,36 @@ class KendallTau(_PermutationMetric):
     def __init__(self, name: str = "kendall_tau", dtype: typing.Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def _measure(self, y_true, y_pred):
-        return kendall_tau(y_true, y_pred)
-
-    def _measure_weighted(self, y_true, y_pred, weights, are_of_examples):
-        counts = tf.cast(weights != 0, tf.int32)
-        pairs = counts[..., :, None] * counts[..., None, :]
-        agreement = tf.reduce_sum(pairs * _signs(y_true) * _signs(y_pred), [-2, -1])
-        n = tf.reduce_sum(counts, axis=-1)
-        tau = tf.cast(agreement, weights.dtype) / tf.cast(
-            tf.maximum(n * (n - 1), 1), weights.dtype
-        )
-        tau = tf.where(n > 1, tau, tf.ones_like(tau))
-        return tau, _to_example_weights(weights, are_of_examples)
+    def _values(self, y_true, y_pred, counted):
+        return tau(y_true, y_pred, counted)
 
 
-def _to_example_weights(weights, are_of_examples):
-    """Converts weights of items to those of examples: 1 where an item has a weight."""
-    any_item = tf.cast(tf.reduce_any(weights != 0, axis=-1), weights.dtype)
-    return tf.where(are_of_examples, weights[..., 0], any_item)
+@keras.saving.register_keras_serializable(package="sinkhorn_tf")
+class MatchingPrecision(_PermutationMetric):
+    """The mean of `matching_precision`.
 
+    With weights of items it is a weighted mean over the matched items of all examples.
+    An example without matched items does not count.
 
-def _to_item_weights(weights, lists):
-    """Converts to weights `[..., N]`, and tells whether they were those of examples.
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the result; None for Keras' default.
 
-    Raises:
-        ValueError: If the shape is none of those that `update_state` takes.
+    Example:
+
+    >>> metric = st.metrics.MatchingPrecision()
+    >>> metric.update_state([[0, 1, -1, -1]], [[0, 1, 2, 3]])
+    >>> float(metric.result())
+    0.5
     """
-    shape = tf.broadcast_static_shape(*(x.shape for x in lists))
-    dynamic_shape = tf.broadcast_dynamic_shape(*(tf.shape(x) for x in lists))
-    one_each = shape[:-1].concatenate([1])
-    weights_shape = weights.shape
-    if weights_shape.rank == 0:
-        weights = tf.fill(tf.concat([dynamic_shape[:-1], [1]], 0), weights)
-    elif weights_shape.rank is not None and weights_shape.is_compatible_with(
-        shape[:-1]
-    ):
-        weights = weights[..., None]
-    elif weights_shape.rank is None or not (
-        weights_shape.is_compatible_with(one_each)
-        or weights_shape.is_compatible_with(shape)
-    ):
-        raise ValueError(
-            "sample_weight must hold one weight for each example or for each item of "
-            f"the permutations [..., N]. Received: sample_weight of shape {weights_shape}, "
-            f"permutation lists of shape {shape}"
-        )
-    # Where only the graph knows the shapes, wrong ones fail here.
-    last = tf.shape(weights)[-1:]
-    weights = tf.reshape(weights, tf.concat([dynamic_shape[:-1], last], 0))
-    return tf.broadcast_to(weights, dynamic_shape), last[0] == 1
 
+    def __init__(
+        self, name: str = "matching_precision", dtype: typing.Any = None
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
 
-def _signs(perm):
-    return tf.sign(perm[..., :, None] - perm[..., None, :])
+    def _counted(self, y_true, y_pred):
+        return (y_pred != -1) & tf.ones_like(y_true, tf.bool)
+
+    def _flags(self, y_true, y_pred):
+        return y_true == y_pred

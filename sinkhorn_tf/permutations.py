@@ -1,8 +1,10 @@
 """Permutations as lists and as matrices.
 
 In list form, int32 `perm[..., i] = j`: item i goes to position j. In matrix form
-`P[..., i, j] = 1`. A list of -1 stands for "no permutation". Lists may be of any integer
-dtype; an integer outside 0 ... N - 1 is no position, however large.
+`P[..., i, j] = 1`. There may be more or fewer positions than items, and an entry of -1 is
+an item without a position; a list of -1 throughout stands for "no permutation" too. Lists
+may be of any integer dtype; an integer outside 0 ... M - 1, for M positions, is no
+position, however large.
 """
 
 from __future__ import annotations
@@ -12,12 +14,8 @@ import tensorflow as tf
 from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.conversion import to_numbers
-from sinkhorn_tf._core.refusals import (
-    CONVERSION_ERRORS,
-    WrongKindError,
-    shown,
-    takes_tensors,
-)
+from sinkhorn_tf._core.refusals import takes_tensors
+from sinkhorn_tf._permutation_arguments import to_items, to_n_positions, to_shape
 
 __all__ = [
     "apply",
@@ -31,23 +29,35 @@ __all__ = [
 
 
 @takes_tensors()
-def to_matrix(perm: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
+def to_matrix(
+    perm: TensorLike,
+    dtype: tf.DType = tf.float32,
+    *,
+    n_positions: int | TensorLike | None = None,
+) -> tf.Tensor:
     """Permutation matrices of permutation lists.
 
     Args:
         perm: Integers `[..., N]`.
         dtype: Dtype of the result.
+        n_positions: M, the number of positions: an int >= 1 or a scalar int tensor, or
+            None for as many as items.
 
     Returns:
-        `[..., N, N]`; an entry that is no position, such as -1, gives a row of zeros.
+        `[..., N, M]`; an entry that is no position, such as -1, gives a row of zeros.
+
+    Raises:
+        TypeError, ValueError: If an argument is of the wrong kind, shape or size.
 
     Example:
         >>> st.permutations.to_matrix([2, 0, 1], dtype=tf.int32).numpy().tolist()
         [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+        >>> st.permutations.to_matrix([2, -1], tf.int32, n_positions=3).numpy().tolist()
+        [[0, 0, 1], [0, 0, 0]]
     """
     perm = arguments.to_permutation_lists(perm, "perm")
     dtype = arguments.to_dtype(dtype, "dtype")
-    return tf.one_hot(perm, batching.static_or_dynamic(perm, -1), dtype=dtype)
+    return tf.one_hot(perm, to_n_positions(n_positions, perm), dtype=dtype)
 
 
 @takes_tensors()
@@ -55,70 +65,120 @@ def from_matrix(matrix: TensorLike) -> tf.Tensor:
     """Permutation lists of permutation matrices.
 
     Args:
-        matrix: `[..., N, N]` of zeros and ones, any numeric dtype.
+        matrix: `[..., N, M]` of zeros and ones, any numeric dtype.
 
     Returns:
-        int32 `[..., N]`; -1 throughout where a matrix is not a permutation. For soft
-        matrices use `matching`.
+        int32 `[..., N]`: -1 for a row of zeros; -1 throughout where a matrix has other
+        numbers, or two ones in a row or column. For soft matrices use `matching`.
+
+    Raises:
+        TypeError, ValueError: If dtype or shape are out of range.
 
     Example:
         >>> matrix = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
         >>> st.permutations.from_matrix(matrix).numpy().tolist()
         [2, 0, 1]
+        >>> st.permutations.from_matrix([[0, 0, 1], [0, 0, 0]]).numpy().tolist()
+        [2, -1]
     """
     matrix = to_numbers(matrix, "matrix")
-    if matrix.shape.rank is None or not arguments.is_square(matrix.shape):
+    rank = matrix.shape.rank
+    if rank is None or rank < 2 or 0 in matrix.shape[-2:]:
         raise ValueError(
-            "matrix must have shape [..., N, N] with N >= 1. "
+            "matrix must have shape [..., N, M] with N, M >= 1. "
             f"Received: matrix.shape={matrix.shape}"
         )
     ones, zeros = tf.equal(matrix, 1), tf.equal(matrix, 0)
-    perm = tf.argmax(tf.cast(ones, tf.int32), axis=-1, output_type=tf.int32)
     counts = tf.cast(ones, tf.int32)
+    perm = tf.argmax(counts, axis=-1, output_type=tf.int32)
+    in_rows = tf.reduce_sum(counts, -1)
     valid = (
         tf.reduce_all(ones | zeros, axis=[-2, -1])
-        & tf.reduce_all(tf.reduce_sum(counts, -1) == 1, -1)
-        & tf.reduce_all(tf.reduce_sum(counts, -2) == 1, -1)
+        & tf.reduce_all(in_rows <= 1, -1)
+        & tf.reduce_all(tf.reduce_sum(counts, -2) <= 1, -1)
     )
-    return tf.where(valid[..., None], perm, -1)
+    return tf.where(valid[..., None] & (in_rows == 1), perm, -1)
 
 
 @takes_tensors()
-def is_permutation(perm: TensorLike) -> tf.Tensor:
-    """Whether each list holds 0 ... N - 1 once.
+def is_permutation(
+    perm: TensorLike,
+    *,
+    partial: bool = False,
+    n_positions: int | TensorLike | None = None,
+) -> tf.Tensor:
+    """Whether each list puts its items at positions of their own.
+
+    With the default arguments: whether it holds 0 ... N - 1 once.
 
     Args:
         perm: Integers `[..., N]`.
+        partial: Whether items without a position, -1, are allowed.
+        n_positions: The number of positions, as in `to_matrix`.
 
     Returns:
         bool `[...]`.
 
+    Raises:
+        TypeError, ValueError: If an argument is of the wrong kind, shape or size.
+
     Example:
         >>> st.permutations.is_permutation([[2, 0, 1], [2, 0, 2]]).numpy().tolist()
         [True, False]
+        >>> bool(st.permutations.is_permutation([2, -1, -1], partial=True))
+        True
     """
     perm = arguments.to_permutation_lists(perm, "perm")
-    n = batching.static_or_dynamic(perm, -1)
-    return tf.reduce_all(tf.sort(perm, axis=-1) == tf.range(n), axis=-1)
+    partial = arguments.to_bool(partial, "partial")
+    n_positions = to_n_positions(n_positions, perm)
+    ordered = tf.sort(perm, axis=-1)
+    low, high = ordered[..., :-1], ordered[..., 1:]
+    least = -1 if partial else 0
+    return tf.reduce_all(
+        (ordered >= least) & (ordered < n_positions), axis=-1
+    ) & tf.reduce_all((low != high) | (high == -1), axis=-1)
 
 
 @takes_tensors()
-def inverse(perm: TensorLike) -> tf.Tensor:
+def inverse(
+    perm: TensorLike, *, n_positions: int | TensorLike | None = None
+) -> tf.Tensor:
     """The inverse: `inverse(perm)[perm[i]] = i`.
 
     Args:
-        perm: Integers `[..., N]`.
+        perm: Integers `[..., N]`, -1 for an item without a position.
+        n_positions: M, the number of positions, as in `to_matrix`.
 
     Returns:
-        int32 `[..., N]`; -1 throughout where `perm` is no permutation.
+        int32 `[..., M]`: for each position the item that takes it, -1 if none does; -1
+        throughout where `perm` has another integer that is no position, or one twice.
+
+    Raises:
+        TypeError, ValueError: If an argument is of the wrong kind, shape or size.
 
     Example:
         >>> st.permutations.inverse([2, 0, 1]).numpy().tolist()
         [1, 2, 0]
+        >>> st.permutations.inverse([3, -1, 0], n_positions=4).numpy().tolist()
+        [2, -1, -1, 0]
     """
     perm = arguments.to_permutation_lists(perm, "perm")
-    result = tf.argsort(perm, axis=-1, stable=True)
-    return tf.where(is_permutation(perm)[..., None], result, -1)
+    n = to_n_positions(n_positions, perm)
+    (flat,), batch = batching.flatten(perm[..., None])
+    flat = tf.squeeze(flat, -1)
+    size = tf.shape(flat)
+    # Items without a position take one more, which is cut off.
+    taken = (flat >= 0) & (flat < n)
+    place = tf.where(taken, flat, n) + (n + 1) * tf.range(size[0])[:, None]
+    items = tf.broadcast_to(tf.range(size[1]), size)
+    result = tf.math.unsorted_segment_max(items, place, size[0] * (n + 1))
+    # Of two items at one position the other one is not found there.
+    alone = tf.where(taken, tf.gather(result, place) == items, flat == -1)
+    valid = tf.reduce_all(alone, axis=1, keepdims=True)
+    result = tf.reshape(result, [size[0], n + 1])[:, :n]
+    result = tf.where(valid, tf.maximum(result, -1), -1)
+    known = n if isinstance(n, int) else None
+    return batch.unflatten(result, inner=[known])
 
 
 @takes_tensors()
@@ -128,10 +188,15 @@ def compose(p: TensorLike, q: TensorLike) -> tf.Tensor:
     Matrices multiply in the same order: `to_matrix(p) @ to_matrix(q)`.
 
     Args:
-        p, q: Integers `[..., N]`; batch dimensions broadcast.
+        p, q: Integers `[..., N]`, -1 for an item without a position; batch dimensions
+            broadcast.
 
     Returns:
-        int32 `[..., N]`; -1 throughout where either is no permutation.
+        int32 `[..., N]`: -1 for an item that either leaves without a position; -1
+        throughout where either has another integer that is no position, or one twice.
+
+    Raises:
+        TypeError, ValueError: If an argument is of the wrong kind, or the shapes differ.
 
     Example:
         >>> perm = [2, 0, 1]
@@ -150,12 +215,13 @@ def compose(p: TensorLike, q: TensorLike) -> tf.Tensor:
             "p and q must permute the same number of items, and their batch dimensions "
             f"must broadcast. Received: p.shape={p.shape}, q.shape={q.shape}"
         )
-    valid = is_permutation(p) & is_permutation(q)
+    valid = is_permutation(p, partial=True) & is_permutation(q, partial=True)
     shape = batching.broadcast_shape(batching.sizes(p), batching.sizes(q))
     p, q = tf.broadcast_to(p, shape), tf.broadcast_to(q, shape)
-    safe = tf.where(valid[..., None], p, 0)
+    valid = valid[..., None] & (p >= 0)
+    safe = tf.where(valid, p, 0)
     result = tf.gather(q, safe, batch_dims=max(safe.shape.rank - 1, 0))
-    return tf.where(valid[..., None], result, -1)
+    return tf.where(valid, result, -1)
 
 
 @takes_tensors()
@@ -182,7 +248,7 @@ def sample(
         [True, True]
     """
     n = arguments.to_count(n, "n", 1)
-    batch_shape = _to_shape(batch_shape)
+    batch_shape = to_shape(batch_shape)
     # With 64 bits there are no ties, which a stable sort would resolve with a bias.
     keys = tf.random.stateless_uniform(
         tf.concat([batch_shape, [n]], 0),
@@ -196,23 +262,36 @@ def sample(
 
 
 @takes_tensors("st.Restore")
-def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
+def apply(
+    perm: TensorLike,
+    items: TensorLike,
+    *,
+    n_positions: int | TensorLike | None = None,
+) -> tf.Tensor:
     """Moves item i to position `perm[i]`: `restored[..., perm[i], :] = items[..., i, :]`.
 
     Args:
-        perm: Integers `[..., N]`.
+        perm: Integers `[..., N]`, -1 for an item that goes nowhere.
         items: `[..., N, ...]` of any dtype: the batch dimensions of `perm` (which
             broadcast), then N items of any shape.
+        n_positions: M, the number of positions, as in `to_matrix`.
 
     Returns:
-        Items in their places, shape and dtype of `items` (with batch dimensions
-        broadcast); 0 throughout where `perm` is no permutation.
+        Items in their places, `[..., M, ...]` of the dtype of `items`: 0, False or an
+        empty string where no item comes; the same throughout where `perm` has an integer
+        other than -1 that is no position, or one twice.
+
+    Raises:
+        TypeError, ValueError: If an argument is of the wrong kind, or the shapes do not
+            fit.
 
     Example:
         >>> st.permutations.apply([2, 0, 1], ["c", "a", "b"]).numpy().tolist()
         [b'a', b'b', b'c']
+        >>> st.permutations.apply([2, -1], [5, 6], n_positions=3).numpy().tolist()
+        [0, 0, 5]
     """
-    perm, items = arguments.to_permutation_lists(perm, "perm"), _to_items(items)
+    perm, items = arguments.to_permutation_lists(perm, "perm"), to_items(items)
     batch_rank = perm.shape.rank - 1
     if (
         items.shape.rank is None
@@ -226,12 +305,12 @@ def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
             "items must have the batch dimensions of perm, then N items. "
             f"Received: perm.shape={perm.shape}, items.shape={items.shape}"
         )
-    source = inverse(perm)
+    source = inverse(perm, n_positions=n_positions)
     if batch_rank:
         batch = batching.broadcast_shape(
             batching.sizes(perm, 0, -1), batching.sizes(items, 0, batch_rank)
         )
-        source = tf.broadcast_to(source, tf.concat([batch, tf.shape(perm)[-1:]], 0))
+        source = tf.broadcast_to(source, tf.concat([batch, tf.shape(source)[-1:]], 0))
         items = tf.broadcast_to(
             items, tf.concat([batch, tf.shape(items)[batch_rank:]], 0)
         )
@@ -244,37 +323,3 @@ def apply(perm: TensorLike, items: TensorLike) -> tf.Tensor:
         ),
     )
     return tf.where(valid, moved, tf.zeros_like(moved))
-
-
-def _to_items(items):
-    """Converts items of any dtype."""
-    try:
-        return tf.convert_to_tensor(items)
-    except CONVERSION_ERRORS as error:
-        raise WrongKindError(
-            "items must be an array of numbers, booleans or strings. "
-            f"Received: items={shown(items)}"
-        ) from error
-
-
-def _to_shape(batch_shape):
-    """Converts batch dimensions, or a single one, to an int32 tensor of rank 1."""
-    shape = batch_shape
-    if isinstance(shape, tf.TensorShape):
-        shape = tuple(shape)
-    if isinstance(shape, (list, tuple)) and not shape:
-        return tf.constant([], tf.int32)
-    shape = to_numbers(shape, "batch_shape", keeps_integers=True)
-    known = tf.get_static_value(shape)
-    if not shape.dtype.is_integer or (shape.shape.rank or 0) > 1:
-        raise WrongKindError(
-            "batch_shape must be a tuple of ints. "
-            f"Received: batch_shape={shown(batch_shape)}"
-        )
-    if known is not None and not ((known >= 0) & (known < 2**31)).all():
-        raise ValueError(
-            "batch_shape must be ints >= 0 that fit into 32 bits. "
-            f"Received: batch_shape={shown(batch_shape)}"
-        )
-    # An int64 of a graph that is beyond 32 bits fails later instead of wrapping.
-    return tf.reshape(tf.saturate_cast(shape, tf.int32), [-1])

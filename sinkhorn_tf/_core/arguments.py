@@ -326,8 +326,11 @@ def to_permutation_lists(perm, name):
         )
     if perm.dtype.size < 4 or perm.dtype == tf.int32:
         return tf.cast(perm, tf.int32)
-    # An integer beyond int64 becomes negative, which is no position either.
-    return tf.saturate_cast(tf.cast(perm, tf.int64), tf.int32)
+    wide = tf.cast(perm, tf.int64)
+    if perm.dtype == tf.uint64:
+        # An integer beyond int64 has become negative, and -1 means something.
+        wide = tf.where(wide < 0, tf.int64.max, wide)
+    return tf.saturate_cast(wide, tf.int32)
 
 
 def compute_dtype(dtype):

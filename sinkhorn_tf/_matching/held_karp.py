@@ -7,6 +7,9 @@ k columns comes from the best of the first k - 1 rows on that set less one colum
 rows are halved, both halves are solved at once, and joined. The number of ops is fixed
 and small; a few steps of a search cost more than all of this, and a search goes on as
 long as the hardest example of the batch needs.
+
+Where there are fewer rows than columns, or some do not exist, rows of score 0 take the
+columns that are left.
 """
 
 import functools
@@ -19,8 +22,9 @@ import tensorflow as tf
 from sinkhorn_tf._core import batching
 from sinkhorn_tf._core.compilation import is_for_xla
 from sinkhorn_tf._matching import interior_duals
+from sinkhorn_tf._matching.rectangular import invert
 
-# The largest number of rows: 1,100 additions for an example, twice as many for one more.
+# The largest number of columns: 1,100 additions for an example, twice as many for one more.
 MAX_N = 9
 # The limit under XLA on a CPU: its gathers are scalar there, and a search step is cheap.
 MAX_N_COMPILED = 6
@@ -30,64 +34,108 @@ CHUNK = 16
 
 
 def is_few(x):
-    """Whether N is known and small enough for `assign_few` to be the faster way."""
+    """Whether M is known and small enough for `assign_few` to be the faster way."""
     n = x.shape[-1]
     return n is not None and 2 <= n <= (MAX_N_COMPILED if is_for_xla() else MAX_N)
 
 
-def assign_few(x, ignored, duals=True):
+def assign_few(x, ignored, duals=True, existing=None):
     """Matches rows to columns so that the sum is largest.
 
     Args:
-        x: float64 `[B, N, N]`, N static, from 2 to `MAX_N`, sums of N finite; `-inf`
-            forbids a pair.
+        x: float64 `[B, N, M]`, N <= M, M static, from 2 to `MAX_N`, sums of M finite;
+            `-inf` forbids a pair.
         ignored: bool `[B]`, examples that may hold anything and get any answer.
         duals: Whether to return duals.
+        existing: The `Existing`; None for whole squares.
 
     Returns:
-        `(perm, g)`: int32 `[B, N]`, -1 throughout where there is no permutation;
-        column duals `[B, N]`, finite, in the interior of the optimal face: each row of
-        `x - g` has its maximum at the matched column, up to rounding, and nowhere else
-        where the permutation is unique. None without `duals`.
+        `(perm, g)`: int32 `[B, N]`, -1 for a row that does not exist, and throughout
+        where the rows cannot all be placed; column duals `[B, M]`, finite, in the
+        interior of the optimal face: each row of `x - g` has its maximum at the matched
+        column, up to rounding, and nowhere else where the matching is unique. With more
+        columns than rows they are >= 0, and 0 for the columns of no row. None without
+        `duals`.
     """
-    perm, g, decided = _by_column_maxima(x)
+    perm, g, decided = _by_maxima(x, existing)
     decided |= ignored
 
-    def decide(x):
-        perm, feasible, rows = _by_subsets(x)
-        answer = tf.where(feasible[:, None], perm, -1)
-        if not duals:
-            return (answer,)
-        perm = tf.where(feasible[:, None], perm, tf.range(x.shape[-1]))
-        rows = tf.where(feasible, rows, tf.zeros_like(rows))
-        return answer, interior_duals.from_matching(rows, perm)
+    def decide(x, *existing):
+        if not existing:
+            return _decide(x, duals)
+        return _decide_existing(x, *existing, duals)
 
+    inputs = (x,) if existing is None else (x, existing.rows, existing.more_cols)
     results = (perm, g) if duals else (perm,)
     size = tf.maximum(CHUNK, (tf.shape(x)[0] + 3) // 4)
-    results = batching.update_in_chunks(decide, (x,), results, ~decided, size)
+    results = batching.update_in_chunks(decide, inputs, results, ~decided, size)
     return results if duals else (*results, None)
 
 
-def _by_column_maxima(x):
+def _by_maxima(x, existing):
     """The matching of every row to the column whose maximum it alone holds.
 
+    With more columns than rows: of every row to its own maximum, if that is the only one.
+
     Returns:
-        `(perm, g, decided)`: `[B, N]`, `[B, N]`, bool `[B]`.
+        `(perm, g, decided)`: `[B, N]`, `[B, M]`, bool `[B]`.
     """
     # The batch comes last, where sums and maxima over rows and columns vectorise.
     x = tf.transpose(x, [1, 2, 0])
     g = tf.reduce_max(x, axis=0)
     # A column that is forbidden throughout has no maximum.
     g = tf.where(g > -math.inf, g, tf.zeros_like(g))
+    if existing is not None:
+        g = tf.where(existing.more_cols, tf.zeros_like(g), g)
     reduced = x - g
     best = tf.reduce_max(reduced, axis=1, keepdims=True)
-    tight = tf.cast(reduced >= best, tf.int32)
-    # Every row has a tight pair: if every column has just one, each row has its own.
-    decided = tf.reduce_all(tf.reduce_sum(tight, axis=0) == 1, axis=0)
+    tight = reduced >= best
+    if existing is not None:
+        # A row that does not exist has no tight pair.
+        tight &= best > -math.inf
+    tight = tf.cast(tight, tf.int32)
+    per_column = tf.reduce_sum(tight, axis=0)
+    if existing is None:
+        # Every row has a tight pair: if every column has just one, each row has its own.
+        decided = tf.reduce_all(per_column == 1, axis=0)
+    else:
+        per_row = tf.reduce_sum(tight, axis=1)
+        exists = tf.transpose(tf.cast(existing.rows, g.dtype)) > 0
+        decided = tf.reduce_all(per_column <= 1, axis=0)
+        decided &= tf.reduce_all((per_row == 1) | ~exists, axis=0)
     perm = tf.reduce_sum(tight * tf.range(x.shape[1])[:, None], axis=1)
     # As floating point: oneDNN complains on stderr of transposed int32 without AVX-512.
     perm = tf.cast(tf.transpose(tf.cast(perm, g.dtype)), tf.int32)
+    if existing is not None:
+        perm = tf.where(existing.rows, perm, -1)
     return perm, tf.transpose(g), decided
+
+
+def _decide(x, duals):
+    """The best permutations of squares, and their duals: `(perm,)` or `(perm, g)`."""
+    perm, feasible, rows = _by_subsets(x)
+    answer = tf.where(feasible[:, None], perm, -1)
+    if not duals:
+        return (answer,)
+    perm = tf.where(feasible[:, None], perm, tf.range(x.shape[-1]))
+    rows = tf.where(feasible, rows, tf.zeros_like(rows))
+    return answer, interior_duals.from_matching(rows, perm)
+
+
+def _decide_existing(x, exists, more_cols, duals):
+    """`_decide` with rows of score 0 for what is missing."""
+    n, m = batching.sizes(x, 1)
+    x = tf.where(exists[:, :, None], x, 0)
+    x = tf.pad(x, [[0, 0], [0, m - n], [0, 0]])
+    perm, *g = _decide(x, duals)
+    perm = tf.where(exists, perm[:, :n], -1)
+    if not duals:
+        return (perm,)
+    # The rows of score 0 are equal, hence so are the duals of their columns.
+    taken = invert(perm, m) >= 0
+    level = tf.reduce_min(tf.where(~taken, g[0], math.inf), axis=1, keepdims=True)
+    above = tf.where(taken, tf.maximum(g[0] - level, 0), 0)
+    return perm, tf.where(more_cols[:, None], above, g[0])
 
 
 def _by_subsets(x):

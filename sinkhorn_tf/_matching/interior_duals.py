@@ -12,32 +12,34 @@ import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf._core import batching
+from sinkhorn_tf._matching.rectangular import invert
 
 # Examples at a time: enough work for one step, and their distances stay in the cache.
 CHUNK = 8
 
 
-def move_inside(x, perm, g, needed):
+def move_inside(x, perm, g, needed, existing=None):
     """Moves optimal duals into the interior of the optimal face.
 
     The duals that a search ends with are tight on many pairs besides the matched
     ones, and then prove nothing to a strict comparison.
 
     Args:
-        x: float64 `[B, N, N]`, no NaN or +inf.
-        perm: int32 `[B, N]`, optimal permutations.
-        g: float64 `[B, N]`, optimal column duals.
+        x: float64 `[B, N, M]`, N <= M, no NaN or +inf.
+        perm: int32 `[B, N]`, optimal matchings; -1 for rows that do not exist.
+        g: float64 `[B, M]`, optimal column duals.
         needed: bool `[B]`, the examples to do it for; the work is N^3 for each.
+        existing: The `Existing`; None for whole squares.
 
     Returns:
-        float64 `[B, N]`, `g` in the other examples.
+        float64 `[B, M]`, `g` in the other examples.
     """
+    if existing is None:
+        move, inputs = _move_inside, (x, perm, g)
+    else:
+        move, inputs = _move_existing_inside, (x, perm, g, *existing)
     (moved,) = batching.update_in_chunks(
-        lambda x, perm, g: (_move_inside(x, perm, g),),
-        (x, perm, g),
-        (g,),
-        needed,
-        CHUNK,
+        lambda *inputs: (move(*inputs),), inputs, (g,), needed, CHUNK
     )
     return moved
 
@@ -46,21 +48,58 @@ def _move_inside(x, perm, g):
     """`move_inside` for every example."""
     reduced = tf.gather(x - g[:, None, :], perm, axis=2, batch_dims=1)
     slack = tf.linalg.diag_part(reduced)[:, :, None] - reduced
-    n = tf.shape(x)[-1]
+    distance = _shortest_paths(tf.maximum(slack, 0))
+    distance = _without_infinity(distance, axis=[1, 2])
+    return g + _by_column(tf.reduce_mean(distance, axis=2), perm)
+
+
+def _move_existing_inside(x, perm, g, rows, cols, more_cols):
+    """`_move_inside` with one more node if there are more columns than rows.
+
+    That node is matched to all columns of no row, whose duals are 0: its row has the
+    score 0 for every column.
+    """
+    infinity = tf.constant(math.inf, g.dtype)
+    safe = tf.maximum(perm, 0)
+    reduced = x - g[:, None, :]
+    matched = tf.where(rows, tf.gather(reduced, safe, batch_dims=2), 0)
+    slack = matched[:, :, None] - tf.gather(reduced, safe, axis=2, batch_dims=1)
+    slack = tf.where(rows[:, :, None] & rows[:, None, :], slack, infinity)
+    row_of = invert(perm, tf.shape(x)[2])
+    free = cols & (row_of < 0) & more_cols[:, None]
+    rival = tf.reduce_max(tf.where(free[:, None, :], reduced, -infinity), axis=2)
+    dual = tf.gather(g, safe, batch_dims=1)
+    from_node = tf.where(rows & more_cols[:, None], dual, infinity)
+    slack = tf.concat([slack, (matched - rival)[:, :, None]], axis=2)
+    last = tf.pad(from_node, [[0, 0], [0, 1]])
+    slack = tf.concat([slack, last[:, None, :]], axis=1)
+    distance = _shortest_paths(tf.maximum(slack, 0))
+    distance = _without_infinity(distance, axis=[1, 2])
+    nodes = tf.concat([rows, more_cols[:, None]], axis=1)
+    count = tf.reduce_sum(tf.cast(nodes, g.dtype), axis=1, keepdims=True)
+    total = tf.reduce_sum(tf.where(nodes[:, None, :], distance, 0), axis=2)
+    rise = total / tf.maximum(count, 1)
+    rise -= tf.where(more_cols[:, None], rise[:, -1:], 0)
+    moved = g + tf.gather(rise, tf.maximum(row_of, 0), batch_dims=1)
+    moved = batching.where(more_cols, tf.maximum(moved, 0), moved)
+    return tf.where(row_of >= 0, moved, 0)
+
+
+def _shortest_paths(edges):
+    """The distances between all nodes, by the algorithm of Floyd and Warshall."""
+    n = tf.shape(edges)[-1]
 
     def allow_node(k, distance):
         through_k = distance[:, :, k, None] + distance[:, k, None, :]
         return k + 1, tf.minimum(distance, through_k)
 
-    # The algorithm of Floyd and Warshall.
     _, distance = tf.while_loop(
         lambda k, _: k < n,
         allow_node,
-        (tf.constant(0), tf.maximum(slack, 0)),
+        (tf.constant(0), edges),
         maximum_iterations=n,
     )
-    distance = _without_infinity(distance, axis=[1, 2])
-    return g + _by_column(tf.reduce_mean(distance, axis=2), perm)
+    return distance
 
 
 def from_matching(rows, perm):

@@ -19,6 +19,7 @@ from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._matching import interior_duals
 from sinkhorn_tf._matching.augmenting_paths import assign
 from sinkhorn_tf._matching.held_karp import is_few
+from sinkhorn_tf._matching.rectangular import invert, orient
 
 _TEMPERATURE_IS_DEPRECATED = (
     "certified_matching(temperature=...) changes nothing and will be removed: call "
@@ -51,7 +52,13 @@ class CertifiedMatching(typing.NamedTuple):
 
 
 @takes_tensors("st.Matching")
-def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tensor:
+def matching(
+    logits: TensorLike,
+    *,
+    row_mask: TensorLike | None = None,
+    col_mask: TensorLike | None = None,
+    jit_compile: bool | None = None,
+) -> tf.Tensor:
     """The permutation with the largest sum of logits, `M(X) = argmax_P <P, X>`.
 
     It is exact up to float64 rounding, and made of standard TensorFlow ops only, so
@@ -76,7 +83,8 @@ def matching(logits: TensorLike, *, jit_compile: bool | None = None) -> tf.Tenso
         [1, 2, 0]
     """
     logits = arguments.to_logits(logits, integers=True)
-    return _matching(logits, jit_compile=jit_compile)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
+    return _matching(logits, *masks, jit_compile=jit_compile)
 
 
 @takes_tensors()
@@ -84,6 +92,8 @@ def certified_matching(
     logits: TensorLike,
     temperature: TensorLike | None = None,
     *,
+    row_mask: TensorLike | None = None,
+    col_mask: TensorLike | None = None,
     jit_compile: bool | None = None,
 ) -> CertifiedMatching:
     """The matching, its value, and a proven upper bound for every permutation.
@@ -120,63 +130,107 @@ def certified_matching(
         True
     """
     logits = arguments.to_logits(logits, integers=True)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
     if temperature is not None:
         dtype = arguments.compute_dtype(logits.dtype)
         arguments.to_positive(temperature, "temperature", dtype, logits.shape[:-2])
         # The third frame is the caller's, outside of `takes_tensors`.
         warnings.warn(_TEMPERATURE_IS_DEPRECATED, DeprecationWarning, stacklevel=3)
-    return _certified_matching(logits, jit_compile=jit_compile)
+    return _certified_matching(logits, *masks, jit_compile=jit_compile)
 
 
 @compiled_when_eager
-def _matching(logits):
-    (x,), batch = batching.flatten(tf.cast(logits, tf.float64))
-    perm, _ = assign(x, float(logits.dtype.max), duals=False)
-    return batch.unflatten(tf.stop_gradient(perm))
+def _matching(logits, row_mask, col_mask):
+    x, masks, batch = _flatten(logits, row_mask, col_mask)
+    x, existing, place_back = orient(x, *masks)
+    perm, _ = assign(x, float(logits.dtype.max), duals=False, existing=existing)
+    return batch.unflatten(tf.stop_gradient(place_back(perm)))
 
 
 @compiled_when_eager
-def _certified_matching(logits):
-    (x,), batch = batching.flatten(tf.cast(logits, tf.float64))
-    x = tf.stop_gradient(x)
-    perm, g = assign(x, float(logits.dtype.max))
-    matched = perm[:, 0] >= 0
+def _certified_matching(logits, row_mask, col_mask):
+    x, masks, batch = _flatten(logits, row_mask, col_mask)
+    x, existing, place_back = orient(tf.stop_gradient(x), *masks)
+    perm, g = assign(x, float(logits.dtype.max), existing=existing)
+    placed = perm >= 0
+    if existing is None:
+        answered = placed[:, 0]
+    else:
+        answered = tf.reduce_all(placed == existing.rows, axis=1)
     # Examples without an answer take part, with any permutation.
-    safe = tf.where(matched[:, None], perm, tf.range(tf.shape(perm)[1]))
-    terms = tf.gather(x, safe, batch_dims=2)
-    proven, f = _proves(x, safe, g)
+    row = tf.range(tf.shape(perm)[1])
+    safe = tf.where(answered[:, None], perm, row)
+    terms = tf.gather(x, tf.maximum(safe, 0), batch_dims=2)
+    if existing is not None:
+        terms = tf.where(existing.rows, terms, 0)
+    proven, f = _proves(x, safe, g, existing)
     if not is_few(x):
-        g = interior_duals.move_inside(x, safe, g, matched & ~proven)
-        proven_now, f = _proves(x, safe, g)
+        needed = answered & ~proven
+        g = interior_duals.move_inside(x, safe, g, needed, existing)
+        proven_now, f = _proves(x, safe, g, existing)
         proven |= proven_now
+    value, bound, gap = _bounds(terms, f, g, proven)
+    nan = tf.constant(math.nan, tf.float64)
+    parts = (tf.where(answered, part, nan) for part in (value, bound, gap))
+    return CertifiedMatching(*map(batch.unflatten, (place_back(perm), *parts)))
+
+
+def _flatten(logits, row_mask, col_mask):
+    """The logits as float64 `[B, N, M]`, the masks or None, the batch dimensions."""
+    x = tf.cast(logits, tf.float64)
+    (x, *masks), batch = batching.flatten(x, (row_mask, 1), (col_mask, 1))
+    return x, masks, batch
+
+
+def _bounds(terms, f, g, proven):
+    """Value, upper bound and gap of matchings.
+
+    Args:
+        terms: float64 `[B, N]`, the matched elements.
+        f, g: float64 `[B, N]` and `[B, M]`, duals.
+        proven: bool `[B]`, whether the duals prove the matching.
+
+    Returns:
+        float64 `[B]`, three of them.
+    """
     value = tf.reduce_sum(terms, axis=1)
-    absolute = tf.reduce_sum(tf.abs(f) + tf.abs(g) + tf.abs(terms), axis=1)
-    n = tf.cast(tf.shape(x)[-1], tf.float64)
-    # Each sum of n terms, and each f, has a relative error of 2^-53 for each step.
+    absolute = tf.reduce_sum(tf.abs(f) + tf.abs(terms), axis=1)
+    absolute += tf.reduce_sum(tf.abs(g), axis=1)
+    m = tf.cast(tf.shape(g)[1], tf.float64)
+    # Each sum of m terms, and each f, has a relative error of 2^-53 for each step.
     # Numbers below `tiny` are flushed to 0.
     tiny = np.finfo(np.float64).tiny
-    allowance = (n + 4) * 2.0**-52 * absolute + 4 * n * tiny
+    allowance = (m + 4) * 2.0**-52 * absolute + 4 * m * tiny
     bound = tf.reduce_sum(f, 1) + tf.reduce_sum(g, 1) + allowance
     bound = tf.where(proven, value, tf.maximum(bound, value))
     gap = tf.where(proven, tf.zeros_like(value), bound - value)
     infinite = tf.fill(tf.shape(bound), tf.constant(math.inf, tf.float64))
     bound, gap = (tf.where(tf.math.is_nan(x), infinite, x) for x in (bound, gap))
-    nan = tf.constant(math.nan, tf.float64)
-    value, bound, gap = (tf.where(matched, x, nan) for x in (value, bound, gap))
-    return CertifiedMatching(*map(batch.unflatten, (perm, value, bound, gap)))
+    return value, bound, gap
 
 
-def _proves(x, perm, g):
+def _proves(x, perm, g, existing=None):
     """Whether every row's strict argmax of `x - g` is its matched column.
 
+    With more columns than rows, the duals must also be >= 0, and 0 for those of no row.
+
     Args:
-        x: float64 `[B, N, N]`.
-        perm, g: `[B, N]`.
+        x: float64 `[B, N, M]`.
+        perm: int32 `[B, N]`, -1 for rows that do not exist.
+        g: float64 `[B, M]`.
+        existing: The `Existing`; None for whole squares.
 
     Returns:
-        bool `[B]`; the maxima `[B, N]`.
+        bool `[B]`; the maxima `[B, N]`, 0 for rows that do not exist.
     """
     reduced = x - g[:, None, :]
-    matched = tf.gather(reduced, perm, batch_dims=2)
+    matched = tf.gather(reduced, tf.maximum(perm, 0), batch_dims=2)
     rivals = tf.reduce_sum(tf.cast(reduced >= matched[:, :, None], tf.int32), 2)
-    return tf.reduce_all(rivals == 1, axis=1), tf.reduce_max(reduced, axis=2)
+    f = tf.reduce_max(reduced, axis=2)
+    if existing is None:
+        return tf.reduce_all(rivals == 1, axis=1), f
+    strict = tf.reduce_all((rivals == 1) | ~existing.rows, axis=1)
+    taken = invert(perm, tf.shape(g)[1]) >= 0
+    complementary = tf.reduce_all(tf.where(taken, g >= 0, g == 0), axis=1)
+    proven = strict & (complementary | ~existing.more_cols)
+    return proven, tf.where(existing.rows, f, 0)

@@ -20,6 +20,8 @@ def gumbel_sinkhorn(
     n_iters: int = 20,
     *,
     seed: int | TensorLike | None = None,
+    row_mask: TensorLike | None = None,
+    col_mask: TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -27,18 +29,22 @@ def gumbel_sinkhorn(
     """Samples soft permutations `S^L((X + noise_scale * g) / t)`, g standard Gumbel.
 
     Args:
-        logits: `[..., N, N]`, as in `sinkhorn`.
+        logits: `[..., N, M]`, as in `sinkhorn`.
         temperature: As in `sinkhorn`; broadcasts against the batch dimensions of
             `logits`, the same for all samples.
         n_samples: Python int >= 1.
         noise_scale: Number or tensor >= 0 that broadcasts like `temperature`.
         n_iters, tolerance, gradient, jit_compile: As in `sinkhorn`.
-        seed: An int, or two integers of 32 bits: the same seed gives the same noise.
-            None draws fresh noise at each eager call and raises inside a trace.
+        seed: An int, or two integers of 32 bits: the same seed gives the same noise for
+            logits of the same shape. None draws fresh noise at each eager call and raises
+            inside a trace.
+        row_mask, col_mask: As in `sinkhorn`, the same for all samples.
 
     Returns:
-        `(soft, noisy_logits)`, both `[..., n_samples, N, N]` of the dtype of `logits`;
-        `matching(noisy_logits)` gives the corresponding hard permutations.
+        `(soft, noisy_logits)`, both `[..., n_samples, N, M]` of the dtype of `logits`;
+        `matching(noisy_logits)` gives the corresponding hard permutations, with
+        `row_mask[..., None, :]` and `col_mask[..., None, :]` if there are masks. Where an
+        item or position does not exist, both are 0.
 
     Raises:
         TypeError, ValueError: As `sinkhorn`, and for `n_samples`, `noise_scale` and
@@ -68,6 +74,8 @@ def gumbel_sinkhorn(
         temperature,
         noise_scale,
         n_iters,
+        row_mask=row_mask,
+        col_mask=col_mask,
         tolerance=tolerance,
         gradient=gradient,
         jit_compile=jit_compile,
@@ -81,6 +89,8 @@ def perturbed_sinkhorn(
     noise_scale: TensorLike,
     n_iters: int,
     *,
+    row_mask: TensorLike | None = None,
+    col_mask: TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -88,15 +98,16 @@ def perturbed_sinkhorn(
     """`gumbel_sinkhorn` with noise that the caller drew.
 
     Args:
-        logits: `[..., N, N]`.
-        noise: `[..., n_samples, N, N]`.
+        logits: `[..., N, M]`.
+        noise: `[..., n_samples, N, M]`.
         temperature, noise_scale: Numbers, or tensors that broadcast against the batch
             dimensions of `logits`.
         n_iters: Python int >= 0.
+        row_mask, col_mask: As in `gumbel_sinkhorn`.
         tolerance, gradient, jit_compile: As in `sinkhorn`.
 
     Returns:
-        `(soft, noisy_logits)`, both `[..., n_samples, N, N]`.
+        `(soft, noisy_logits)`, both `[..., n_samples, N, M]`.
 
     Example:
         >>> logits, noise = 4 * tf.eye(2), tf.zeros([1, 2, 2])
@@ -117,12 +128,29 @@ def perturbed_sinkhorn(
         noise_scale = noise_scale[..., None, None, None]
     noise = noise_scale * tf.cast(noise, dtype)
     noisy = tf.cast(logits, dtype)[..., None, :, :] + noise
+    row_mask, col_mask = (
+        None if mask is None else mask[..., None, :]
+        for mask in arguments.to_masks(row_mask, col_mask, logits)
+    )
+    noisy = _masked(noisy, row_mask, col_mask)
     soft = sinkhorn(
         noisy,
         temperature,
         n_iters,
+        row_mask=row_mask,
+        col_mask=col_mask,
         tolerance=tolerance,
         gradient=gradient,
         jit_compile=jit_compile,
     )
     return tf.cast(soft, logits.dtype), tf.cast(noisy, logits.dtype)
+
+
+def _masked(noisy, row_mask, col_mask):
+    """Puts 0 where an item or a position does not exist."""
+    zero = tf.zeros([], noisy.dtype)
+    if row_mask is not None:
+        noisy = tf.where(row_mask[..., None], noisy, zero)
+    if col_mask is not None:
+        noisy = tf.where(col_mask[..., None, :], noisy, zero)
+    return noisy

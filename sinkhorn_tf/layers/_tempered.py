@@ -7,10 +7,11 @@ import typing
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments
+from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._matching.matching import matching
 from sinkhorn_tf.layers import _settings
+from sinkhorn_tf.layers._masks import MaskedLayer
 from sinkhorn_tf.permutations import to_matrix
 
 # Training keeps temperatures above this, where a plan of usual logits is hard.
@@ -30,7 +31,7 @@ def _to_gradient(value, name):
     return arguments.to_stopping(None, value)[1]
 
 
-class TemperedLayer(_settings.ConfiguredLayer):
+class TemperedLayer(MaskedLayer):
     """A layer on logits with a temperature that can be changed while training.
 
     The temperature is a variable: assigning it (`layer.temperature = 0.05`, or as
@@ -50,6 +51,7 @@ class TemperedLayer(_settings.ConfiguredLayer):
             soft permutation (straight-through).
         trainable_temperature: Whether `fit` learns the temperature. A constraint keeps
             it positive.
+        mask_positions: As in `MaskedLayer`.
     """
 
     temperature = _settings.VariableSetting(lambda x: x > 0, "positive")
@@ -69,9 +71,9 @@ class TemperedLayer(_settings.ConfiguredLayer):
         trainable_temperature: bool = False,
         **kwargs: typing.Any,
     ) -> None:
-        # Inputs are cast in `call`: autocasting would also cast a temperature that is
-        # given as a call argument.
-        super().__init__(autocast=False, **kwargs)
+        # Without autocasting, which would also cast a temperature that is given as a
+        # call argument.
+        super().__init__(**kwargs)
         self.n_iters = n_iters
         self.tolerance = tolerance
         self.gradient = gradient
@@ -104,18 +106,13 @@ class TemperedLayer(_settings.ConfiguredLayer):
         _settings.check_real(temperature, "temperature")
         return temperature
 
-    def _batch_shape(self, logits_shape, temperature_shape):
-        """The batch dimensions of a plan, those of both arguments broadcast, as a list."""
-        batch = tf.TensorShape(logits_shape[:-2])
-        if temperature_shape is not None:
-            batch = tf.broadcast_static_shape(batch, tf.TensorShape(temperature_shape))
-        return batch.as_list()
-
-    def _finish(self, soft, logits):
+    def _finish(self, soft, logits, row_mask, col_mask):
         """Returns `soft`, or its straight-through matching if the layer is hard."""
         if not self.hard:
             return soft
-        hard = to_matrix(matching(logits), soft.dtype)
+        perm = matching(logits, row_mask=row_mask, col_mask=col_mask)
+        n_positions = batching.static_or_dynamic(logits, -1)
+        hard = to_matrix(perm, soft.dtype, n_positions=n_positions)
         # The difference is exactly 0, so that the entries are exactly 0 and 1.
         return hard + (soft - tf.stop_gradient(soft))
 

@@ -12,6 +12,7 @@ from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise, perturbed_sinkhorn
 from sinkhorn_tf.layers import _settings
+from sinkhorn_tf.layers._masks import without_last
 from sinkhorn_tf.layers._tempered import TemperedLayer
 
 # Key of the noise scale beside the weights in a file.
@@ -56,19 +57,22 @@ class GumbelSinkhorn(TemperedLayer):
             sequence again.
         hard: Whether the forward pass gives the matching of the noisy logits, with
             the gradient of the soft permutation (straight-through).
-        tolerance, gradient, trainable_temperature: As in `SinkhornLayer`.
+        tolerance, gradient, trainable_temperature, mask_positions: As in
+            `SinkhornLayer`.
 
     `n_samples` can be assigned until the layer is built, the other settings until a
     graph has been made with them; afterwards an assignment raises AttributeError.
 
     Call arguments:
-        logits: `[..., N, N]`, score of putting item i at position j.
+        logits: `[..., N, M]`, score of putting item i at position j.
         temperature: Overrides the layer's own: a number, or a tensor that broadcasts
             against the batch dimensions of `logits`.
         training: Whether to add noise.
+        row_mask, col_mask: As in `SinkhornLayer`, the same for all samples.
 
     Returns:
-        `[..., N, N]` or `[..., n_samples, N, N]` of the layer's compute dtype.
+        `[..., N, M]` or `[..., n_samples, N, M]` of the layer's compute dtype, 0 where an
+        item or position does not exist. It has the row mask as Keras' mask.
 
     Example:
 
@@ -137,7 +141,12 @@ class GumbelSinkhorn(TemperedLayer):
         logits: TensorLike,
         temperature: TensorLike | None = None,
         training: bool = False,
+        *,
+        row_mask: TensorLike | None = None,
+        col_mask: TensorLike | None = None,
+        mask: TensorLike | None = None,
     ) -> tf.Tensor:
+        row_mask, col_mask = self._to_masks(logits, row_mask, col_mask, mask)
         logits = self._to_logits(logits)
         shape = tf.shape(logits)
         samples = self.n_samples or 1
@@ -156,20 +165,40 @@ class GumbelSinkhorn(TemperedLayer):
             self._to_temperature(temperature),
             noise_scale,
             self.n_iters,
+            row_mask=row_mask,
+            col_mask=col_mask,
             tolerance=self.tolerance,
             gradient=self.gradient,
         )
-        result = self._finish(soft, noisy)
-        return result if self.n_samples else tf.squeeze(result, -3)
+        of_samples = (
+            None if mask is None else mask[..., None, :]
+            for mask in arguments.to_masks(row_mask, col_mask, logits)
+        )
+        result = self._finish(soft, noisy, *of_samples)
+        if not self.n_samples:
+            result = tf.squeeze(result, -3)
+        return self._with_row_mask(result, row_mask, logits)
+
+    def _to_result_mask(self, row_mask, logits):
+        mask = super()._to_result_mask(row_mask, logits)
+        if self.n_samples is None:
+            return mask
+        mask = keras.ops.expand_dims(mask, -2)
+        return keras.ops.repeat(mask, self.n_samples, axis=-2)
 
     def _next_seed(self):
         # Keras draws unsigned pairs, the stateless ops take signed ones.
         return tf.bitcast(tf.cast(self.seed_generator.next(), tf.uint32), tf.int32)
 
     def compute_output_shape(
-        self, logits_shape: tuple, temperature_shape: tuple | None = None
+        self,
+        logits_shape: tuple,
+        temperature_shape: tuple | None = None,
+        row_mask_shape: tuple | None = None,
+        col_mask_shape: tuple | None = None,
     ) -> tuple:
-        batch = self._batch_shape(logits_shape, temperature_shape)
+        masks = without_last(row_mask_shape), without_last(col_mask_shape)
+        batch = self._batch_shape(logits_shape, temperature_shape, *masks)
         samples = [] if self.n_samples is None else [self.n_samples]
         return (*batch, *samples, *logits_shape[-2:])
 

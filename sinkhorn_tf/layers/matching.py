@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import typing
-
 import keras
 import tensorflow as tf
 
+from sinkhorn_tf._core import batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._matching.matching import matching
+from sinkhorn_tf.layers._masks import MaskedLayer, without_last
 from sinkhorn_tf.permutations import to_matrix
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
-class Matching(keras.layers.Layer):
+class Matching(MaskedLayer):
     """The hard permutation matrix with the largest sum of logits.
 
     Its gradient is zero; to train through it see `SinkhornLayer(hard=True)`.
 
+    Args:
+        mask_positions: Whether Keras' mask of the logits, which is that of the items,
+            holds for the positions too. A `col_mask` replaces it.
+
     Call arguments:
-        logits: `[..., N, N]`, score of putting item i at position j.
+        logits: `[..., N, M]`, score of putting item i at position j.
+        row_mask, col_mask: bool `[..., N]` and `[..., M]`, False for items and positions
+            that do not exist, as in `matching`. Without a `row_mask` it is Keras' mask of
+            the logits, if there is one.
 
     Returns:
-        `[..., N, N]` of zeros and ones in the layer's compute dtype; zeros throughout
-        where there is no permutation (see `matching`).
+        `[..., N, M]` of zeros and ones in the layer's compute dtype; zeros for an item
+        without a position, and throughout where there is no permutation (see
+        `matching`). It has the row mask as Keras' mask.
 
     Example:
 
@@ -36,12 +44,28 @@ class Matching(keras.layers.Layer):
         networks, eq. 2.
     """
 
-    def __init__(self, **kwargs: typing.Any) -> None:
+    def call(
+        self,
+        logits: TensorLike,
+        *,
+        row_mask: TensorLike | None = None,
+        col_mask: TensorLike | None = None,
+        mask: TensorLike | None = None,
+    ) -> tf.Tensor:
+        row_mask, col_mask = self._to_masks(logits, row_mask, col_mask, mask)
         # Rounding logits to float16 could change their matching.
-        super().__init__(autocast=False, **kwargs)
+        logits = tf.convert_to_tensor(logits)
+        perm = matching(logits, row_mask=row_mask, col_mask=col_mask)
+        n_positions = batching.static_or_dynamic(logits, -1)
+        result = to_matrix(perm, self.compute_dtype, n_positions=n_positions)
+        return self._with_row_mask(result, row_mask, logits)
 
-    def call(self, logits: TensorLike) -> tf.Tensor:
-        return to_matrix(matching(tf.convert_to_tensor(logits)), self.compute_dtype)
-
-    def compute_output_shape(self, logits_shape: tuple) -> tuple:
-        return tuple(logits_shape)
+    def compute_output_shape(
+        self,
+        logits_shape: tuple,
+        row_mask_shape: tuple | None = None,
+        col_mask_shape: tuple | None = None,
+    ) -> tuple:
+        masks = without_last(row_mask_shape), without_last(col_mask_shape)
+        batch = self._batch_shape(logits_shape, *masks)
+        return (*batch, *logits_shape[-2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Sequence
 
 import keras
@@ -14,14 +15,19 @@ from sinkhorn_tf._core.arguments import TensorLike
 class Restore(keras.layers.Layer):
     """Puts items in the places that a permutation assigns to them: `P^T items`.
 
+    Positions that nobody takes, whose column is 0, get 0. Items that take no position,
+    whose row is 0 in all the permutations that share them, may hold NaN or infinities,
+    as padding may; those of other items spread.
+
     Call arguments:
-        inputs: `[permutation, items]`, a soft or hard `[..., N, N]` and
+        inputs: `[permutation, items]`, a soft or hard `[..., N, M]` and
             `[..., N, ...]`: the batch dimensions of the permutation, then N items of
             any shape. Batch dimensions broadcast: with an axis of samples in the
             permutation pass `items[:, None]`.
 
     Returns:
-        The restored items, `[..., N, ...]` in the layer's compute dtype.
+        The restored items, `[..., M, ...]` in the layer's compute dtype. Keras' mask of
+        the items ends here, since the result has positions in their place.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -33,6 +39,10 @@ class Restore(keras.layers.Layer):
     >>> st.layers.Restore()([swap, items]).numpy().tolist()
     [[[5.0], [3.0]]]
     """
+
+    def __init__(self, **kwargs: typing.Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
 
     def call(self, inputs: Sequence[TensorLike]) -> tf.Tensor:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
@@ -56,6 +66,7 @@ class Restore(keras.layers.Layer):
                 [shape[: batch_rank + 1], [tf.reduce_prod(shape[batch_rank + 1 :])]], 0
             ),
         )
+        flat = _without_padding(permutation, flat)
         restored = tf.matmul(permutation, flat, transpose_a=True)
         restored = tf.reshape(
             restored, tf.concat([tf.shape(restored)[:-1], shape[batch_rank + 1 :]], 0)
@@ -67,7 +78,7 @@ class Restore(keras.layers.Layer):
         permutation, items = (tf.TensorShape(shape) for shape in input_shape)
         batch_rank = permutation.rank - 2
         try:
-            permutation[-2:].assert_is_compatible_with(permutation[-2:][::-1])
+            permutation.with_rank_at_least(2)
             permutation[-2:-1].assert_is_compatible_with(
                 items[batch_rank : batch_rank + 1]
             )
@@ -76,9 +87,29 @@ class Restore(keras.layers.Layer):
             )
         except ValueError as error:
             raise ValueError(
-                "Restore needs a permutation [..., N, N] and items [..., N, ...] with "
+                "Restore needs a permutation [..., N, M] and items [..., N, ...] with "
                 "the same number of batch dimensions (with an axis of samples in the "
                 "permutation pass items[:, None]). "
                 f"Received: shapes {tuple(permutation)} and {tuple(items)}"
             ) from error
-        return (*batch, *items[batch_rank:])
+        return (*batch, permutation[-1], *items[batch_rank + 1 :])
+
+    def compute_mask(self, inputs: Sequence, previous_mask: typing.Any) -> None:
+        # Positions are never masked: what nobody takes is 0.
+        return None
+
+
+def _without_padding(permutation, items):
+    """Puts 0 for NaN and infinities of items that take no position.
+
+    Args:
+        permutation: `[..., N, M]`.
+        items: `[..., N, size]`, whose batch dimensions broadcast.
+    """
+    absent = tf.reduce_all(permutation == 0, axis=-1, keepdims=True)
+    for axis in range(items.shape.rank - 2):
+        if items.shape[axis] == 1:
+            # This item is one of several permutations: it is not copied for each.
+            absent = tf.reduce_all(absent, axis=axis, keepdims=True)
+    replaced = absent & ~tf.math.is_finite(items)
+    return tf.where(replaced, tf.zeros([], items.dtype), items)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
+from sinkhorn_tf.layers._masks import without_last
 from sinkhorn_tf.layers._tempered import TemperedLayer
 
 
@@ -25,17 +26,23 @@ class SinkhornLayer(TemperedLayer):
             gradient of the soft permutation (straight-through).
         trainable_temperature: Whether `fit` learns the temperature, which a
             constraint keeps positive; `temperature` is then its initial value.
+        mask_positions: Whether Keras' mask of the logits, which is that of the items,
+            holds for the positions too. A `col_mask` replaces it.
 
     Settings other than the temperature can be assigned until a graph has been made
     with them, as `predict` makes one; afterwards an assignment raises AttributeError.
 
     Call arguments:
-        logits: `[..., N, N]`, score of putting item i at position j.
+        logits: `[..., N, M]`, score of putting item i at position j.
         temperature: Overrides the layer's own: a number, or a tensor that broadcasts
             against the batch dimensions of `logits`.
+        row_mask, col_mask: bool `[..., N]` and `[..., M]`, False for items and positions
+            that do not exist, as in `sinkhorn`. Without a `row_mask` it is Keras' mask of
+            the logits, if there is one.
 
     Returns:
-        `[..., N, N]` of the layer's compute dtype.
+        `[..., N, M]` of the layer's compute dtype, 0 where an item or position does not
+        exist. It has the row mask as Keras' mask.
 
     Example:
 
@@ -50,20 +57,35 @@ class SinkhornLayer(TemperedLayer):
     """
 
     def call(
-        self, logits: TensorLike, temperature: TensorLike | None = None
+        self,
+        logits: TensorLike,
+        temperature: TensorLike | None = None,
+        *,
+        row_mask: TensorLike | None = None,
+        col_mask: TensorLike | None = None,
+        mask: TensorLike | None = None,
     ) -> tf.Tensor:
+        row_mask, col_mask = self._to_masks(logits, row_mask, col_mask, mask)
         logits = self._to_logits(logits)
         soft = sinkhorn(
             logits,
             self._to_temperature(temperature),
             self.n_iters,
+            row_mask=row_mask,
+            col_mask=col_mask,
             tolerance=self.tolerance,
             gradient=self.gradient,
         )
-        return self._finish(soft, logits)
+        result = self._finish(soft, logits, row_mask, col_mask)
+        return self._with_row_mask(result, row_mask, logits)
 
     def compute_output_shape(
-        self, logits_shape: tuple, temperature_shape: tuple | None = None
+        self,
+        logits_shape: tuple,
+        temperature_shape: tuple | None = None,
+        row_mask_shape: tuple | None = None,
+        col_mask_shape: tuple | None = None,
     ) -> tuple:
-        batch = self._batch_shape(logits_shape, temperature_shape)
+        masks = without_last(row_mask_shape), without_last(col_mask_shape)
+        batch = self._batch_shape(logits_shape, temperature_shape, *masks)
         return (*batch, *logits_shape[-2:])

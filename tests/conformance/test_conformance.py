@@ -38,6 +38,9 @@ OPERATORS = {
     "metrics.proportion_any_wrong": lambda x, p, items, t: (
         st.metrics.proportion_any_wrong(p, p[:1])
     ),
+    "metrics.matching_precision": lambda x, p, items, t: st.metrics.matching_precision(
+        p, p[:1]
+    ),
     "metrics.kendall_tau": lambda x, p, items, t: st.metrics.kendall_tau(p, p[:1]),
     "distributions.gumbel_noise": lambda x, p, items, t: st.distributions.gumbel_noise(
         (3, N, N), 5
@@ -61,6 +64,33 @@ LAYERS = {
     "GumbelSinkhorn": st.GumbelSinkhorn(0.5, n_samples=2, **OPTIONS),
     "Matching": st.Matching(),
     "Restore": st.Restore(),
+}
+# The same of rectangles, with a mask that differs by example.
+RECTANGLES = {
+    "sinkhorn": lambda x, p, items, t, mask: st.sinkhorn(
+        x[..., :3], t, 2, row_mask=mask
+    ),
+    "sinkhorn_solve": lambda x, p, items, t, mask: st.sinkhorn_solve(
+        x[..., :3, :], t, row_mask=mask[:, 1:], col_mask=mask
+    ),
+    "certified_matching": lambda x, p, items, t, mask: st.certified_matching(
+        x[..., :3, :], row_mask=mask[:, 1:], col_mask=mask
+    ),
+    "permutations": lambda x, p, items, t, mask: (
+        st.permutations.to_matrix(p, n_positions=6),
+        st.permutations.inverse(p, n_positions=6),
+        st.permutations.apply(p, items, n_positions=6),
+        st.permutations.is_permutation(p, partial=True, n_positions=3),
+    ),
+    "metrics": lambda x, p, items, t, mask: st.metrics.matching_precision(
+        p, tf.where(mask[..., None], x[..., :3], 0)
+    ),
+    "GumbelSinkhorn": lambda x, p, items, t, mask: LAYERS["GumbelSinkhorn"](
+        x[..., :3], row_mask=mask
+    ),
+    "Restore": lambda x, p, items, t, mask: LAYERS["Restore"](
+        [tf.where(mask[..., None], x[..., :3], 0), items]
+    ),
 }
 # Public names that run nothing on tensors; each has a test file of its own.
 OTHERS = {
@@ -95,6 +125,7 @@ OTHERS = {
     "layers.EdgeFeatures",
     "layers.PairAttention",
     "metrics.KendallTau",
+    "metrics.MatchingPrecision",
     "metrics.ProportionAnyWrong",
     "metrics.ProportionWrong",
     "models.assembly_network",
@@ -143,46 +174,74 @@ def inputs():
     return [tf.constant(array) for array in arrays]
 
 
-def outputs_by_name(*inputs):
+@pytest.fixture(scope="module")
+def masked_inputs(inputs):
+    """The inputs, with NaN where the mask says that an item does not exist."""
+    x, perm, items, t = inputs
+    mask = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 1, 0]], bool)
+    x = tf.where(mask[..., None] | (np.arange(N) > 0), x, np.nan)
+    return [x, tf.where(mask, perm, -1), items, t, tf.constant(mask)]
+
+
+def outputs_of(operators):
+    def outputs_by_name(*inputs):
+        return {
+            key(name): tuple(tf.nest.flatten(function(*inputs)))
+            for name, function in operators.items()
+        }
+
+    return outputs_by_name
+
+
+def key(name):
+    return name.replace(".", "_").replace(" ", "_")
+
+
+@pytest.fixture(scope="module")
+def eager(inputs, masked_inputs):
     return {
-        name.replace(".", "_"): tuple(tf.nest.flatten(function(*inputs)))
-        for name, function in OPERATORS.items()
+        False: outputs_of(OPERATORS)(*inputs),
+        True: outputs_of(RECTANGLES)(*masked_inputs),
     }
 
 
 @pytest.fixture(scope="module")
-def eager(inputs):
-    return outputs_by_name(*inputs)
-
-
-@pytest.fixture(scope="module")
-def run(inputs, tmp_path_factory):
-    """The outputs of all operators in a mode."""
+def run(inputs, masked_inputs, tmp_path_factory):
+    """The outputs of all operators in a mode, of rectangles with masks or without."""
     module = tf.Module()
     module.layers = list(LAYERS.values())
-    module.run = tf.function(
-        outputs_by_name, [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
-    )
+    both = {False: inputs, True: masked_inputs}
+    traced = []
+    for operators, tensors in ((OPERATORS, inputs), (RECTANGLES, masked_inputs)):
+        specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in tensors]
+        traced.append(tf.function(outputs_of(operators), specs))
+    module.run, module.run_masked = traced
 
     @functools.cache
-    def run(mode):
-        if mode == "xla":
-            return tf.function(outputs_by_name, jit_compile=True)(*inputs)
-        if mode == "graph":
-            return module.run(*inputs)
+    def exported():
         directory = str(tmp_path_factory.mktemp("exported"))
         tf.saved_model.save(module, directory)
-        loaded = tf.saved_model.load(directory)
-        return loaded.run(*inputs)
+        return tf.saved_model.load(directory)
+
+    @functools.cache
+    def run(mode, masked):
+        if mode == "xla":
+            outputs = outputs_of(RECTANGLES if masked else OPERATORS)
+            return tf.function(outputs, jit_compile=True)(*both[masked])
+        source = module if mode == "graph" else exported()
+        return (source.run_masked if masked else source.run)(*both[masked])
 
     return run
 
 
 @pytest.mark.parametrize("mode", ["graph", "xla", "exported"])
-@pytest.mark.parametrize("name", OPERATORS)
-def test_mode_agrees_with_eager(run, eager, name, mode):
-    key = name.replace(".", "_")
-    for actual, expected in zip(run(mode)[key], eager[key], strict=True):
+@pytest.mark.parametrize(
+    "name, masked",
+    [*((name, False) for name in OPERATORS), *((name, True) for name in RECTANGLES)],
+)
+def test_mode_agrees_with_eager(run, eager, name, masked, mode):
+    outputs = run(mode, masked)[key(name)], eager[masked][key(name)]
+    for actual, expected in zip(*outputs, strict=True):
         assert actual.dtype == expected.dtype
         if expected.dtype.is_floating:
             np.testing.assert_allclose(actual, expected, atol=3e-6)

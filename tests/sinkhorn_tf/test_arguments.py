@@ -45,8 +45,12 @@ UNFIT = [
     tf.sparse.from_dense(EYE),
     tf.data.Dataset.from_tensors(EYE),
 ]
-SHAPELESS = [1.0, [1.0, 2.0], [], np.zeros((2, 3)), np.zeros((2, 0, 0))]
-NOT_SQUARE = [*SHAPELESS, np.zeros((4, 3, 2), np.float16)]
+SHAPELESS = [1.0, [1.0, 2.0], [], np.zeros((2, 0, 0)), np.zeros((3, 0), np.float16)]
+NOT_SQUARE = [*SHAPELESS, np.zeros((2, 3)), np.zeros((4, 3, 2), np.float16)]
+# None is no mask, of logits of three items and positions.
+NOT_MASKS = [x for x in NOT_NUMBERS if x is not None]
+NOT_MASKS += [1, 0.5, [], [1, 1, 0], [1.0, 1.0, 0.0], [None, True, True], [[True]]]
+NOT_MASKS += [np.ones(3, np.float32), np.ones(4, bool), np.ones((0, 3), bool)]
 BAD_SCALES = [-1, -0.5, math.nan, math.inf, -math.inf, [1.0, -1.0], np.array(math.nan)]
 BAD_SCALES += [tf.constant(-1.0), tf.constant(math.nan), 10**400, -(10**400)]
 BAD_SCALES += [[], np.ones((0,))]
@@ -65,8 +69,9 @@ NOT_COUNTS = [
 
 # Values that each kind of argument refuses.
 BAD = {
-    "logits": [*NOT_NUMBERS, *UNFIT, *NOT_SQUARE, np.eye(3, dtype=np.int64)],
-    "any logits": [*NOT_NUMBERS, *UNFIT, *NOT_SQUARE],
+    "logits": [*NOT_NUMBERS, *UNFIT, *SHAPELESS, np.eye(3, dtype=np.int64)],
+    "any logits": [*NOT_NUMBERS, *UNFIT, *SHAPELESS],
+    "mask": [*NOT_MASKS, *UNFIT],
     "values": [*NOT_NUMBERS, *UNFIT, 1.0, [], np.arange(3), np.zeros((2, 0))],
     "temperature": [*NOT_NUMBERS, *UNFIT, *BAD_SCALES, 0, 1e-400],
     "optional temperature": [x for x in NOT_NUMBERS if x is not None]
@@ -74,6 +79,8 @@ BAD = {
     "noise_scale": [*NOT_NUMBERS, *UNFIT, *BAD_SCALES],
     "count": [*NOT_COUNTS, *UNFIT, 0, -1, np.int64(-3), 2**31, 10**5000],
     "count from 0": [*NOT_COUNTS, *UNFIT, -1, np.int64(-3), 2**31, 10**5000],
+    "optional size": [x for x in NOT_COUNTS[:-2] if x is not None]
+    + [tf.constant([3]), tf.constant(0), tf.constant(3.0), 0, -1, 2**31, *UNFIT],
     "optional count": [x for x in NOT_COUNTS if x is not None] + [0, -1, 4],
     # Refused beside a cost whatever they are.
     "other count": [1.5, True, 0, -1, 2**31, 10**5000],
@@ -102,12 +109,15 @@ BAD = {
     "optional tolerance": ["a", 1j, True, [1.0], -1, math.nan, math.inf],
 }
 COMPILED = {"jit_compile": (None, "jit_compile")}
+MASKS = {"row_mask": ([True, True, False], "mask"), "col_mask": (None, "mask")}
+SIZE = {"n_positions": (4, "optional size")}
 SINKHORN = {
     "logits": (EYE, "logits"),
     "temperature": (1.0, "temperature"),
     "n_iters": (2, "count from 0"),
     "tolerance": (1e-2, "tolerance"),
     "gradient": ("unrolled", "gradient"),
+    **MASKS,
     **COMPILED,
 }
 SOFT_SORT = {
@@ -135,6 +145,7 @@ FUNCTIONS = {
         "temperature": (1.0, "temperature"),
         "tolerance": (1e-6, "tolerance"),
         "max_iters": (9, "count"),
+        **MASKS,
         **COMPILED,
     },
     "gumbel_sinkhorn": {
@@ -143,20 +154,29 @@ FUNCTIONS = {
         "noise_scale": (1.0, "noise_scale"),
         "seed": (3, "seed"),
     },
-    "matching": {"logits": (EYE, "any logits"), **COMPILED},
+    "matching": {"logits": (EYE, "any logits"), **MASKS, **COMPILED},
     "certified_matching": {
         "logits": (EYE, "any logits"),
         "temperature": (None, "optional temperature"),
+        **MASKS,
         **COMPILED,
     },
     "soft_sort": SOFT_SORT,
     "soft_rank": SOFT_SORT,
-    "permutations.to_matrix": {"perm": (PERM, "lists"), "dtype": ("float32", "dtype")},
+    "permutations.to_matrix": {
+        "perm": (PERM, "lists"),
+        "dtype": ("float32", "dtype"),
+        **SIZE,
+    },
     "permutations.from_matrix": {"matrix": (EYE, "matrix")},
-    "permutations.is_permutation": {"perm": (PERM, "lists")},
-    "permutations.inverse": {"perm": (PERM, "lists")},
+    "permutations.is_permutation": {
+        "perm": (PERM, "lists"),
+        "partial": (True, "bool"),
+        **SIZE,
+    },
+    "permutations.inverse": {"perm": (PERM, "lists"), **SIZE},
     "permutations.compose": {"p": (PERM, "lists"), "q": (PERM, "lists")},
-    "permutations.apply": {"perm": (PERM, "lists"), "items": (EYE, "items")},
+    "permutations.apply": {"perm": (PERM, "lists"), "items": (EYE, "items"), **SIZE},
     "permutations.sample": {
         "batch_shape": ((2,), "batch_shape"),
         **COUNT,
@@ -165,6 +185,7 @@ FUNCTIONS = {
     "metrics.proportion_wrong": PAIR,
     "metrics.proportion_any_wrong": PAIR,
     "metrics.kendall_tau": PAIR,
+    "metrics.matching_precision": PAIR,
     "entropic.assignment_gap": {**COSTS, "tolerance": (None, "optional tolerance")},
     "entropic.second_best_gap": COSTS,
     "entropic.assignment_suboptimality": {

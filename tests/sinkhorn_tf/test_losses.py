@@ -43,3 +43,34 @@ def test_reconstruction_against_a_loop(soft, rng):
     expected = ((restored - target[:, None]) ** 2).mean(axis=(1, 2, 3))
     actual = losses.reconstruction(tf.constant(soft), items, target)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_items_without_a_place_are_left_out_of_the_cross_entropy(rng):
+    soft = rng.random((3, 2, 4, 5)).astype(np.float32)
+    perm = np.array([[4, -1, 0, -1], [-1] * 4, [3, 1, 2, 0]])
+    soft[0, :, 3] = np.nan
+    plan = tf.constant(soft)
+    with tf.GradientTape() as tape:
+        tape.watch(plan)
+        actual = losses.cross_entropy(plan, perm)
+    items = [[0, 2], [], range(4)]
+    expected = [
+        np.mean([-np.log(soft[b, :, i, perm[b, i]]) for i in items[b]])
+        if items[b]
+        else 0
+        for b in range(3)
+    ]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
+    gradient = tape.gradient(actual, plan).numpy()
+    assert np.isfinite(gradient).all()
+    left_out = np.broadcast_to((perm == -1)[:, None], gradient.shape[:-1])
+    assert (gradient[left_out] == 0).all()
+
+
+def test_reconstruction_of_rectangles(rng):
+    soft = rng.random((2, 3, 4, 6)).astype(np.float32)
+    items, target = (rng.random((2, n, 5)).astype(np.float32) for n in (4, 6))
+    restored = np.einsum("bsij,bid->bsjd", soft, items)
+    expected = ((restored - target[:, None]) ** 2).mean(axis=(1, 2, 3))
+    actual = losses.reconstruction(tf.constant(soft), items, target)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)

@@ -71,7 +71,7 @@ def test_one_item_is_always_right():
     np.testing.assert_array_equal(metrics.proportion_any_wrong(one, one), [0, 0, 0])
 
 
-def test_a_list_of_minus_one_is_wrong_throughout():
+def test_a_predicted_list_of_minus_one_is_wrong_throughout():
     p, none = np.array([[2, 0, 1]]), np.array([[-1, -1, -1]])
     assert metrics.proportion_wrong(p, none).numpy() == [1]
     assert metrics.proportion_any_wrong(p, none).numpy() == [1]
@@ -184,7 +184,8 @@ def test_integers_that_may_be_either_give_nan_in_a_trace(rng, metric):
         ((3, 5), (5, 5)),
         ((3, 5), (2, 3, 5, 5)),
         ((5,), (4, 4)),
-        ((3, 5, 4), (3, 5)),
+        ((3, 4, 5), (3, 5)),
+        ((5,), (4, 5)),
     ],
 )
 def test_shapes_that_cannot_be_compared_are_one_sentence(metric, y_true, y_pred):

@@ -184,3 +184,45 @@ def test_gradient_flows_to_logits_temperature_and_noise_scale(rng):
         loss = tf.reduce_sum(soft**2)
     for gradient in tape.gradient(loss, inputs):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+@pytest.fixture
+def masks():
+    """Masks of items and positions of two examples."""
+    rows = np.array([[1, 1, 0, 1], [0, 1, 1, 0]], bool)
+    columns = np.array([[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]], bool)
+    return rows, columns
+
+
+def test_masks_are_the_same_for_all_samples(rng, masks):
+    rows, columns = masks
+    exists = rows[:, :, None] & columns[:, None]
+    x = rng.normal(size=(2, 4, 5)).astype(np.float32)
+    poisoned = np.where(exists, x, [[[np.nan, np.inf, -np.inf, 1e38, 0]]])
+    poisoned = tf.constant(poisoned, tf.float32)
+    scale = tf.constant(0.5)
+    with tf.GradientTape() as tape:
+        tape.watch([poisoned, scale])
+        soft, noisy = gumbel_sinkhorn(
+            poisoned, 0.7, 3, scale, row_mask=rows, col_mask=columns
+        )
+        loss = tf.reduce_sum(soft**2) + tf.reduce_sum(noisy**2)
+    noise = gumbel_noise((2, 3, 4, 5), 0)
+    expected = np.where(exists[:, None], x[:, None] + 0.5 * noise, 0)
+    np.testing.assert_allclose(noisy, expected, atol=1e-6)
+    plan = sinkhorn(noisy, 0.7, row_mask=rows[:, None], col_mask=columns[:, None])
+    np.testing.assert_allclose(soft, plan, atol=1e-6)
+    assert (soft.numpy()[~np.broadcast_to(exists[:, None], soft.shape)] == 0).all()
+    gradient, of_scale = tape.gradient(loss, [poisoned, scale])
+    assert np.isfinite(gradient).all() and (gradient.numpy()[~exists] == 0).all()
+    assert np.isfinite(of_scale)
+
+
+def test_a_mask_of_all_examples_and_masks_of_one(rng, masks):
+    x = rng.normal(size=(2, 4, 5)).astype(np.float32)
+    rows, columns = masks
+    one, _ = gumbel_sinkhorn(x, n_samples=2, row_mask=rows[0])
+    each, _ = gumbel_sinkhorn(x, n_samples=2, row_mask=rows[:1].repeat(2, 0))
+    np.testing.assert_array_equal(one, each)
+    several, _ = gumbel_sinkhorn(x[0], n_samples=2, col_mask=columns)
+    assert several.shape == (2, 2, 4, 5)
