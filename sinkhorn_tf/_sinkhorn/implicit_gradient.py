@@ -6,7 +6,7 @@ from sinkhorn_tf._sinkhorn.laplacian import solve_laplacian
 
 
 def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
-    """Gradient with respect to the scaled logits at a doubly stochastic plan.
+    """Gradient with respect to the scaled logits at a plan with fixed marginals.
 
     Differentiating `plan = exp(z + a + b)` with fixed marginals `r, c` gives
     `z_bar = plan * (upstream - x - y)` where `x` and `y` solve
@@ -20,16 +20,23 @@ def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
     largest entry of the row, which changes nothing else.
 
     Args:
-        plan: `[B, N, N]`, float32 or float64.
-        upstream: Gradient with respect to the plan, `[B, N, N]`.
+        plan: `[B, N, M]`, float32 or float64.
+        upstream: Gradient with respect to the plan, `[B, N, M]`.
         row_upstream: Gradient with respect to the log scalings `a` `[B, N]` of the
-            rows; their free constant is such that `a` and `b` have the same sum.
-        col_upstream: Gradient with respect to the log scalings `b` `[B, N]` of the
-            columns.
+            rows.
+        col_upstream: Gradient with respect to the log scalings `b` `[B, M]` of the
+            columns, with the same sum: a function of both that does not change with
+            their free constant has such gradients.
 
     Returns:
-        `[B, N, N]`; 0 for an example whose system could not be factorised.
+        `[B, N, M]`; 0 for an example whose system could not be factorised.
     """
+    n, m = plan.shape[1:]
+    if n is not None and m is not None and n < m:
+        # The system is that of the columns.
+        transposed = map(tf.linalg.matrix_transpose, (plan, upstream))
+        z_bar = implicit_gradient(*transposed, col_upstream, row_upstream)
+        return tf.linalg.matrix_transpose(z_bar)
     p, g = tf.cast(plan, tf.float64), tf.cast(upstream, tf.float64)
     rows = tf.reduce_sum(p, 2)
     # A row without mass takes no part.
@@ -40,9 +47,8 @@ def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
     weighted = g * p
     row_part, col_part = tf.reduce_sum(weighted, 2), tf.reduce_sum(weighted, 1)
     if row_upstream is not None:
-        a_bar, b_bar = _with_equal_sums(row_upstream, col_upstream)
-        row_part += a_bar
-        col_part += b_bar
+        row_part += tf.cast(row_upstream, tf.float64)
+        col_part += tf.cast(col_upstream, tf.float64)
 
     right = col_part - tf.linalg.matvec(scaled, row_part, transpose_a=True)
     weights = tf.matmul(p, scaled, transpose_a=True)
@@ -52,10 +58,3 @@ def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
     z_bar = weighted - p * (x[:, :, None] + y)
     finite = tf.reduce_all(tf.math.is_finite(z_bar), axis=[1, 2], keepdims=True)
     return tf.cast(tf.where(finite, z_bar, tf.zeros_like(z_bar)), plan.dtype)
-
-
-def _with_equal_sums(row_upstream, col_upstream):
-    """The part of the gradients that does not move the free constant."""
-    a, b = tf.cast(row_upstream, tf.float64), tf.cast(col_upstream, tf.float64)
-    constant = tf.reduce_mean(a - b, 1, keepdims=True) / 2
-    return a - constant, b + constant

@@ -7,13 +7,16 @@ are
 
 and `S^l = exp(z + a^l + b^l)`. Around a *base* `(a, b)` the same steps are two
 products with the fixed kernel `K = exp(z + a + b)`: `u = 1 / (K v)`,
-`v = 1 / (K^T u)`; the potentials are `a + log u` and `b + log v`.
+`v = 1 / (K^T u)`; the potentials are `a + log u` and `b + log v`. With masses `r, c`
+other than 1, of a slack, `u = r / (K v)` and `v = c / (K^T u)`.
 
 *Nothing that matters underflows.* An entry of K that was flushed to zero adds less
 than `tiny * max(u) * max(v)` to the plan. The first base makes the largest entry of
 every row and column 1, which puts the first u and v between 1/N and N. A second u
 differs from the first by the row sums, weighted means of inverse column sums of a
-matrix whose rows sum to 1: again a factor between 1/N and N. No later step changes a
+matrix whose rows sum to 1: again a factor between 1/N and N. (With masses, N is their
+total over the smallest: still the longer side, and one factor more for the first v of a
+slack.) No later step changes a
 scaling by more than the step before, since the half steps are non-expansive in the
 largest difference of the logarithms. So the steps go in short blocks: an example whose
 scalings have grown absorbs them into its base, and within a block they cannot outgrow
@@ -47,13 +50,29 @@ _MIN_ROOM = 1e3
 _MAX_CHANGE_BY_ROUNDING = 4
 
 
+class Masses(typing.NamedTuple):
+    """The masses of rows `[B or 1, N, 1]` and columns `[B or 1, 1, M]`; None: all 1."""
+
+    rows: tf.Tensor | None
+    cols: tf.Tensor | None
+
+    @classmethod
+    def of(cls, problem):
+        """The masses of a `marginals.Problem`."""
+        rows, cols = problem.row_masses, problem.col_masses
+        return cls(
+            None if rows is None else rows[:, :, None],
+            None if cols is None else cols[:, None, :],
+        )
+
+
 class Block(typing.NamedTuple):
     """A block of iterations, as the backward pass needs it.
 
     Attributes:
-        row_base, col_base: Bases during the block, `[B, N, 1]` and `[B, 1, N]`.
-        v_start: Scalings of the columns before the block, `[B, 1, N]`.
-        u, v: Scalings after each step, `[length, B, N, 1]` and `[length, B, 1, N]`.
+        row_base, col_base: Bases during the block, `[B, N, 1]` and `[B, 1, M]`.
+        v_start: Scalings of the columns before the block, `[B, 1, M]`.
+        u, v: Scalings after each step, `[length, B, N, 1]` and `[length, B, 1, M]`.
         taken: Whether the example took the block, bool `[B]`.
         absorbed: Whether its base changed just before the block, bool `[B]`; None if
             it cannot have changed.
@@ -75,7 +94,7 @@ class Trajectory(typing.NamedTuple):
         head: The first blocks, in their order.
         loop: The blocks after them, each part stacked with the block as the first
             axis; None if there are none.
-        kernel: The kernel of the last base, `[B, N, N]`.
+        kernel: The kernel of the last base, `[B, N, M]`.
         settled: How many iterations were not taken because they would have changed
             nothing, int32 `[B]`; None if that was not checked.
         blocks, length: The largest number of blocks after the first one, and the
@@ -93,29 +112,30 @@ class Trajectory(typing.NamedTuple):
 class _Point(typing.NamedTuple):
     """The point between two blocks."""
 
-    kernel: tf.Tensor  # [B, N, N]
+    kernel: tf.Tensor  # [B, N, M]
     row_base: tf.Tensor  # [B, N, 1]
-    col_base: tf.Tensor  # [B, 1, N]
+    col_base: tf.Tensor  # [B, 1, M]
     u: tf.Tensor  # [B, N, 1]
-    v: tf.Tensor  # [B, 1, N]
+    v: tf.Tensor  # [B, 1, M]
     active: tf.Tensor  # bool [B], False once there is nothing left to do
     left: tf.Tensor  # int32 [B], iterations not taken yet
 
 
-def iterate(z, n_iters, tolerance=None, keeps=True):
+def iterate(z, masses, n_iters, tolerance=None, keeps=True):
     """Runs the iterations.
 
     Args:
-        z: Scaled logits, float32 or float64 `[B, N, N]`, of which each row's largest
+        z: Scaled logits, float32 or float64 `[B, N, M]`, of which each row's largest
             is 0; `-inf` forbids a pair. NaN gives that example a plan of NaN.
+        masses: The `Masses` of rows and columns.
         n_iters: Python int >= 1.
         tolerance: If given, an example stops after the first iteration whose row
-            sums are within `tolerance` of 1.
+            sums are within `tolerance` of their masses.
         keeps: Whether to keep the trajectory for `unrolled_gradient`, which takes
             memory of the order of `n_iters B N`.
 
     Returns:
-        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, N]`, and its
+        `(plan, trajectory)`: the plan `S^l(z)`, shape `[B, N, M]`, and its
         `Trajectory`, or None without `keeps`.
     """
     # With a tolerance every single step after the first may be an example's last.
@@ -125,12 +145,14 @@ def iterate(z, n_iters, tolerance=None, keeps=True):
     # Two small blocks one after the other take less time than looking and a loop.
     in_loop = blocks if tolerance is not None or blocks > 1 or not is_small(z) else 0
     settles = tolerance is None and in_loop > 0
-    point, block = _first_block(_start(z, n_iters), first, settles)
+    start = _start(z, n_iters)
+    # There is nothing to absorb at the start.
+    point, block = _take_steps(start, masses, first, None, settles, absorbed=None)
     head, loop = [block], None
     if in_loop:
-        point, loop = _loop(z, point, in_loop, length, tolerance, keeps)
+        point, loop = _loop(z, masses, point, in_loop, length, tolerance, keeps)
     elif blocks:
-        point, block = _next_block(z, point, length, None, settles)
+        point, block = _next_block(z, masses, point, length, None, settles)
         head.append(block)
     plan = point.u * point.kernel * point.v
     settled = point.left if settles else None
@@ -140,7 +162,7 @@ def iterate(z, n_iters, tolerance=None, keeps=True):
 
 
 def _block_length(z, n_iters):
-    n = z.shape[-1] or _UNKNOWN_N
+    n = _longer_side(z)
     longest = next(length for size, length in _MAX_BLOCK_LENGTHS if n <= size)
     while longest > 1 and _room(z, longest) < _MIN_ROOM:
         longest -= 1
@@ -155,11 +177,15 @@ def _room(z, length):
     backward pass squares the scalings.
     """
     limits = np.finfo(z.dtype.as_numpy_dtype)
-    n = z.shape[-1] or _UNKNOWN_N
+    n = _longer_side(z)
     growth = length * math.log(n)
     flushed = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
     squared = math.log(float(limits.max)) / 2 - math.log(10)
     return math.exp(min(flushed - 2 * growth, squared - growth))
+
+
+def _longer_side(z):
+    return max(size or _UNKNOWN_N for size in z.shape[1:])
 
 
 def _start(z, n_iters):
@@ -179,7 +205,7 @@ def _start(z, n_iters):
     )
 
 
-def _loop(z, point, count, steps, tolerance, keeps):
+def _loop(z, masses, point, count, steps, tolerance, keeps):
     """Takes at most `count` blocks.
 
     Returns:
@@ -188,7 +214,9 @@ def _loop(z, point, count, steps, tolerance, keeps):
     """
 
     def body(index, point, arrays):
-        point, block = _next_block(z, point, steps, tolerance, tolerance is None)
+        point, block = _next_block(
+            z, masses, point, steps, tolerance, settles=tolerance is None
+        )
         if keeps:
             arrays = tf.nest.map_structure(
                 lambda array, part: array.write(index, part), arrays, block
@@ -232,26 +260,22 @@ def _arrays_of_blocks(point, count, steps):
     return tf.nest.map_structure(fill, parts)
 
 
-def _first_block(point, steps, settles):
-    """As `_next_block`, at the start, where there is nothing to absorb."""
-    return _take_steps(point, steps, None, settles, absorbed=None)
-
-
-def _next_block(z, point, steps, tolerance, settles):
+def _next_block(z, masses, point, steps, tolerance, settles):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
     point, absorbed = _absorb(z, point, _room(z, steps))
-    return _take_steps(point, steps, tolerance, settles, absorbed)
+    return _take_steps(point, masses, steps, tolerance, settles, absorbed)
 
 
-def _take_steps(point, steps, tolerance, settles, absorbed):
+def _take_steps(point, masses, steps, tolerance, settles, absorbed):
     taken = point.active
     us, vs = [], [point.v]
     for _ in range(steps):
         sums = row_sums(point.kernel, vs[-1])
-        us.append(_inverse(sums))
-        vs.append(_inverse(col_sums(point.kernel, us[-1])))
+        us.append(_scaling(masses.rows, sums))
+        vs.append(_scaling(masses.cols, col_sums(point.kernel, us[-1])))
         if tolerance is not None:
-            taken &= _any(tf.abs(point.u * sums - 1) > tolerance)
+            target = 1 if masses.rows is None else masses.rows
+            taken &= _any(tf.abs(point.u * sums - target) > tolerance)
     moving = taken
     if settles:
         # NaN counts as settled: no step changes it.
@@ -307,9 +331,9 @@ def update_kernel(z, kernel, row_base, col_base, examples):
     """Makes the kernel of these bases in some examples, and keeps it in the others.
 
     Args:
-        z: `[B, N, N]`.
-        kernel: The kernel until now, `[B, N, N]`.
-        row_base, col_base: `[B, N, 1]` and `[B, 1, N]`.
+        z: `[B, N, M]`.
+        kernel: The kernel until now, `[B, N, M]`.
+        row_base, col_base: `[B, N, 1]` and `[B, 1, M]`.
         examples: bool `[B]`.
     """
 
@@ -321,9 +345,10 @@ def update_kernel(z, kernel, row_base, col_base, examples):
     return tf.cond(tf.reduce_any(examples), update, lambda: kernel)
 
 
-def _inverse(sums):
-    """1 / sums, and 0 for a row or column without any allowed pair."""
-    return tf.math.divide_no_nan(tf.ones([], sums.dtype), sums)
+def _scaling(masses, sums):
+    """masses / sums, and 0 for a row or column without any allowed pair."""
+    masses = tf.ones([], sums.dtype) if masses is None else masses
+    return tf.math.divide_no_nan(masses, sums)
 
 
 def _any(condition):

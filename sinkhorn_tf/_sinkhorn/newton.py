@@ -1,12 +1,14 @@
 """Newton's method for the Sinkhorn limit, along a path of falling temperatures.
 
-With a potential `f` for the rows, in units of the scores, and columns that sum to 1,
+With a potential `f` for the rows, in units of the scores, and columns that sum to their
+masses `c`,
 
-    P_ij = exp((x_ij + f_i) / t) / sum_k exp((x_kj + f_k) / t),
+    P_ij = c_j exp((x_ij + f_i) / t) / sum_k exp((x_kj + f_k) / t),
 
-the limit is where the row sums `r` are 1: the maximum over `f / t` of the concave
-semi-dual `sum_i f_i / t - sum_j logsumexp_i((x_ij + f_i) / t)`. Its gradient is
-`1 - r`, minus its Hessian is `diag(r) - P P^T`, a Laplacian.
+the limit is where the row sums `s` are the masses `r`: the maximum over `f / t` of the
+concave semi-dual `sum_i r_i f_i / t - sum_j c_j logsumexp_i((x_ij + f_i) / t)`. Its
+gradient is `r - s`, minus its Hessian is `diag(s) - P diag(1 / c) P^T`, a Laplacian.
+All masses are 1 but for those of a slack, and of what does not exist.
 
 At a low temperature the steps are good only close to the solution. So an example
 starts at a temperature of the order of its scores. One factorisation gives both the
@@ -37,15 +39,17 @@ _MAX_TRIALS = 40
 class NewtonResult(typing.NamedTuple):
     """The plan at the requested temperature; potentials as in `exp((x + f + g) / t)`."""
 
-    plan: tf.Tensor  # [B, N, N]
+    plan: tf.Tensor  # [B, N, M]
     row_dual: tf.Tensor  # [B, N], f
-    col_dual: tf.Tensor  # [B, N], g
+    col_dual: tf.Tensor  # [B, M], g
     n_iters: tf.Tensor  # int32 [B]
     infeasible: tf.Tensor  # [B], proven to have no permutation
 
 
 class _Problem(typing.NamedTuple):
-    x: tf.Tensor  # [B, N, N], largest entry of each row and column 0 or -inf
+    x: tf.Tensor  # [B, N, M], largest entry of each row and column 0 or -inf
+    rows: tf.Tensor | None  # [B or 1, N], masses; None: all 1
+    cols: tf.Tensor | None  # [B or 1, M]
     temperature: tf.Tensor  # [B]
     tolerance: float
     forbids: tf.Tensor  # [], whether any example forbids a pair
@@ -56,11 +60,11 @@ class _Point(typing.NamedTuple):
 
     dual: tf.Tensor  # [B, N]
     temperature: tf.Tensor  # [B]
-    plan: tf.Tensor  # [B, N, N]
-    exponent: tf.Tensor  # [B, N, N], log plan, but for a constant of each column
-    col_dual: tf.Tensor  # [B, N]
-    gradient: tf.Tensor  # [B, N], 1 - row sums
-    error: tf.Tensor  # [B], the largest of its magnitudes
+    plan: tf.Tensor  # [B, N, M]
+    exponent: tf.Tensor  # [B, N, M], log plan, but for a constant of each column
+    col_dual: tf.Tensor  # [B, M]
+    gradient: tf.Tensor  # [B, N], masses - row sums
+    error: tf.Tensor  # [B], the largest of its magnitudes, relative to the masses
 
 
 class _Line(typing.NamedTuple):
@@ -83,24 +87,34 @@ class _State(typing.NamedTuple):
     active: tf.Tensor  # [B]
 
 
-def solve(x, temperature, tolerance, max_iters):
+def solve(extended, temperature, tolerance, max_iters):
     """The Sinkhorn limit of `x / temperature`, as a `NewtonResult`.
 
     Args:
-        x: Scores without NaN or +inf, float64 `[B, N, N]`; `-inf` forbids a pair.
+        extended: A `marginals.Problem`, float64 without NaN or +inf; `-inf` forbids a
+            pair.
         temperature: float64 `[B]`.
         tolerance: Python float, the largest error of a row sum.
         max_iters: Python int, the largest number of steps of an example.
     """
+    x = extended.x
     row_max = _finite_max(x, 2)
     x -= row_max[:, :, None]
     col_max = _finite_max(x, 1)
     x -= col_max[:, None, :]
     forbidden = x == -_INF
-    problem = _Problem(x, temperature, tolerance, tf.reduce_any(forbidden))
+    forbids = forbidden if extended.exists is None else forbidden & extended.exists
+    problem = _Problem(
+        x,
+        extended.row_masses,
+        extended.col_masses,
+        temperature,
+        tolerance,
+        tf.reduce_any(forbids),
+    )
     spread = -tf.reduce_min(tf.where(forbidden, tf.zeros_like(x), x), [1, 2])
     start = tf.maximum(temperature, spread / 2)
-    point = _point(x, tf.zeros_like(row_max), start)
+    point = _point(problem, tf.zeros_like(row_max), start)
     infeasible = _is_infeasible(problem, point.dual)
     state = _State(
         point=point,
@@ -117,7 +131,7 @@ def solve(x, temperature, tolerance, max_iters):
         maximum_iterations=max_iters,
     )
     # Examples that ran out of steps are evaluated at the requested temperature.
-    point = _point(x, state.point.dual, temperature)
+    point = _point(problem, state.point.dual, temperature)
     return NewtonResult(
         plan=point.plan,
         row_dual=point.dual - row_max,
@@ -133,29 +147,39 @@ def _finite_max(x, axis):
     return tf.where(top == -_INF, tf.zeros_like(top), top)
 
 
-def _point(x, dual, temperature):
-    scores = x + dual[:, :, None]
+def _point(problem, dual, temperature):
+    scores = problem.x + dual[:, :, None]
     top = _finite_max(scores, 1)
     exponent = (scores - top[:, None, :]) * (1 / temperature)[:, None, None]
     plan = tf.exp(exponent)
     total = tf.reduce_sum(plan, 1)
     total = tf.where(total > 0, total, tf.ones_like(total))
-    plan *= (1 / total)[:, None, :]
-    gradient = 1 - tf.reduce_sum(plan, 2)
+    col_dual = -top - temperature[:, None] * tf.math.log(total)
+    one = tf.ones([], plan.dtype)
+    cols = one if problem.cols is None else problem.cols
+    rows = one if problem.rows is None else problem.rows
+    plan *= (cols / total)[:, None, :]
+    gradient = rows - tf.reduce_sum(plan, 2)
     return _Point(
         dual=dual,
         temperature=temperature,
         plan=plan,
         exponent=exponent,
-        col_dual=-top - temperature[:, None] * tf.math.log(total),
+        col_dual=col_dual + temperature[:, None] * tf.math.log(_or_one(cols)),
         gradient=gradient,
-        error=tf.reduce_max(tf.abs(gradient), 1),
+        error=tf.reduce_max(tf.abs(gradient) / _or_one(rows), 1),
     )
+
+
+def _or_one(masses):
+    """The masses, and 1 for what does not exist."""
+    return tf.where(masses > 0, masses, tf.ones_like(masses))
 
 
 def _is_done(problem, point):
     arrived = point.temperature == problem.temperature
-    return arrived & (point.error <= problem.tolerance)
+    error = tf.reduce_max(tf.abs(point.gradient), 1)
+    return arrived & (error <= problem.tolerance)
 
 
 def _is_infeasible(problem, dual):
@@ -164,7 +188,8 @@ def _is_infeasible(problem, dual):
     They do if, for any k, the k rows of the largest duals have fewer than k columns
     between them: exactly then the k-th largest of the duals that the columns can reach
     is smaller than that of the rows. Without a permutation, ascent of the semi-dual
-    raises the duals of such rows.
+    raises the duals of such rows. With masses, those of the rows are larger than those
+    of the columns.
     """
     x = problem.x
 
@@ -172,10 +197,30 @@ def _is_infeasible(problem, dual):
         allowed = x > -_INF
         reached = tf.reduce_max(tf.where(allowed, dual[:, :, None], -_INF), 1)
         rows = tf.where(tf.reduce_any(allowed, 2), dual, _INF)
-        return tf.reduce_any(tf.sort(reached) < tf.sort(rows), 1)
+        if problem.rows is None and problem.cols is None:
+            return tf.reduce_any(tf.sort(reached) < tf.sort(rows), 1)
+        needed = _mass_from(rows, rows, problem.rows)
+        available = _mass_from(rows, reached, problem.cols)
+        exists = True if problem.rows is None else problem.rows > 0
+        return tf.reduce_any(exists & (needed > available), 1)
 
     nothing = tf.zeros_like(dual[:, 0], tf.bool)
     return tf.cond(problem.forbids, test, lambda: nothing)
+
+
+def _mass_from(thresholds, values, masses):
+    """The mass of the values that are at least each threshold.
+
+    Args:
+        thresholds: `[B, K]`.
+        values: `[B, N]`.
+        masses: `[B or 1, N]`, or None where all are 1.
+
+    Returns:
+        `[B, K]`.
+    """
+    counts = tf.cast(values[:, None, :] >= thresholds[:, :, None], values.dtype)
+    return tf.reduce_sum(counts if masses is None else counts * masses[:, None, :], 2)
 
 
 def _step(problem, state):
@@ -215,7 +260,7 @@ def _step(problem, state):
 
 def _line(problem, state):
     point = state.point
-    newton, tangent = _directions(point)
+    newton, tangent = _directions(problem, point)
     slope = tf.reduce_sum(point.gradient * newton, 1)
     whole_fall = tf.math.log(point.temperature / problem.temperature)
     may_fall = state.active & (point.temperature > problem.temperature)
@@ -261,7 +306,7 @@ def _trial(problem, state, line, falling, fall, length):
     dual += (temperature - point.temperature)[:, None] * line.tangent
     # The free constant of the duals must not swallow the digits of their differences.
     dual -= tf.where(state.active[:, None], tf.reduce_mean(dual, 1, True), 0)
-    return _point(problem.x, dual, temperature)
+    return _point(problem, dual, temperature)
 
 
 def _accepts(line, falling, trial):
@@ -272,17 +317,22 @@ def _accepts(line, falling, trial):
     )
 
 
-def _directions(point):
+def _directions(problem, point):
     """The Newton step of `f / t`, and the derivative of `f` by t along the path."""
-    by_log = tf.math.multiply_no_nan(point.exponent, point.plan)
-    means = tf.reduce_sum(by_log, 1)
-    drift = tf.reduce_sum(by_log - point.plan * means[:, None, :], 2)
+    plan, cols = point.plan, problem.cols
+    # The columns of a conditional plan sum to 1.
+    conditional = plan if cols is None else plan / _or_one(cols)[:, None, :]
+    by_log = tf.math.multiply_no_nan(point.exponent, plan)
+    means = tf.reduce_sum(tf.math.multiply_no_nan(point.exponent, conditional), 1)
+    drift = tf.reduce_sum(by_log - plan * means[:, None, :], 2)
     # The weights only steer the steps: their last digits are not worth twice the time.
-    plan = tf.cast(point.plan, tf.float32)
-    weights = tf.cast(tf.matmul(plan, plan, transpose_b=True), point.plan.dtype)
+    plan, conditional = (tf.cast(p, tf.float32) for p in (plan, conditional))
+    weights = tf.matmul(plan, conditional, transpose_b=True)
+    weights = tf.cast(weights, point.plan.dtype)
     steps = solve_laplacian(weights, tf.stack([point.gradient, drift], 2))
     finite = tf.reduce_all(tf.math.is_finite(steps), [1, 2])[:, None]
     # A plain Sinkhorn step of the rows where the system could not be factorised.
-    rows = tf.maximum(1 - point.gradient, 1e-300)
-    newton = tf.where(finite, steps[:, :, 0], -tf.math.log(rows))
+    rows = tf.ones([], drift.dtype) if problem.rows is None else _or_one(problem.rows)
+    sums = tf.maximum(rows - point.gradient, 1e-300)
+    newton = tf.where(finite, steps[:, :, 0], tf.math.log(rows) - tf.math.log(sums))
     return newton, tf.where(finite, steps[:, :, 1], tf.zeros_like(newton))

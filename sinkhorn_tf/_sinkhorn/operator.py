@@ -13,7 +13,7 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
-from sinkhorn_tf._sinkhorn import iterations
+from sinkhorn_tf._sinkhorn import iterations, marginals
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
@@ -24,6 +24,8 @@ def sinkhorn(
     temperature: TensorLike = 1.0,
     n_iters: int = 20,
     *,
+    row_mask: TensorLike | None = None,
+    col_mask: TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -34,12 +36,17 @@ def sinkhorn(
     columns last, so that columns sum to 1 and rows do in the limit. As the
     temperature goes to 0, the limit goes to the matching of the logits.
 
+    Of N items and M positions the smaller side is placed whole, the larger side at most
+    once each. It is the operator of the matrix with one more row of mass M - N, or
+    column of mass N - M, whose logits are 0 after the division by t. As t goes to 0 the
+    limit goes to the rectangular assignment.
+
     An iteration takes two matrix-vector products, stabilised so that logits of any
     spread give finite plans and gradients. float16 and bfloat16 are computed in
     float32.
 
     Args:
-        logits: `[..., N, N]`, the score of putting item i at position j, float16,
+        logits: `[..., N, M]`, the score of putting item i at position j, float16,
             bfloat16, float32 or float64. `-inf` forbids a pair. An example with NaN
             or +inf gets a plan of NaN and a zero gradient; the other examples of the
             batch are not affected.
@@ -47,16 +54,22 @@ def sinkhorn(
             against the batch dimensions; differentiable.
         n_iters: Python int >= 0, the number of iterations L, or their largest number
             if a tolerance is given. 0 gives `exp(X / t)`.
+        row_mask: bool `[..., N]`, False for an item that does not exist, or None. The
+            plan is that of the submatrix of what exists, and 0 elsewhere, with a zero
+            gradient, whatever stands in the logits there. Each example has its own
+            mask; the batch dimensions broadcast.
+        col_mask: bool `[..., M]`, the same for positions.
         tolerance: None for exactly `n_iters` iterations. Otherwise a number > 0:
             each example stops after the first iteration whose row sums are all
-            within `tolerance` of 1.
+            within `tolerance` of 1, and that of a slack row of M - N.
         gradient: "unrolled", the derivative of the iterations that were taken, or
             "implicit", that of the limit, taken at the plan that was reached.
         jit_compile: None compiles eager calls by XLA and inlines plain ops inside a
             trace; True compiles always, False never.
 
     Returns:
-        The plan, same shape and dtype as `logits`, broadcast with `temperature`.
+        The plan `[..., N, M]` of the dtype of `logits`, whose batch dimensions are
+        broadcast with those of `temperature` and the masks.
 
     Raises:
         TypeError: If an argument is of the wrong kind, such as a tensor of integers or a float
@@ -70,6 +83,15 @@ def sinkhorn(
         [[0.95 0.05]
          [0.05 0.95]]
 
+        Two items for three positions, and a third item that does not exist:
+
+        >>> logits = [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0]]
+        >>> plan = st.sinkhorn(logits, row_mask=[True, True, False])
+        >>> print(plan.numpy().round(2))
+        [[0.91 0.05 0.04]
+         [0.05 0.91 0.04]
+         [0.   0.   0.  ]]
+
     Reference:
         Mena et al. (2018), Learning Latent Permutations with Gumbel-Sinkhorn Networks,
         eq. 1 and theorem 1.
@@ -80,9 +102,12 @@ def sinkhorn(
     temperature = arguments.to_positive(temperature, "temperature", dtype, batch)
     n_iters = arguments.to_count(n_iters, "n_iters", 0)
     tolerance, gradient = arguments.to_stopping(tolerance, gradient)
+    row_mask, col_mask = arguments.to_masks(row_mask, col_mask, logits)
     return _sinkhorn(
         logits,
         temperature,
+        row_mask,
+        col_mask,
         n_iters=n_iters,
         tolerance=tolerance,
         gradient=gradient,
@@ -91,14 +116,17 @@ def sinkhorn(
 
 
 @compiled_when_eager
-def _sinkhorn(logits, temperature, *, n_iters, tolerance, gradient):
+def _sinkhorn(logits, temperature, row_mask, col_mask, *, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
-    (x, t), batch = batching.flatten(x, (temperature, 0))
+    (x, t, row_mask, col_mask), batch = batching.flatten(
+        x, (temperature, 0), (row_mask, 1), (col_mask, 1)
+    )
+    problem = marginals.extend(x, row_mask, col_mask)
     if n_iters == 0:
-        plan = _exponential(x, t)
+        plan = _exponential(problem.x, t)
     else:
-        plan = _iterated(x, t, n_iters, tolerance, gradient)
-    return tf.cast(batch.unflatten(plan), logits.dtype)
+        plan = _iterated(problem, t, n_iters, tolerance, gradient)
+    return tf.cast(batch.unflatten(problem.restrict(plan)), logits.dtype)
 
 
 def _exponential(x, t):
@@ -112,8 +140,9 @@ def _exponential(x, t):
     return batching.where(invalid, tf.constant(math.nan, x.dtype), plan)
 
 
-def _iterated(x, t, n_iters, tolerance, gradient):
-    """`S^l(x / t)` for `x` `[B, N, N]` and `t` `[B]`, `n_iters` >= 1."""
+def _iterated(problem, t, n_iters, tolerance, gradient):
+    """`S^l(x / t)` `[B, N', M']` of a `Problem`, for `t` `[B]` and `n_iters` >= 1."""
+    masses = iterations.Masses.of(problem)
 
     @tf.custom_gradient
     def operator(x, t):
@@ -128,11 +157,13 @@ def _iterated(x, t, n_iters, tolerance, gradient):
         # example; no comparison is true for it.
         z = tf.where(z < lowest, tf.minimum(x, lowest), z)
         unrolls = gradient == "unrolled"
-        plan, trajectory = iterations.iterate(z, n_iters, tolerance, keeps=unrolls)
+        plan, trajectory = iterations.iterate(
+            z, masses, n_iters, tolerance, keeps=unrolls
+        )
 
         def grad(upstream):
             if unrolls:
-                z_bar = unrolled_gradient(z, plan, trajectory, upstream)
+                z_bar = unrolled_gradient(z, masses, plan, trajectory, upstream)
             else:
                 z_bar = implicit_gradient(plan, upstream)
             # The gradient is 0 in an invalid example, and for a forbidden pair.
@@ -145,4 +176,4 @@ def _iterated(x, t, n_iters, tolerance, gradient):
 
         return plan, grad
 
-    return operator(x, t)
+    return operator(problem.x, t)

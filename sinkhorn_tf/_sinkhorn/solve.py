@@ -11,7 +11,7 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
-from sinkhorn_tf._sinkhorn import newton
+from sinkhorn_tf._sinkhorn import marginals, newton
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 
 
@@ -29,15 +29,17 @@ class SinkhornSolution(typing.NamedTuple):
     """
 
     plan: tf.Tensor
-    """`[..., N, N]`, in the dtype of the logits."""
+    """`[..., N, M]`, in the dtype of the logits."""
     row_potential: tf.Tensor
     """`[..., N]`, in the units and the dtype of the logits."""
     col_potential: tf.Tensor
-    """`[..., N]`, with the same sum as `row_potential`."""
+    """`[..., M]`. Where as many rows as columns exist, the sum is that of
+    `row_potential`; otherwise the potentials of the longer side are at least 0."""
     n_iters: tf.Tensor
     """int32 `[...]`, the number of steps taken."""
     residual: tf.Tensor
-    """float64 `[...]`, the largest error of a row or column sum of the float64 plan."""
+    """float64 `[...]`, the largest error of a row or column sum of the float64 plan, that
+    of the slack included."""
     converged: tf.Tensor
     """bool `[...]`, whether the residual is within the tolerance."""
 
@@ -47,6 +49,8 @@ def sinkhorn_solve(
     logits: TensorLike,
     temperature: TensorLike = 1.0,
     *,
+    row_mask: TensorLike | None = None,
+    col_mask: TensorLike | None = None,
     tolerance: float = 1e-6,
     max_iters: int = 100,
     jit_compile: bool | None = None,
@@ -62,22 +66,25 @@ def sinkhorn_solve(
     differentiated again.
 
     Args:
-        logits: `[..., N, N]`, the score of putting item i at position j, float16,
-            bfloat16, float32 or float64. `-inf` forbids a pair; where that leaves no
-            permutation, `converged` is False. Allowed pairs that are part of no
+        logits: `[..., N, M]`, the score of putting item i at position j, float16,
+            bfloat16, float32 or float64; a rectangle as in `sinkhorn`. `-inf` forbids a
+            pair; where that leaves no permutation, `converged` is False. Allowed pairs that are part of no
             permutation have the limit 0: their potentials grow as the tolerance
             falls. An example with NaN or +inf gets NaN for the plan, potentials and
             residual, and a zero gradient; the other examples are not affected.
         temperature: Positive number, scalar tensor, or tensor that broadcasts
             against the batch dimensions; differentiable.
-        tolerance: Number > 0: the largest error of a row or column sum.
+        row_mask, col_mask: bool `[..., N]` and `[..., M]`, or None, as in `sinkhorn`. The
+            potentials of what does not exist are 0.
+        tolerance: Number > 0: the largest error of a row or column sum, that of the
+            slack of a rectangle included.
         max_iters: Python int >= 1, the largest number of steps of an example.
         jit_compile: True compiles by XLA. None and False run plain ops: XLA on a CPU
             expands the Cholesky factorisation into loops many times slower.
 
     Returns:
         A `SinkhornSolution`. Its batch shape is that of `logits` broadcast with
-        `temperature`. Every number is finite except in an example with NaN or +inf.
+        `temperature` and the masks. Every number is finite except in an example with NaN or +inf.
 
     Raises:
         TypeError: If an argument is of the wrong kind, such as integer logits or a float
@@ -105,9 +112,12 @@ def sinkhorn_solve(
     temperature = arguments.to_positive(
         temperature, "temperature", tf.float64, logits.shape[:-2]
     )
+    row_mask, col_mask = arguments.to_masks(row_mask, col_mask, logits)
     return _sinkhorn_solve(
         logits,
         temperature,
+        row_mask,
+        col_mask,
         tolerance=arguments.to_tolerance(tolerance, "tolerance"),
         max_iters=arguments.to_count(max_iters, "max_iters", 1),
         jit_compile=arguments.to_jit_compile(jit_compile) or False,
@@ -115,45 +125,53 @@ def sinkhorn_solve(
 
 
 @compiled_when_eager
-def _sinkhorn_solve(logits, temperature, *, tolerance, max_iters):
-    (x, t), batch = batching.flatten(logits, (temperature, 0))
-    x = tf.cast(x, tf.float64)
-    invalid = batching.find_invalid(x) | tf.math.is_nan(t)
-    x = batching.where(invalid, tf.zeros_like(x), x)
+def _sinkhorn_solve(logits, temperature, row_mask, col_mask, *, tolerance, max_iters):
+    (x, t, row_mask, col_mask), batch = batching.flatten(
+        logits, (temperature, 0), (row_mask, 1), (col_mask, 1)
+    )
+    problem = marginals.extend(tf.cast(x, tf.float64), row_mask, col_mask)
+    invalid = batching.find_invalid(problem.x) | tf.math.is_nan(t)
+    allowed = tf.zeros_like(problem.x)
+    if problem.exists is not None:
+        allowed = tf.where(problem.exists, allowed, problem.x)
+    x = batching.where(invalid, allowed, problem.x)
     # The bound keeps differences from overflowing.
     x = tf.where(x == -math.inf, x, tf.clip_by_value(x, -1e300, 1e300))
     t = tf.where(invalid, tf.ones_like(t), t)
-    solution = _solve_valid(x, t, tolerance, max_iters)
+    solution = _solve_valid(problem._replace(x=x), t, tolerance, max_iters)
 
-    def finish(result, dtype):
+    def finish(result, dtype, restrict=tf.identity):
         # A potential may exceed the largest float16.
         result = tf.saturate_cast(result, dtype)
         result = batching.where(invalid, tf.constant(math.nan, dtype), result)
-        return batch.unflatten(result)
+        return restrict(result)
 
+    n, m = logits.shape[-2:]
+    row_potential = finish(solution.row_potential, logits.dtype, problem.restrict_rows)
+    col_potential = finish(solution.col_potential, logits.dtype, problem.restrict_cols)
     return SinkhornSolution(
-        plan=finish(solution.plan, logits.dtype),
-        row_potential=finish(solution.row_potential, logits.dtype),
-        col_potential=finish(solution.col_potential, logits.dtype),
+        plan=batch.unflatten(finish(solution.plan, logits.dtype, problem.restrict)),
+        row_potential=batch.unflatten(row_potential, [n]),
+        col_potential=batch.unflatten(col_potential, [m]),
         n_iters=batch.unflatten(solution.n_iters),
-        residual=finish(solution.residual, tf.float64),
+        residual=batch.unflatten(finish(solution.residual, tf.float64)),
         converged=batch.unflatten(solution.converged & ~invalid),
     )
 
 
-def _solve_valid(x, t, tolerance, max_iters):
-    """The solution for float64 `x` `[B, N, N]` and `t` `[B]` without NaN or +inf."""
-    result = newton.solve(x, t, tolerance, max_iters)
+def _solve_valid(problem, t, tolerance, max_iters):
+    """The solution of a float64 `Problem` for `t` `[B]`, without NaN or +inf."""
+    result = _newton(problem, t, tolerance, max_iters)
     result = tf.nest.map_structure(tf.stop_gradient, result)
-    # The potentials are the duals with the other sign, and the same sum.
-    constant = tf.reduce_mean(result.row_dual - result.col_dual, 1, keepdims=True) / 2
     residual = tf.maximum(
-        _largest_error(tf.reduce_sum(result.plan, 1)),
-        _largest_error(tf.reduce_sum(result.plan, 2)),
+        _largest_error(tf.reduce_sum(result.plan, 1), problem.col_masses),
+        _largest_error(tf.reduce_sum(result.plan, 2), problem.row_masses),
     )
-    plan, row_potential, col_potential = _differentiable(
-        x, t, result.plan, constant - result.row_dual, -constant - result.col_dual
+    # The potentials are the duals with the other sign.
+    plan, *potentials = _differentiable(
+        problem.x, t, result.plan, -result.row_dual, -result.col_dual
     )
+    row_potential, col_potential = problem.balance(*potentials)
     return SinkhornSolution(
         plan=plan,
         row_potential=row_potential,
@@ -164,8 +182,22 @@ def _solve_valid(x, t, tolerance, max_iters):
     )
 
 
-def _largest_error(sums):
-    return tf.reduce_max(tf.abs(sums - 1), 1)
+def _newton(problem, t, tolerance, max_iters):
+    """Newton's method, whose systems are those of the rows, on the shorter side."""
+    n, m = problem.x.shape[1:]
+    if n is None or m is None or n <= m:
+        return newton.solve(problem, t, tolerance, max_iters)
+    result = newton.solve(problem.transpose(), t, tolerance, max_iters)
+    return result._replace(
+        plan=tf.linalg.matrix_transpose(result.plan),
+        row_dual=result.col_dual,
+        col_dual=result.row_dual,
+    )
+
+
+def _largest_error(sums, masses):
+    masses = tf.ones([], sums.dtype) if masses is None else masses
+    return tf.reduce_max(tf.abs(sums - masses), 1)
 
 
 @tf.custom_gradient

@@ -1,7 +1,7 @@
 """The derivative of the Sinkhorn iterations, step by step back.
 
-With `b = -log(K^T u)` and `a = -log(K v)` each half step costs one product, and the
-N x N gradient of a block of steps is collected as one matrix product. The gradients
+With `b = log c - log(K^T u)` and `a = log r - log(K v)` each half step costs one product,
+and the N x M gradient of a block of steps is collected as one matrix product. The gradients
 of the potentials die away as fast as the iterations converged; gradients below
 rounding are not followed further back.
 """
@@ -22,31 +22,31 @@ from sinkhorn_tf._sinkhorn.kernel_products import (
 class _Carry(typing.NamedTuple):
     """The gradients at a point between two blocks."""
 
-    kernel: tf.Tensor  # [B, N, N], that of the block after the point
+    kernel: tf.Tensor  # [B, N, M], that of the block after the point
     stale: tf.Tensor | None  # bool [B], where the block before has another base
     a_bar: tf.Tensor  # [B, N, 1], with respect to the log potentials of the rows
-    b_bar: tf.Tensor  # [B, 1, N], with respect to those of the columns
-    z_bar: tf.Tensor  # [B, N, N], with respect to z, of the blocks after the point
+    b_bar: tf.Tensor  # [B, 1, M], with respect to those of the columns
+    z_bar: tf.Tensor  # [B, N, M], with respect to z, of the blocks after the point
 
 
 class _SettledCarry(typing.NamedTuple):
     """The gradients between two of the iterations that changed nothing."""
 
     a_bar: tf.Tensor  # [B, N, 1]
-    b_bar: tf.Tensor  # [B, 1, N]
+    b_bar: tf.Tensor  # [B, 1, M]
     a_sum: tf.Tensor  # [B, N, 1], of the gradients at all points after this one
-    b_sum: tf.Tensor  # [B, 1, N]
+    b_sum: tf.Tensor  # [B, 1, M]
 
 
-def unrolled_gradient(z, plan, trajectory, upstream):
+def unrolled_gradient(z, masses, plan, trajectory, upstream):
     """Gradient with respect to the scaled logits of the iterations.
 
     Args:
-        z, plan, trajectory: Argument and results of `iterations.iterate`.
-        upstream: Gradient with respect to the plan, `[B, N, N]`.
+        z, masses, plan, trajectory: Arguments and results of `iterations.iterate`.
+        upstream: Gradient with respect to the plan, `[B, N, M]`.
 
     Returns:
-        Gradient with respect to `z`, `[B, N, N]`.
+        Gradient with respect to `z`, `[B, N, M]`.
     """
     flow = upstream * plan
     a_bar = tf.reduce_sum(flow, axis=2, keepdims=True)
@@ -54,28 +54,30 @@ def unrolled_gradient(z, plan, trajectory, upstream):
     largest = tf.maximum(_largest(a_bar), _largest(b_bar))
     negligible = np.finfo(z.dtype.as_numpy_dtype).eps * largest
     if trajectory.settled is not None:
-        settled = _through_settled_steps(plan, trajectory, a_bar, b_bar, negligible)
+        settled = _through_settled_steps(
+            plan, masses, trajectory, a_bar, b_bar, negligible
+        )
         a_bar, b_bar = settled.a_bar, settled.b_bar
         flow = plan * (upstream - settled.a_sum - settled.b_sum)
     carry = _Carry(trajectory.kernel, None, a_bar, b_bar, flow)
     if trajectory.loop is None:
         for block in reversed(trajectory.head):
-            carry = _through_block(z, block, negligible, carry)
+            carry = _through_block(z, masses, block, negligible, carry)
         return carry.z_bar
-    carry = _through_loop(z, trajectory, negligible, carry)
+    carry = _through_loop(z, masses, trajectory, negligible, carry)
     return tf.cond(
         _is_left(carry),
-        lambda: _through_block(z, trajectory.head[0], negligible, carry).z_bar,
+        lambda: _through_block(z, masses, trajectory.head[0], negligible, carry).z_bar,
         lambda: carry.z_bar,
     )
 
 
-def _through_loop(z, trajectory, negligible, carry):
+def _through_loop(z, masses, trajectory, negligible, carry):
     """As `_through_block`, for the blocks that are stacked."""
 
     def body(index, carry):
         block = tf.nest.map_structure(lambda x: x[index], trajectory.loop)
-        return index - 1, _through_block(z, block, negligible, carry)
+        return index - 1, _through_block(z, masses, block, negligible, carry)
 
     carry = carry._replace(stale=tf.zeros(tf.shape(z)[:1], tf.bool))
     return tf.while_loop(
@@ -86,14 +88,14 @@ def _through_loop(z, trajectory, negligible, carry):
     )[1]
 
 
-def _through_settled_steps(plan, trajectory, a_bar, b_bar, negligible):
+def _through_settled_steps(plan, masses, trajectory, a_bar, b_bar, negligible):
     """Takes gradients to before the iterations that changed nothing any more.
 
     The kernel of these iterations is the plan.
 
     Args:
         a_bar, b_bar: Gradients with respect to the log potentials at the end,
-            `[B, N, 1]` and `[B, 1, N]`.
+            `[B, N, 1]` and `[B, 1, M]`.
 
     Returns:
         A `_SettledCarry`: the gradients before these iterations, and the sums that
@@ -106,8 +108,9 @@ def _through_settled_steps(plan, trajectory, a_bar, b_bar, negligible):
         zeros_a, zeros_b = tf.zeros_like(a_bar), tf.zeros_like(b_bar)
         a, b = tf.where(live, a_bar, zeros_a), tf.where(live, b_bar, zeros_b)
         for _ in range(trajectory.length):
+            b = _per_mass(b, masses.cols)
             b_sum += b
-            a -= row_sums(plan, b)
+            a = _per_mass(a - row_sums(plan, b), masses.rows)
             a_sum += a
             b = -col_sums(plan, a)
             a = zeros_a
@@ -124,7 +127,7 @@ def _through_settled_steps(plan, trajectory, a_bar, b_bar, negligible):
     )[1]
 
 
-def _through_block(z, block, negligible, carry):
+def _through_block(z, masses, block, negligible, carry):
     """Takes the gradients after a block, a `_Carry`, to before it."""
     kernel, stale, a_bar, b_bar, z_bar = carry
     if stale is not None:
@@ -134,13 +137,14 @@ def _through_block(z, block, negligible, carry):
     a, b = tf.where(taken, a_bar, zeros), tf.where(taken, b_bar, tf.zeros_like(b_bar))
     us, vs = tf.unstack(block.u), [block.v_start, *tf.unstack(block.v)]
     # Within the block `a` is 0 except at its end, and `b` always occurs as `v * b`.
-    minus_u_u, minus_v_v = (tf.unstack(-x * x) for x in (block.u, block.v))
-    moved_b = vs[-1] * b
+    minus_u_u = tf.unstack(_per_mass(-block.u * block.u, masses.rows))
+    minus_v_v = tf.unstack(_per_mass(-block.v * block.v, masses.cols))
+    moved_b = _per_mass(vs[-1] * b, masses.cols)
     columns, rows = [], []
     for step in reversed(range(len(us))):
         moved_a = minus_u_u[step] * row_sums(kernel, moved_b)
         if step == len(us) - 1:
-            moved_a += us[step] * a
+            moved_a += _per_mass(us[step] * a, masses.rows)
         columns += [us[step], moved_a]
         rows += [moved_b, vs[step]]
         sums = col_sums(kernel, moved_a)
@@ -151,6 +155,11 @@ def _through_block(z, block, negligible, carry):
     b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible)
     a_bar = tf.where(taken, zeros, a_bar)
     return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar)
+
+
+def _per_mass(x, masses):
+    """`x / masses`, and 0 where a mass is 0."""
+    return x if masses is None else tf.math.divide_no_nan(x, masses)
 
 
 def _drop_negligible(b_bar, negligible):

@@ -197,7 +197,10 @@ EYE = np.eye(3, dtype=np.float32)
     [
         ({"logits": EYE.astype(np.int32)}, TypeError, "int32"),
         ({"logits": EYE.astype(bool)}, TypeError, "bool"),
-        ({"logits": EYE[:2]}, ValueError, r"\(2, 3\)"),
+        ({"row_mask": [True, False]}, ValueError, r"row_mask.shape=\(2,\)"),
+        ({"col_mask": [1.0, 0.0, 1.0]}, TypeError, "col_mask.dtype=float32"),
+        ({"col_mask": "all"}, TypeError, "col_mask.dtype=string"),
+        ({"row_mask": [[True], [True, False]]}, TypeError, r"row_mask=\[\[True\]"),
         ({"logits": EYE[0]}, ValueError, r"\(3,\)"),
         ({"logits": 1.0}, ValueError, r"\(\)"),
         ({"logits": np.zeros((2, 0, 0), np.float32)}, ValueError, r"\(2, 0, 0\)"),
