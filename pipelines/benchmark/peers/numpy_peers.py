@@ -84,7 +84,9 @@ class PotBatch(_Arrays):
                 project = ot.batch.bregman_log_projection_batch
             else:
                 project, z = ot.batch.bregman_projection_batch, np.exp(z)
-            return project(z, *masses, **options)["T"][:, :n, :m]
+            # The logarithm of the masses of 0.
+            with np.errstate(divide="ignore"):
+                return project(z, *masses, **options)["T"][:, :n, :m]
 
         return run
 

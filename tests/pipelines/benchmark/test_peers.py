@@ -34,6 +34,8 @@ OTHERS = [
 ]
 
 
+# OTT imports it.
+@pytest.mark.filterwarnings("ignore:JAXopt is no longer:DeprecationWarning")
 @pytest.mark.parametrize("m, smallest", [(5, None), (2, None), (5, 1)])
 @pytest.mark.parametrize("name, kind", OTHERS)
 def test_a_peer_solves_sets_of_different_sizes_or_says_why_not(name, kind, m, smallest):
