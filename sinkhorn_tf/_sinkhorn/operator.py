@@ -88,8 +88,8 @@ def sinkhorn(
         >>> logits = [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0]]
         >>> plan = st.sinkhorn(logits, row_mask=[True, True, False])
         >>> print(plan.numpy().round(2))
-        [[0.91 0.05 0.04]
-         [0.05 0.91 0.04]
+        [[0.8  0.04 0.16]
+         [0.04 0.8  0.16]
          [0.   0.   0.  ]]
 
     Reference:
@@ -146,16 +146,7 @@ def _iterated(problem, t, n_iters, tolerance, gradient):
 
     @tf.custom_gradient
     def operator(x, t):
-        # S^l, l >= 1, does not change with a row's offset. Taking it out before the
-        # division keeps digits. A pair that overflows to -inf then is not forbidden,
-        # only far below the rest.
-        row_max = tf.reduce_max(x, axis=2, keepdims=True)
-        empty = row_max == -math.inf
-        z = (x - tf.where(empty, tf.zeros_like(row_max), row_max)) / t[:, None, None]
-        lowest = tf.constant(-1e-6 * x.dtype.max, x.dtype)
-        # NaN and +inf make a row of NaN, which the first iteration spreads over the
-        # example; no comparison is true for it.
-        z = tf.where(z < lowest, tf.minimum(x, lowest), z)
+        z = _scaled(x, t)
         unrolls = gradient == "unrolled"
         plan, trajectory = iterations.iterate(
             z, masses, n_iters, tolerance, keeps=unrolls
@@ -172,8 +163,23 @@ def _iterated(problem, t, n_iters, tolerance, gradient):
                 invalid, tf.zeros_like(invalid, x.dtype), 1 / t[:, None, None]
             )
             x_bar = tf.math.multiply_no_nan(z_bar, rate)
-            return x_bar, -tf.reduce_sum(tf.math.multiply_no_nan(z, x_bar), axis=[1, 2])
+            finite_z = tf.where(z == -math.inf, tf.zeros_like(z), z)
+            t_bar = tf.math.multiply_no_nan(finite_z, x_bar)
+            return x_bar, -tf.reduce_sum(t_bar, axis=[1, 2])
 
         return plan, grad
 
     return operator(problem.x, t)
+
+
+def _scaled(x, t):
+    """`x / t` less the largest of each row, which S^l, l >= 1, does not change with."""
+    # Taking the offset out before the division keeps digits.
+    row_max = tf.reduce_max(x, axis=2, keepdims=True)
+    # In a derivative of this, forbidden pairs would multiply 0 and infinity.
+    forbidden = x == -math.inf
+    z = tf.where(forbidden, tf.zeros_like(x), x - row_max) / t[:, None, None]
+    # NaN and +inf make a row of NaN, which the first iteration spreads over the example.
+    # A pair that overflows is not forbidden, only far below the rest.
+    z = tf.maximum(z, tf.constant(-1e-6 * x.dtype.max, x.dtype))
+    return tf.where(forbidden, tf.constant(-math.inf, x.dtype), z)

@@ -84,7 +84,8 @@ def sinkhorn_solve(
 
     Returns:
         A `SinkhornSolution`. Its batch shape is that of `logits` broadcast with
-        `temperature` and the masks. Every number is finite except in an example with NaN or +inf.
+        `temperature` and the masks. Every number is finite except in an example with
+        NaN or +inf.
 
     Raises:
         TypeError: If an argument is of the wrong kind, such as integer logits or a float

@@ -34,6 +34,72 @@ def naive(x, t, n_iters):
     return tf.exp(z)
 
 
+def _masses(n, m):
+    """The masses of rows and columns with a slack on the shorter side."""
+    rows = np.append(np.ones(n), m - n) if n < m else np.ones(n)
+    cols = np.append(np.ones(m), n - m) if n > m else np.ones(m)
+    return rows, cols
+
+
+def rectangular_reference(x, t, n_iters):
+    """`reference` of one matrix `[N, M]` of any size, by its slack row or column."""
+    n, m = x.shape
+    if not n_iters or not x.size:
+        return np.exp(x / t)
+    rows, cols = _masses(n, m)
+    z = np.zeros((len(rows), len(cols)))
+    z[:n, :m] = x / t
+    for _ in range(n_iters):
+        z = z - logsumexp(z, 1) + np.log(rows)[:, None]
+        z = z - logsumexp(z, 0) + np.log(cols)
+    return np.exp(z)[:n, :m]
+
+
+def masked_reference(x, t, n_iters, row_mask, col_mask):
+    """`rectangular_reference` of the submatrix of each example, 0 elsewhere."""
+    plan = np.zeros(x.shape)
+    for b in range(len(x)):
+        where = np.ix_(row_mask[b], col_mask[b])
+        sub = np.asarray(x[b], np.float64)[where]
+        plan[b][where] = rectangular_reference(sub, float(t[b]), n_iters)
+    return plan
+
+
+def rectangular_naive(x, t, n_iters):
+    """`rectangular_reference` of a tensor `[N, M]`, to differentiate."""
+    n, m = x.shape
+    rows, cols = (tf.constant(np.log(mass)) for mass in _masses(n, m))
+    z = tf.pad(x / t, [[0, len(rows) - n], [0, len(cols) - m]])
+    for _ in range(n_iters):
+        z += rows[:, None] - tf.reduce_logsumexp(z, 1, keepdims=True)
+        z += cols - tf.reduce_logsumexp(z, 0, keepdims=True)
+    return tf.exp(z)[:n, :m]
+
+
+def masked_naive(x, t, n_iters, row_mask, col_mask):
+    """`masked_reference` of tensors, to differentiate."""
+    plans = []
+    for b in range(len(row_mask)):
+        rows, cols = (np.flatnonzero(mask[b]) for mask in (row_mask, col_mask))
+        plan = tf.zeros(x.shape[1:], x.dtype)
+        if rows.size and cols.size:
+            sub = tf.gather(tf.gather(x[b], rows), cols, axis=1)
+            sub = rectangular_naive(sub, t[b], n_iters)
+            index = np.stack(np.meshgrid(rows, cols, indexing="ij"), -1)
+            plan = tf.tensor_scatter_nd_update(plan, index, sub)
+        plans.append(plan)
+    return tf.stack(plans)
+
+
+def random_masks(rng, batch, n, m):
+    """Masks of a batch, among them an empty side, both, and one item of each."""
+    row_mask, col_mask = rng.random((batch, n)) < 0.7, rng.random((batch, m)) < 0.7
+    row_mask[0] = col_mask[1] = row_mask[2] = col_mask[2] = False
+    row_mask[3] = np.arange(n) == n // 2
+    col_mask[3] = np.arange(m) == 0
+    return row_mask, col_mask
+
+
 def gradients(function, x, t, weights):
     """d sum(weights * plan) with respect to logits and temperature."""
     x, t = tf.constant(x), tf.constant(t)
