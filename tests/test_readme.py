@@ -28,7 +28,7 @@ def test_the_keras_example_sorts(examples, capsys):
 def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(examples[0] + examples[4], names)  # noqa: S102
+    exec(examples[0] + examples[7], names)  # noqa: S102
     assert names["path"] == "runs/sorter/1"
     restored = names["answer"]["restored"].numpy()
     assert (np.sort(names["examples"][:2], axis=1) == restored).mean() > 0.5
@@ -38,13 +38,13 @@ def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
 def test_the_solver_answers(examples, monkeypatch):
     monkeypatch.chdir(README.parent)
     names = {}
-    exec(examples[3], names)  # noqa: S102
+    exec(examples[6], names)  # noqa: S102
     assert names["answer"]["restored"].shape == (1, 8, 8, 1)
 
 
 def test_the_temperature_is_low_enough(examples):
     names = {}
-    exec(examples[2], names)  # noqa: S102
+    exec(examples[5], names)  # noqa: S102
     assert 0 < names["loss"] <= 0.1
     assert names["bound"] == "fast_rate" and names["temperature"] < 1
 
@@ -56,3 +56,27 @@ def test_the_functions_have_the_shapes_that_are_printed(examples):
     assert names["soft"].shape == names["noisy_logits"].shape == (64, 3, 9, 9)
     assert names["perm"].shape == (64, 9)
     assert (names["gap"].numpy() >= 0).all()
+
+
+def test_the_smaller_set_is_placed_whole(examples):
+    names = {}
+    exec(examples[2], names)  # noqa: S102
+    plan, perm = names["plan"].numpy(), names["perm"].numpy()
+    np.testing.assert_allclose(plan.sum(1), 1, atol=1e-5)
+    assert (plan.sum(2) < 1.01).all()
+    assert [sorted(row) for row in perm] == [[-1] * 5 + list(range(5))] * 2
+
+
+def test_what_is_padded_has_no_place(examples):
+    names = {}
+    exec(examples[3], names)  # noqa: S102
+    assert names["perm"].numpy().tolist() == [[2, 0, 1, -1, -1], [0, 4, 3, 2, 1]]
+    present = names["present"].numpy()
+    pairs = present[:, :, None] & present[:, None]
+    assert (names["plan"].numpy()[~pairs] == 0).all()
+
+
+def test_the_temperature_is_learnt(examples):
+    names = {}
+    exec(examples[0].replace("epochs=20", "epochs=1") + examples[4], names)  # noqa: S102
+    assert 0 < names["layer"].temperature.numpy() < 0.9

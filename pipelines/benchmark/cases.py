@@ -7,6 +7,9 @@ import types
 import numpy as np
 import scipy.optimize
 
+from pipelines.benchmark.balance import sizes
+from pipelines.benchmark.reference import Reference, residual
+
 # A result with a larger error is wrong, however fast it is.
 WRONG = 1e-3
 
@@ -16,7 +19,8 @@ class Case:
     """One thing to compute by every peer that can.
 
     Attributes:
-        section: `operator`, `scaling`, `accuracy`, `solver`, `matching` or `serving`.
+        section: `operator`, `scaling`, `accuracy`, `solver`, `matching`, `serving` or
+            `shapes`.
         kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`.
         batch: The number of problems.
         n: The number of items of each problem.
@@ -24,6 +28,10 @@ class Case:
         temperature: The temperature of the operator.
         source: The origin of the logits: `normal`, `tight` (Weed 2018, theorem 2) or the
             name of a trained network.
+        m: The number of positions, where it is not the number of items or is told beside
+            it.
+        smallest: The size of the smallest sets. The sizes of an example's two sets are
+            then drawn between it and `n` and `m`, and masks tell them.
     """
 
     section: str
@@ -33,11 +41,18 @@ class Case:
     iterations: int | None = None
     temperature: float | None = None
     source: str = "normal"
+    m: int | None = None
+    smallest: int | None = None
+
+    @property
+    def shape(self):
+        """The shape of the logits."""
+        return (self.batch, self.n, self.n if self.m is None else self.m)
 
     @property
     def key(self):
         """The name of the case in `benchmark.json`."""
-        parts = [self.section, self.kind, f"{self.batch}x{self.n}"]
+        parts = [self.section, self.kind, self._sets]
         if self.iterations is not None:
             parts.append(f"L{self.iterations}")
         if self.temperature is not None:
@@ -57,9 +72,16 @@ class Case:
             return f"eta = {factor:.3g} n log n"
         if self.section == "matching" and self.source != "normal":
             return self.source
-        if self.section == "serving":
-            return f"{self.batch}x{self.n}"
+        if self.section in ("serving", "shapes"):
+            return self._sets
         return f"N = {self.n}"
+
+    @property
+    def _sets(self):
+        """The size as its flag takes it."""
+        shape = self.shape if self.m is not None else self.shape[:2]
+        smallest = "" if self.smallest is None else f":{self.smallest}"
+        return "x".join(map(str, shape)) + smallest
 
 
 def tight_temperature(n, factor):
@@ -75,7 +97,7 @@ def inputs(case, seed, trained=None):
         seed: Seed of the random numbers.
         trained: Dict of a source's name to logits `[B, N, N]`.
     """
-    shape = (case.batch, case.n, case.n)
+    shape = case.shape
     rng = np.random.default_rng([seed, *shape])
     values = {}
     if case.source == "tight":
@@ -92,6 +114,10 @@ def inputs(case, seed, trained=None):
         values["logits"] = np.resize(trained[case.source], shape)
     if case.kind == "backward":
         values["weights"] = rng.standard_normal(shape, np.float32)
+    if case.smallest is not None:
+        for name, length in zip(("row_mask", "col_mask"), shape[1:], strict=True):
+            sizes = rng.integers(case.smallest, length, case.batch, endpoint=True)
+            values[name] = np.arange(length) < sizes[:, None]
     for name in ("iterations", "temperature"):
         if getattr(case, name) is not None:
             values[name] = getattr(case, name)
@@ -102,25 +128,13 @@ class Operator:
     """The judge of plans and of gradients: the log-domain loop in float64."""
 
     def __init__(self, case, values):
+        self._inputs = types.SimpleNamespace(**values)
+        reference = Reference(self._inputs)
+        self.plan = self._expected = reference.plan
         self._is_gradient = case.kind == "backward"
-        z = values["logits"].astype(np.float64) / case.temperature
-        # Parts of this size fit the caches.
-        size = max(1, 2**16 // case.n**2)
-        parts = [slice(k, k + size) for k in range(0, case.batch, size)]
-        scalings = [_scalings(z[part], case.iterations) for part in parts]
-        plans = [
-            np.exp(z[part] + a[-1] + b[-1])
-            for part, (a, b) in zip(parts, scalings, strict=True)
-        ]
-        self.plan = np.concatenate(plans)
-        self._expected = self.plan
         if self._is_gradient:
-            gradients = [
-                _gradient(z[part], a, b, values["weights"][part])
-                for part, (a, b) in zip(parts, scalings, strict=True)
-            ]
-            self._expected = np.concatenate(gradients) / case.temperature
-        self.facts = {"reference_residual": residual(self.plan)}
+            self._expected = reference.gradient(values["weights"])
+        self.facts = {"reference_residual": residual(self._inputs, self.plan)}
 
     def judge(self, result):
         """The scores of a result.
@@ -141,7 +155,7 @@ class Operator:
         error = np.abs(result - self._expected).max()
         if self._is_gradient:
             return {"error": float(error / np.abs(self._expected).max())}
-        return {"error": float(error), "residual": residual(result)}
+        return {"error": float(error), "residual": residual(self._inputs, result)}
 
 
 class Solver:
@@ -150,12 +164,14 @@ class Solver:
     facts = types.MappingProxyType({})
 
     def __init__(self, case, values):
-        del case, values
+        del case
+        self._inputs = types.SimpleNamespace(**values)
 
     def judge(self, result):
         """The scores of a plan: `residual`, the marginal error, and `iterations`."""
         plan = result["result"].astype(np.float64)
-        scores = {"residual": residual(plan) if np.isfinite(plan).all() else None}
+        is_finite = np.isfinite(plan).all()
+        scores = {"residual": residual(self._inputs, plan) if is_finite else None}
         if "iterations" in result:
             scores["iterations"] = int(result["iterations"].max())
         return scores
@@ -168,12 +184,18 @@ class Matching:
 
     def __init__(self, case, values):
         del case
-        self._logits = values["logits"].astype(np.float64)
-        best = [
-            scipy.optimize.linear_sum_assignment(x, maximize=True)[1]
-            for x in self._logits
+        inputs = types.SimpleNamespace(**values)
+        # What does not exist is cut off: sets of any size stand first.
+        self._problems = [
+            x[:n, :m].astype(np.float64)
+            for x, n, m in zip(inputs.logits, *sizes(inputs), strict=True)
         ]
-        self._best = self._value(np.stack(best))
+        self._best = np.array(
+            [
+                x[scipy.optimize.linear_sum_assignment(x, maximize=True)].sum()
+                for x in self._problems
+            ]
+        )
 
     def judge(self, result):
         """The scores of permutations.
@@ -185,19 +207,30 @@ class Matching:
             Dict. `error` is the largest loss of value, or None where there is no
             permutation; `proven` is the share of gaps of 0.
         """
-        perm = result["result"]
-        identity = np.arange(perm.shape[-1])
-        if not (np.sort(perm, axis=1) == identity).all():
+        pairs = list(zip(self._problems, result["result"], strict=True))
+        if not all(_is_matching(x, perm) for x, perm in pairs):
             return {"error": None}
-        loss = self._best - self._value(perm)
+        loss = self._best - [_value(x, perm) for x, perm in pairs]
         # Rounding makes sums in another order differ.
         scores = {"error": float(max(loss.max(), 0.0))}
         if "gap" in result:
             scores["proven"] = float((result["gap"] == 0).mean())
         return scores
 
-    def _value(self, perm):
-        return np.take_along_axis(self._logits, perm[:, :, None], 2).sum((1, 2))
+
+def _is_matching(x, perm):
+    """Whether the smaller set is placed whole, and nothing that does not exist."""
+    positions = perm[perm != -1]
+    return (
+        np.isin(positions, np.arange(x.shape[1])).all()
+        and len(set(positions)) == len(positions) == min(x.shape)
+        and (perm[len(x) :] == -1).all()
+    )
+
+
+def _value(x, perm):
+    items = np.flatnonzero(perm != -1)
+    return x[items, perm[items]].sum()
 
 
 class Request:
@@ -223,31 +256,3 @@ JUDGES = {
     "serve": Matching,
     "request": Request,
 }
-
-
-def residual(plan):
-    """The largest difference of a row or column sum from 1."""
-    return float(max(np.abs(plan.sum(axis) - 1).max() for axis in (1, 2)))
-
-
-def _scalings(z, iterations):
-    """Lists of the log scalings after each iteration: `[B, N, 1]` and `[B, 1, N]`."""
-    a, b = [], [np.zeros_like(z[:, :1])]
-    for _ in range(iterations):
-        a.append(-_logsumexp(z + b[-1], 2))
-        b.append(-_logsumexp(z + a[-1], 1))
-    return a, b
-
-
-def _gradient(z, a, b, weights):
-    """The gradient of `sum(plan * weights)` with respect to `z`, by each half step."""
-    bar = weights * np.exp(z + a[-1] + b[-1])
-    for k in reversed(range(len(a))):
-        bar = bar - np.exp(z + a[k] + b[k + 1]) * bar.sum(1, keepdims=True)
-        bar = bar - np.exp(z + a[k] + b[k]) * bar.sum(2, keepdims=True)
-    return bar
-
-
-def _logsumexp(x, axis):
-    highest = x.max(axis, keepdims=True)
-    return highest + np.log(np.exp(x - highest).sum(axis, keepdims=True))

@@ -7,7 +7,15 @@ from pipelines.benchmark.peers import PEERS
 from pipelines.shared.errors import UserError
 from pipelines.shared.options import Options, option
 
-SECTIONS = ("operator", "scaling", "accuracy", "solver", "matching", "serving")
+SECTIONS = (
+    "operator",
+    "scaling",
+    "accuracy",
+    "solver",
+    "matching",
+    "serving",
+    "shapes",
+)
 
 # The values of `--quick` for settings that the command line does not set.
 _QUICK = {
@@ -19,6 +27,7 @@ _QUICK = {
     "solver_n": 10,
     "matching_sizes": ["64x36"],
     "serving_sizes": ["64x9"],
+    "shapes": ["64x6x9", "64x9x9:3"],
     "grids": ["3"],
     "training_steps": 200,
     "repeats": 3,
@@ -57,6 +66,11 @@ class BenchmarkConfig(Options):
     serving_sizes: list[str] = option(
         [f"{batch}x{n}" for n in (9, 36, 100) for batch in (1, 8, 64)],
         "Batch x N of requests.",
+    )
+    shapes: list[str] = option(
+        ["64x30x50", "64x100x100:20"],
+        "Batch x N x M of the section shapes; with :K sets of K to N items and K to M "
+        "positions.",
     )
     grids: list[str] = option(["3", "6"], "Puzzles to train for, pieces along a side.")
     training_steps: int = option(1000, "Steps of the training for puzzles.", lower=1)
@@ -112,6 +126,26 @@ def parse_size(flag, text):
         raise UserError(f"--{flag} takes sizes like 64x9. Received: {text}")
     batch, n = (parse_count(flag, part) for part in parts)
     return batch, n
+
+
+def parse_shape(flag, text):
+    """Batch, N, M and the smallest size or None, from a text such as `64x9x9:3`."""
+    shape, colon, smallest = text.partition(":")
+    parts = shape.lower().split("x")
+    if len(parts) != 3:
+        raise UserError(
+            f"--{flag} takes shapes like 64x6x9, or 64x9x9:3 for sets of 3 to 9 members. "
+            f"Received: {text}"
+        )
+    batch, n, m = (parse_count(flag, part) for part in parts)
+    if not colon:
+        return batch, n, m, None
+    smallest = parse_count(flag, smallest)
+    if smallest > min(n, m):
+        raise UserError(
+            f"--{flag} takes a smallest size that is at most N and M. Received: {text}"
+        )
+    return batch, n, m, smallest
 
 
 def parse_count(flag, text):

@@ -18,7 +18,7 @@ _COLORS |= {
 
 
 def draw(path, records):
-    """Draws the sections operator, scaling and matching; no file if there is none.
+    """Draws the sections operator, scaling, matching and shapes; no file if there is none.
 
     Args:
         path: PNG file to write.
@@ -50,6 +50,10 @@ def _panels(records):
     matching = chosen("matching", "match")
     if _peers_with_ratios(matching):
         panels.append((_bars, "matching, batch of 64", matching))
+    for kind, title in (*_KINDS.items(), ("match", "matching")):
+        shapes = chosen("shapes", kind)
+        if _peers_with_ratios(shapes):
+            panels.append((_bars, f"rectangles and ragged sets, {title}", shapes))
     return panels
 
 

@@ -5,6 +5,7 @@ import sys
 from pipelines.benchmark import cases
 from pipelines.benchmark.config import (
     parse_count,
+    parse_shape,
     parse_size,
     parse_sizes,
     parse_temperature,
@@ -37,6 +38,7 @@ def planned_cases(config):
         "solver": _solver,
         "matching": _matching,
         "serving": _serving,
+        "shapes": _shapes,
     }
     return [
         case
@@ -67,9 +69,13 @@ def participants(case, names):
     for name in names:
         if case.kind in PEERS[name].kinds:
             kinds[name] = case.kind
-        elif "bound" in PEERS[name].kinds and case.section in ("operator", "scaling"):
+        elif "bound" in PEERS[name].kinds and _has_bound(case):
             kinds[name] = "bound"
     return kinds
+
+
+def _has_bound(case):
+    return case.kind in _KINDS and case.section != "accuracy"
 
 
 def trained_name(dataset, n, network):
@@ -151,4 +157,18 @@ def _serving(config):
             plan.append(cases.Case("serving", "serve", batch, n, source=name))
         if n == 9:
             plan.append(cases.Case("serving", "request", batch, n, source=SERVED))
+    return plan
+
+
+def _shapes(config):
+    """The operator and the matching of rectangles and of ragged sets."""
+    fewest = min(_iterations(config))
+    plan = []
+    for kind in (*_KINDS, "match"):
+        for text in config.shapes:
+            batch, n, m, smallest = parse_shape("shapes", text)
+            settings = {"m": m, "smallest": smallest}
+            if kind != "match":
+                settings |= {"iterations": fewest, "temperature": config.temperature}
+            plan.append(cases.Case("shapes", kind, batch, n, **settings))
     return plan

@@ -12,6 +12,9 @@ _TITLES = {
     ("accuracy", "backward"): "Accuracy of the gradient over temperatures",
     ("solver", "solve"): "Solver on the tight instance",
     ("matching", "match"): "Matching",
+    ("shapes", "forward"): "Rectangles and ragged sets, forward",
+    ("shapes", "backward"): "Rectangles and ragged sets, forward + backward",
+    ("shapes", "match"): "Rectangles and ragged sets, matching",
     ("serving", "serve"): "Exported solvers",
     ("serving", "request"): "Requests of a jigsaw model",
 }
@@ -42,7 +45,7 @@ def ratios(case, measured):
         `log loop / ours_xla` and `log loop / ours_graph`, with the better of the two
         loops, and `ours_xla / bound` and `ours_graph / bound`; for the solver
         `plain / ours_xla` with the better of the plain iterations, which stop at 1e-3;
-        for serving `<peer> / scipy`.
+        for serving, and for the matching of sets of different sizes, `<peer> / scipy`.
     """
     seconds = {name: median(measured, name) for name in measured}
     seconds = {name: value for name, value in seconds.items() if value is not None}
@@ -63,7 +66,7 @@ def ratios(case, measured):
             pairs[f"{ours} / bound"] = (own, seconds.get("bound"))
         if case.kind == "solve":
             pairs[f"plain / {ours}"] = (best("log_xla", "iterations_xla"), own)
-    if case.section == "serving":
+    if case.section == "serving" or (case.section, case.kind) == ("shapes", "match"):
         pairs |= {
             f"{name} / scipy": (value, seconds.get("scipy"))
             for name, value in seconds.items()
@@ -145,6 +148,20 @@ def _matching(title, records):
     )
 
 
+def _shapes(title, records):
+    if records[0][0].kind != "match":
+        return _operator(title, records)
+    return "\n\n".join(
+        [
+            _matrix(f"{title}: milliseconds (! wrong)", records, _milliseconds),
+            _matrix(f"{title}: times ours, XLA", records, _relative),
+            _matrix(f"{title}: times SciPy", records, _of_scipy),
+            _matrix(f"{title}: largest loss of value", records, _error),
+            _matrix(f"{title}: share proven", records, _number("proven", ".2f")),
+        ]
+    )
+
+
 def _serving(title, records):
     parts = []
     for source in dict.fromkeys(case.source for case, _ in records):
@@ -166,6 +183,7 @@ _SECTIONS = {
     "accuracy": _accuracy,
     "solver": _solver,
     "matching": _matching,
+    "shapes": _shapes,
 }
 
 

@@ -5,8 +5,10 @@ arguments that returns the peer: an object with a method for each of its kinds,
 
     forward(inputs), backward(inputs), solve(inputs), match(inputs) -> run
 
-where `inputs` has `logits` `[B, N, N]` (and `weights`, `temperature`, `iterations`,
-`tolerance`, ...). `run()` computes once and returns when the result is ready. Work that
+where `inputs` has `logits` `[B, N, M]` (and `weights`, `temperature`, `iterations`,
+`tolerance`, ...), and, where the sets of a batch have different sizes, `row_mask` `[B, N]`
+and `col_mask` `[B, M]`, which are True first and then False. The answer is 0 (a plan) or
+-1 (a matching) where nothing exists. `run()` computes once and returns when the result is ready. Work that
 is needed only once, such as compiling or copying the inputs to the peer's own arrays, is
 done before `run`. The method `arrays(result)` returns the result as a dict of NumPy
 arrays.

@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pipelines.benchmark.balance import balance, masks
+from pipelines.benchmark.peers import Unsupported
+
 
 def _ready(function, *arrays):
     """A function without arguments that calls the compiled function on these arrays."""
@@ -19,14 +22,19 @@ class Ott:
         self._lse_mode = lse_mode
 
     def forward(self, inputs):
-        return _ready(self._plans(inputs), inputs.logits)
+        problem = balance(inputs)
+        plans = self._plans(inputs)
+        return _ready(plans, inputs.logits, problem.row_masses, problem.col_masses)
 
     def backward(self, inputs):
+        problem = balance(inputs)
         plans = self._plans(inputs)
         return _ready(
-            jax.grad(lambda x, weights: jnp.vdot(plans(x), weights)),
+            jax.grad(lambda x, weights, *masses: jnp.vdot(plans(x, *masses), weights)),
             inputs.logits,
             inputs.weights,
+            problem.row_masses,
+            problem.col_masses,
         )
 
     def arrays(self, result):
@@ -47,11 +55,19 @@ class Ott:
             implicit_diff=None,
         )
 
-        def plan(x):
-            # OTT updates the columns first, hence the transpose.
-            cost = geometry.Geometry(cost_matrix=-x.T, epsilon=inputs.temperature)
-            solution = solver(linear_problem.LinearProblem(cost))
-            return solution.matrix.T * x.shape[0]
+        _, n, m = inputs.logits.shape
+        padding = balance(inputs).padding[1:]
+
+        def plan(x, row_masses, col_masses):
+            # OTT updates the columns first, hence the transpose. The slack costs 0.
+            cost = geometry.Geometry(
+                cost_matrix=-jnp.pad(x, padding).T, epsilon=inputs.temperature
+            )
+            total = row_masses.sum()
+            problem = linear_problem.LinearProblem(
+                cost, col_masses / total, row_masses / total
+            )
+            return (solver(problem).matrix.T * total)[:n, :m]
 
         return jax.vmap(plan)
 
@@ -62,11 +78,14 @@ class Optax:
     def match(self, inputs):
         from optax.assignment import hungarian_algorithm
 
+        if masks(inputs):
+            raise Unsupported("optax has no sets of different sizes in a batch")
+        self._shape = inputs.logits.shape[:2]
         return _ready(jax.vmap(lambda cost: hungarian_algorithm(cost)), -inputs.logits)
 
     def arrays(self, result):
         rows, columns = (np.asarray(x) for x in result)
-        perm = np.empty_like(columns)
+        perm = np.full(self._shape, -1)
         np.put_along_axis(perm, rows, columns, axis=1)
         return {"result": perm}
 

@@ -3,6 +3,9 @@
 import numpy as np
 import scipy.optimize
 
+from pipelines.benchmark.balance import balance, is_square, masks, sizes
+from pipelines.benchmark.peers import Unsupported
+
 
 class _Arrays:
     def arrays(self, result):
@@ -15,28 +18,48 @@ class Pot(_Arrays):
     def forward(self, inputs):
         from ot.bregman import sinkhorn_knopp
 
-        # POT updates the columns first, hence the transpose.
-        costs = np.ascontiguousarray(-inputs.logits.transpose(0, 2, 1))
-        ones = np.ones(costs.shape[1], np.float32)
+        self._inputs = inputs
+        problem = balance(inputs)
+        # POT updates the columns first, hence the transpose; masses of 0 give NaN, and
+        # so what does not exist is cut off.
+        costs = -np.pad(inputs.logits, problem.padding)
+        self._present = [
+            np.ix_(rows > 0, cols > 0)
+            for rows, cols in zip(problem.row_masses, problem.col_masses, strict=True)
+        ]
+        problems = [
+            (cols[cols > 0], rows[rows > 0], np.ascontiguousarray(cost[present].T))
+            for cols, rows, cost, present in zip(
+                problem.col_masses,
+                problem.row_masses,
+                costs,
+                self._present,
+                strict=True,
+            )
+        ]
 
         def run():
             return [
                 sinkhorn_knopp(
-                    ones,
-                    ones,
-                    cost,
+                    *masses_and_cost,
                     inputs.temperature,
                     numItermax=inputs.iterations,
                     stopThr=0.0,
                     warn=False,
                 )
-                for cost in costs
+                for masses_and_cost in problems
             ]
 
         return run
 
     def arrays(self, result):
-        return {"result": np.stack(result).transpose(0, 2, 1)}
+        plans = np.pad(
+            np.zeros_like(self._inputs.logits), balance(self._inputs).padding
+        )
+        for plan, present, part in zip(plans, self._present, result, strict=True):
+            plan[present] = part.T
+        _, n, m = self._inputs.logits.shape
+        return {"result": plans[:, :n, :m]}
 
 
 class PotBatch(_Arrays):
@@ -48,16 +71,22 @@ class PotBatch(_Arrays):
     def forward(self, inputs):
         import ot.batch
 
-        ones = np.ones(inputs.logits.shape[:2], np.float32)
+        problem = balance(inputs)
+        masses = problem.row_masses, problem.col_masses
+        _, n, m = inputs.logits.shape
         options = {"max_iter": inputs.iterations, "tol": -1.0}
 
         def run():
             z = inputs.logits / np.float32(inputs.temperature)
+            if not is_square(inputs):
+                z = np.pad(z, problem.padding)
             if self._log:
                 project = ot.batch.bregman_log_projection_batch
             else:
                 project, z = ot.batch.bregman_projection_batch, np.exp(z)
-            return project(z, ones, ones, **options)["T"]
+            # The logarithm of the masses of 0.
+            with np.errstate(divide="ignore"):
+                return project(z, *masses, **options)["T"][:, :n, :m]
 
         return run
 
@@ -68,9 +97,13 @@ class Pygmtools(_Arrays):
     def forward(self, inputs):
         import pygmtools
 
+        settings = {} if is_square(inputs) else {"dummy_row": True}
+        if masks(inputs):
+            settings["n1"], settings["n2"] = sizes(inputs)
         # pygmtools counts half steps.
         return lambda: pygmtools.sinkhorn(
             inputs.logits,
+            **settings,
             max_iter=2 * inputs.iterations,
             tau=inputs.temperature,
             batched_operation=True,
@@ -79,12 +112,30 @@ class Pygmtools(_Arrays):
 
 
 class _Matching(_Arrays):
-    """A matching of float32 logits, the type that a network returns."""
+    """A matching of float32 logits, the type that a network returns.
+
+    The result is a list of permutations, or, where sets have different sizes, of pairs of
+    items and their positions.
+    """
 
     def match(self, inputs):
-        return lambda: self._match(inputs.logits)
+        logits = inputs.logits
+        self._shape = None if is_square(inputs) else logits.shape[:2]
+        if is_square(inputs):
+            return lambda: self._match(logits)
+        return lambda: self._match_pairs(
+            [x[:n, :m] for x, n, m in zip(logits, *sizes(inputs), strict=True)]
+        )
 
     serve = match
+
+    def arrays(self, result):
+        if self._shape is None:
+            return super().arrays(result)
+        perms = np.full(self._shape, -1)
+        for perm, (items, positions) in zip(perms, result, strict=True):
+            perm[items] = positions
+        return {"result": perms}
 
 
 class Scipy(_Matching):
@@ -93,6 +144,10 @@ class Scipy(_Matching):
     def _match(self, logits):
         solve = scipy.optimize.linear_sum_assignment
         return [solve(x, maximize=True)[1] for x in logits]
+
+    def _match_pairs(self, logits):
+        solve = scipy.optimize.linear_sum_assignment
+        return [solve(x, maximize=True) for x in logits]
 
 
 class Lapx(_Matching):
@@ -104,9 +159,27 @@ class Lapx(_Matching):
         costs = -logits.astype(np.float64)
         return [lap.lapjv(cost, return_cost=False)[0] for cost in costs]
 
+    def _match_pairs(self, logits):
+        import lap
+
+        return [
+            (
+                slice(len(x)),
+                lap.lapjv(-x.astype(np.float64), extend_cost=True, return_cost=False)[
+                    0
+                ],
+            )
+            for x in logits
+        ]
+
 
 class LapxBatch(_Matching):
     """lapx's batched `lapjvs_batch`."""
+
+    def match(self, inputs):
+        if masks(inputs):
+            raise Unsupported("lapjvs_batch has no sets of different sizes in a batch")
+        return super().match(inputs)
 
     def _match(self, logits):
         import lap
@@ -114,6 +187,15 @@ class LapxBatch(_Matching):
         costs = -logits.astype(np.float64)
         # 0 stands for a thread on each core.
         return lap.lapjvs_batch(costs, return_cost=False, n_threads=0)[1]
+
+    def _match_pairs(self, logits):
+        import lap
+
+        costs = -np.asarray(logits, np.float64)
+        rows, cols = lap.lapjvs_batch(
+            costs, extend_cost=True, return_cost=False, n_threads=0
+        )
+        return list(zip(rows, cols, strict=True))
 
 
 PEERS = {

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
+from pipelines.benchmark.balance import balance, is_square, masks
 from pipelines.benchmark.peers import Unsupported
 
 # The largest number of plain iterations on the way to a tolerance.
@@ -24,16 +25,23 @@ class _TensorFlow:
         self._jit_compile = jit_compile
 
     def forward(self, inputs):
-        return self._ready(lambda x: self._plan(x, inputs), inputs.logits)
+        def plan(x, sets):
+            return self._plan(x, inputs, **sets)
+
+        return self._ready(plan, inputs.logits, self._sets(inputs))
 
     def backward(self, inputs):
-        def gradient(x, weights):
+        def gradient(x, weights, sets):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                loss = tf.reduce_sum(self._plan(x, inputs) * weights)
+                loss = tf.reduce_sum(self._plan(x, inputs, **sets) * weights)
             return tape.gradient(loss, x)
 
-        return self._ready(gradient, inputs.logits, inputs.weights)
+        return self._ready(gradient, inputs.logits, inputs.weights, self._sets(inputs))
+
+    def _sets(self, inputs):
+        """What a function takes beside the logits, a dict of arrays: the masks."""
+        return masks(inputs)
 
     def arrays(self, result):
         if isinstance(result, dict):
@@ -43,7 +51,7 @@ class _TensorFlow:
     def _ready(self, function, *arrays):
         """`function` on these arrays, to be called without arguments."""
         function = self._compiled(function)
-        tensors = [tf.constant(x) for x in arrays]
+        tensors = tf.nest.map_structure(tf.constant, list(arrays))
 
         def run():
             result = function(*tensors)
@@ -53,23 +61,28 @@ class _TensorFlow:
 
         return run
 
-    def _repeated(self, function, logits):
-        """A function that computes many times in one graph, as a part of a model does.
+    def _repeated(self, function, inputs):
+        """A matching that is computed many times in one graph, as a part of a model is.
 
         Every other time it takes the batch in reverse; else the compiler would compute
         once.
         """
-        one = tf.nest.map_structure(tf.zeros_like, function(logits))
+        arrays = {"logits": inputs.logits, **self._sets(inputs)}
+        one = tf.nest.map_structure(tf.zeros_like, function(**arrays))
 
         def calls(both):
+            def call(index):
+                return function(**{k: x[(index + 1) % 2] for k, x in both.items()})
+
             return tf.while_loop(
                 lambda index, _: index < CALLS,
-                lambda index, _: (index + 1, function(both[(index + 1) % 2])),
+                lambda index, _: (index + 1, call(index)),
                 (0, one),
                 maximum_iterations=CALLS,
             )[1]
 
-        run = self._ready(calls, np.stack([logits, logits[::-1]]))
+        both = {name: np.stack([x, x[::-1]]) for name, x in arrays.items()}
+        run = self._ready(calls, both)
         run.calls = CALLS
         return run
 
@@ -77,8 +90,8 @@ class _TensorFlow:
 class Ours(_TensorFlow):
     """The operators of this library."""
 
-    def _plan(self, x, inputs):
-        return st.sinkhorn(x, inputs.temperature, inputs.iterations)
+    def _plan(self, x, inputs, **sets):
+        return st.sinkhorn(x, inputs.temperature, inputs.iterations, **sets)
 
     def solve(self, inputs):
         if not hasattr(st, "sinkhorn_solve"):
@@ -93,7 +106,10 @@ class Ours(_TensorFlow):
         return self._ready(solve, inputs.logits)
 
     def match(self, inputs):
-        return self._repeated(lambda x: {"result": st.matching(x)}, inputs.logits)
+        def match(logits, **sets):
+            return {"result": st.matching(logits, **sets)}
+
+        return self._repeated(match, inputs)
 
 
 class Iterations(_TensorFlow):
@@ -117,34 +133,59 @@ class Certified(_TensorFlow):
     """`st.certified_matching`, whose gap proves the result."""
 
     def match(self, inputs):
-        def match(x):
-            matching = st.certified_matching(x)
+        def match(logits, **sets):
+            matching = st.certified_matching(logits, **sets)
             return {"result": matching.perm, "gap": matching.gap}
 
-        return self._repeated(match, inputs.logits)
+        return self._repeated(match, inputs)
 
 
 class LogLoop(_TensorFlow):
     """The textbook's loop: a logsumexp per half step, differentiated by TensorFlow."""
 
-    def _plan(self, x, inputs):
-        def step(x):
-            x = x - tf.reduce_logsumexp(x, axis=2, keepdims=True)
-            return x - tf.reduce_logsumexp(x, axis=1, keepdims=True)
-
+    def _plan(self, x, inputs, log_rows=None, log_cols=None):
         x = x / inputs.temperature
+        if log_rows is None:
+            return tf.exp(self._loop(inputs.iterations, _normalized, x))
+        _, n, m = x.shape
+        # The slack has the logits 0.
+        x = tf.pad(x, balance(inputs).padding)
+
+        def step(b):
+            a = log_rows - tf.reduce_logsumexp(x + b, axis=2, keepdims=True)
+            return log_cols - tf.reduce_logsumexp(x + a, axis=1, keepdims=True)
+
+        # Columns that do not exist count nowhere, from the first step on.
+        b = tf.where(tf.math.is_finite(log_cols), 0.0, log_cols)
+        b = self._loop(inputs.iterations - 1, step, b)
+        a = log_rows - tf.reduce_logsumexp(x + b, axis=2, keepdims=True)
+        b = log_cols - tf.reduce_logsumexp(x + a, axis=1, keepdims=True)
+        return tf.exp(x + a + b)[:, :n, :m]
+
+    def _sets(self, inputs):
+        """The logarithms of the masses, -inf where nothing exists."""
+        if is_square(inputs):
+            return {}
+        problem = balance(inputs)
+        with np.errstate(divide="ignore"):
+            return {
+                "log_rows": np.log(problem.row_masses)[:, :, None],
+                "log_cols": np.log(problem.col_masses)[:, None],
+            }
+
+    def _loop(self, iterations, step, x):
+        """`step`, so many times."""
         if not self._jit_compile:
-            for _ in range(inputs.iterations):
+            for _ in range(iterations):
                 x = step(x)
-            return tf.exp(x)
+            return x
         # XLA takes minutes to compile an unrolled loop, and the result is slower.
-        _, x = tf.while_loop(
-            lambda index, x: index < inputs.iterations,
+        return tf.while_loop(
+            lambda index, x: index < iterations,
             lambda index, x: (index + 1, step(x)),
             (0, x),
-            maximum_iterations=inputs.iterations,
-        )
-        return tf.exp(x)
+            maximum_iterations=iterations,
+        )[1]
 
     def solve(self, inputs):
         """Blocks of 1, 2, 4, ... iterations until the residual is small enough."""
@@ -174,6 +215,12 @@ class LogLoop(_TensorFlow):
         return run
 
 
+def _normalized(x):
+    """One iteration, rows first."""
+    x = x - tf.reduce_logsumexp(x, axis=2, keepdims=True)
+    return x - tf.reduce_logsumexp(x, axis=1, keepdims=True)
+
+
 class Bound(_TensorFlow):
     """L times `v = K^T (K v)`: a lower bound of the cost of the iterations.
 
@@ -193,7 +240,7 @@ class Bound(_TensorFlow):
                 maximum_iterations=inputs.iterations,
             )[1]
 
-        ones = tf.ones(inputs.kernel.shape[:2])
+        ones = tf.ones_like(inputs.kernel[:, 0])
         return self._ready(products, inputs.kernel, ones)
 
 

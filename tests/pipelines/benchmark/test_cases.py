@@ -32,3 +32,38 @@ def test_the_matching_is_judged_by_its_value():
     assert judge.judge({"result": np.array(best)}) == {"error": 0.0}
     assert judge.judge({"result": np.array(worse)}) == {"error": 2.0}
     assert judge.judge({"result": np.zeros((2, 3), int)}) == {"error": None}
+
+
+def test_the_sizes_of_ragged_sets_come_from_the_seed():
+    case = cases.Case("shapes", "match", 50, 5, m=7, smallest=2)
+    values = cases.inputs(case, seed=0)
+    assert values["logits"].shape == (50, 5, 7)
+    for name, largest in (("row_mask", 5), ("col_mask", 7)):
+        sizes = values[name].sum(1)
+        assert set(sizes) == set(range(2, largest + 1))
+        # What exists stands first.
+        assert (
+            np.argmin(values[name], 1)[sizes < largest] == sizes[sizes < largest]
+        ).all()
+        np.testing.assert_array_equal(values[name], cases.inputs(case, seed=0)[name])
+    assert (values["row_mask"] != cases.inputs(case, seed=1)["row_mask"]).any()
+
+
+def test_a_matching_of_ragged_sets_is_judged_by_what_exists():
+    case = cases.Case("shapes", "match", 2, 2, m=3, smallest=1)
+    logits = np.array([[[1, 2, 9], [0, 3, 9]], [[1, 2, 3], [9, 9, 9]]], np.float32)
+    row_mask = np.array([[True, True], [True, False]])
+    col_mask = np.array([[True, True, False], [True, True, True]])
+    values = {"logits": logits, "row_mask": row_mask, "col_mask": col_mask}
+    judge = cases.Matching(case, values)
+
+    def error(*perms):
+        return judge.judge({"result": np.array(perms)})["error"]
+
+    assert error([0, 1], [2, -1]) == 0
+    assert error([0, 1], [0, -1]) == 2
+    # A position or an item that does not exist, one position for two, one left out.
+    assert error([0, 2], [2, -1]) is None
+    assert error([0, 1], [2, 0]) is None
+    assert error([1, 1], [2, -1]) is None
+    assert error([0, -1], [2, -1]) is None

@@ -26,6 +26,7 @@ TINY = [
     "--solver_n=4",
     "--matching_sizes=4x3",
     "--serving_sizes=4x4",
+    "--shapes=4x3x3:1",
     "--grids=2",
     "--training_steps=10",
     "--repeats=1",
@@ -70,8 +71,9 @@ def test_every_section_is_measured_and_right(finished):
         "solver",
         "matching",
         "serving",
+        "shapes",
     }
-    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 3
     for case in measured.values():
         assert ("served" if case["section"] == "serving" else "ours_graph") in case[
             "peers"
@@ -93,6 +95,10 @@ def test_every_section_is_measured_and_right(finished):
         "log loop / ours_graph",
         "ours_graph / bound",
     }
+    ragged = measured["shapes/match/4x3x3:1/normal"]
+    assert {"scipy / scipy", "ours_graph / scipy"} & ragged["ratios"].keys() == {
+        "ours_graph / scipy"
+    }
     trained = measured["matching/match/64x4/digits N = 4"]
     assert 0 <= trained["peers"]["certified_graph"]["proven"] <= 1
     assert record["versions"]["tensorflow"] == tf.__version__
@@ -107,6 +113,8 @@ def test_tables_and_picture(finished):
         "ours, XLA",
         "4x3 L2",
         "share proven",
+        "Rectangles and ragged sets, forward + backward",
+        "4x3x3:1",
     ):
         assert words in result.stdout
     assert tf.io.decode_png((workdir / "benchmark.png").read_bytes()).shape[0] > 100

@@ -35,11 +35,19 @@ def test_the_cases_of_the_sections_in_their_order():
         "serving/serve/64x9/normal",
         "serving/serve/64x9/digits N = 9, context",
         "serving/request/64x9/jigsaw_mnist_3x3",
+        "shapes/forward/64x6x9/L20/t1/normal",
+        "shapes/forward/64x9x9:3/L20/t1/normal",
+        "shapes/backward/64x6x9/L20/t1/normal",
+        "shapes/backward/64x9x9:3/L20/t1/normal",
+        "shapes/match/64x6x9/normal",
+        "shapes/match/64x9x9:3/normal",
     ]
 
 
 def test_the_bound_takes_part_in_the_operator_alone():
-    operator, *_, request = plan.planned_cases(BenchmarkConfig(quick=True).completed())
+    sections = ["operator", "serving"]
+    config = BenchmarkConfig(quick=True, sections=sections).completed({"sections"})
+    operator, *_, request = plan.planned_cases(config)
     names = ["ours_xla", "bound", "scipy", "served"]
     assert plan.participants(operator, names) == {
         "ours_xla": "forward",
@@ -55,6 +63,9 @@ def test_the_bound_takes_part_in_the_operator_alone():
         ({"peers": ["nobody"]}, "--peers takes ours_xla, .*: nobody"),
         ({"iterations": []}, "--iterations is empty"),
         ({"sizes": ["64x"]}, "--sizes takes whole numbers from 1. Received: $"),
+        ({"shapes": ["64x9"]}, "--shapes takes shapes like 64x6x9, .*: 64x9$"),
+        ({"shapes": ["64x9x9:"]}, "--shapes takes whole numbers from 1. Received: $"),
+        ({"shapes": ["64x6x9:7"]}, "at most N and M. Received: 64x6x9:7"),
         ({"grids": ["0"]}, "--grids takes whole numbers from 1. Received: 0"),
         ({"temperatures": ["inf"]}, "--temperatures takes positive .*: inf"),
         ({"dataset": "cifar"}, "cifar"),
