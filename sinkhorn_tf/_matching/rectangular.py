@@ -103,7 +103,9 @@ def _orient_each(x, row_mask, col_mask):
     count = tf.minimum(_count(rows), _count(cols))
     existing = Existing(
         tf.range(shorter) < count[:, None],
-        batching.where(turned, _widen(rows, longer, False), _widen(cols, longer, False)),
+        batching.where(
+            turned, _widen(rows, longer, False), _widen(cols, longer, False)
+        ),
         _count(rows) != _count(cols),
     )
 
