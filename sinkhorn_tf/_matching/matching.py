@@ -96,7 +96,7 @@ def matching(
         Three items for two positions, then two items for two of three positions:
 
         >>> st.matching([[1, 4], [2, 3], [8, 1]]).numpy().tolist()
-        [-1, 1, 0]
+        [1, -1, 0]
         >>> scores = [[1, 4, 2], [2, 3, 9]]
         >>> st.matching(scores, col_mask=[True, True, False]).numpy().tolist()
         [1, 0]
