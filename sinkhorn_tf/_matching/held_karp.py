@@ -60,14 +60,13 @@ def assign_few(x, ignored, duals=True, existing=None):
     perm, g, decided = _by_maxima(x, existing)
     decided |= ignored
 
-    def decide(x, *existing):
-        if not existing:
-            return _decide(x, duals)
-        return _decide_existing(x, *existing, duals)
-
-    inputs = (x,) if existing is None else (x, existing.rows, existing.more_cols)
+    if existing is None:
+        decide, inputs = _decide, (x,)
+    else:
+        decide, inputs = _decide_existing, (x, existing.rows, existing.more_cols)
     results = (perm, g) if duals else (perm,)
     size = tf.maximum(CHUNK, (tf.shape(x)[0] + 3) // 4)
+    decide = functools.partial(decide, duals=duals)
     results = batching.update_in_chunks(decide, inputs, results, ~decided, size)
     return results if duals else (*results, None)
 

@@ -31,13 +31,15 @@ class CertifiedMatching(typing.NamedTuple):
     """A matching, and a proof of how far it can be from the best one.
 
     Attributes:
-        perm: int32 `[..., N]`, -1 throughout where there is no permutation.
+        perm: int32 `[..., N]`, -1 for an item without a position, and throughout where
+            there is no matching.
         value: float64 `[...]`, the sum of the matched logits.
-        upper_bound: float64 `[...]`, no permutation has a larger sum.
+        upper_bound: float64 `[...]`, no matching has a larger sum.
         gap: float64 `[...]`, `upper_bound - value`; exactly 0 where the matching is
-            proven to be the best. Where `perm` is -1, value, bound and gap are NaN;
-            where the sums overflow float64, bound and gap are +inf unless the
-            matching is proven to be the best.
+            proven to be the best. Where there is no matching, value, bound and gap are
+            NaN; where no item or no position exists, they are 0. Where the sums
+            overflow float64, bound and gap are +inf unless the matching is proven to
+            be the best.
 
     Example:
         >>> perm, value, upper_bound, gap = st.certified_matching([[1, 4], [2, 3]])
@@ -59,21 +61,30 @@ def matching(
     col_mask: TensorLike | None = None,
     jit_compile: bool | None = None,
 ) -> tf.Tensor:
-    """The permutation with the largest sum of logits, `M(X) = argmax_P <P, X>`.
+    """The matching with the largest sum of logits, `M(X) = argmax_P <P, X>`.
+
+    As many items as positions make a permutation. Otherwise each member of the smaller
+    side is placed, and each of the larger side at most once.
 
     It is exact up to float64 rounding, and made of standard TensorFlow ops only, so
-    that it runs inside a SavedModel. Its gradient is zero. Where several permutations
+    that it runs inside a SavedModel. Its gradient is zero. Where several matchings
     are equally good, XLA may return another one than plain TensorFlow.
 
     Args:
-        logits: `[..., N, N]`, floating point or integers (those beyond 2**53 are
+        logits: `[..., N, M]`, floating point or integers (those beyond 2**53 are
             rounded to float64). `-inf` forbids a pair. Subnormal numbers, and float64
             differences that are subnormal, count as 0: TensorFlow flushes them.
+        row_mask: bool `[..., N]`, False where an item does not exist; or None. The
+            result is that of the items and positions that exist, and the other logits
+            may be anything, NaN included. The batch dimensions of masks and logits
+            broadcast.
+        col_mask: bool `[..., M]`, False where a position does not exist; or None.
         jit_compile: As in `sinkhorn`.
 
     Returns:
-        int32 `[..., N]`: item i goes to position `perm[..., i]`. -1 throughout where
-        the forbidden pairs leave no permutation, or for an example with NaN or +inf.
+        int32 `[..., N]`: item i goes to position `perm[..., i]`, or to none if that is
+        -1. -1 throughout where the forbidden pairs leave no matching, or for an example
+        with NaN or +inf.
 
     Raises:
         TypeError, ValueError: If dtype or shape are out of range.
@@ -81,6 +92,14 @@ def matching(
     Example:
         >>> st.matching([[1, 4, 2], [2, 3, 9], [8, 1, 1]]).numpy().tolist()
         [1, 2, 0]
+
+        Three items for two positions, then two items for two of three positions:
+
+        >>> st.matching([[1, 4], [2, 3], [8, 1]]).numpy().tolist()
+        [1, -1, 0]
+        >>> scores = [[1, 4, 2], [2, 3, 9]]
+        >>> st.matching(scores, col_mask=[True, True, False]).numpy().tolist()
+        [1, 0]
     """
     logits = arguments.to_logits(logits, integers=True)
     masks = arguments.to_masks(row_mask, col_mask, logits)
@@ -96,14 +115,15 @@ def certified_matching(
     col_mask: TensorLike | None = None,
     jit_compile: bool | None = None,
 ) -> CertifiedMatching:
-    """The matching, its value, and a proven upper bound for every permutation.
+    """The matching, its value, and a proven upper bound for every matching.
 
     If `f_i + g_j >= X_ij` for all pairs, `sum f + sum g` bounds the value of every
     permutation (linear programming duality). The potentials come from the matching.
     Where each row's argmax of the once-rounded `X_ij - g_j` is strict and is the
     matched column, the matching is optimal without any tolerance, since rounding
     is monotone: the gap is exactly 0. Otherwise it includes an allowance for the
-    rounding of the sums.
+    rounding of the sums. With more columns than rows, the same holds if `g_j >= 0`, and
+    `g_j = 0` for the columns of no row; more rows than columns are the transpose.
 
     A soft permutation `S(X / t)` comes close to this value as t falls:
     `t, _ = st.entropic.temperature_for_accuracy(-X, epsilon)` is a temperature for
@@ -111,7 +131,7 @@ def certified_matching(
     `st.sinkhorn_solve(X, t).plan` the soft permutation.
 
     Args:
-        logits: As in `matching`.
+        logits, row_mask, col_mask: As in `matching`.
         temperature: Deprecated. It is checked and changes nothing; a value other than
             None gives a DeprecationWarning.
         jit_compile: As in `sinkhorn`.
@@ -128,6 +148,11 @@ def certified_matching(
         [1 0] 6.0
         >>> bool(certified.gap == 0)  # The matching is proven to be the best.
         True
+        >>> one_item = st.certified_matching(
+        ...     [[1.0, 4.0], [2.0, 3.0]], row_mask=[False, True]
+        ... )
+        >>> print(one_item.perm.numpy(), one_item.value.numpy())
+        [-1  1] 3.0
     """
     logits = arguments.to_logits(logits, integers=True)
     masks = arguments.to_masks(row_mask, col_mask, logits)

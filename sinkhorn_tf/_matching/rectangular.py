@@ -40,13 +40,14 @@ def orient(x, row_mask, col_mask):
         M)]`, to those of the original rows, `[B, N]`, -1 where there is none.
     """
     n, m = x.shape[1:]
-    known = n is not None and m is not None
-    if known and n == m and row_mask is None and col_mask is None:
+    if n is not None and n == m and row_mask is None and col_mask is None:
         return x, None, _unchanged
     x = _forbid_missing(x, row_mask, col_mask)
-    if known and n <= m and col_mask is None:
+    if n is None or m is None:
+        return _orient_each(x, row_mask, col_mask)
+    if n <= m and col_mask is None:
         return x, _existing(x, row_mask, col_mask), _unchanged
-    if known and n >= m and row_mask is None:
+    if n >= m and row_mask is None:
         x = tf.transpose(x, [0, 2, 1])
         return x, _existing(x, col_mask, row_mask), lambda perm: invert(perm, n)
     return _orient_each(x, row_mask, col_mask)
@@ -103,7 +104,9 @@ def _orient_each(x, row_mask, col_mask):
     count = tf.minimum(_count(rows), _count(cols))
     existing = Existing(
         tf.range(shorter) < count[:, None],
-        batching.where(turned, _widen(rows, longer, False), _widen(cols, longer, False)),
+        batching.where(
+            turned, _widen(rows, longer, False), _widen(cols, longer, False)
+        ),
         _count(rows) != _count(cols),
     )
 

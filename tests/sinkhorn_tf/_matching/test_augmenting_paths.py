@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf._matching import augmenting_paths, interior_duals
+from sinkhorn_tf._matching import augmenting_paths, interior_duals, rectangular
 from sinkhorn_tf._matching.warm_start import warm_duals
 
 N = 8
@@ -135,6 +135,44 @@ def test_easy_and_hard_neighbours_change_nothing(rng, match, certify, n):
         np.testing.assert_array_equal(perm[::2], alone[0][::2])
         for part, expected in zip(certified, alone[1], strict=True):
             np.testing.assert_array_equal(part[::2], expected[::2])
+
+
+@pytest.mark.parametrize("n, m", [(4, 6), (11, 15), (29, 30)])
+def test_duals_of_the_longer_side_are_optimal_and_not_negative(rng, n, m):
+    x = rng.normal(size=(20, n, m)) + 5 * rng.normal(size=(20, 1, m))
+    mask = np.arange(m) < m - np.arange(20)[:, None] % 2
+    x, existing, _ = rectangular.orient(tf.constant(x), None, tf.constant(mask))
+    perm, g = augmenting_paths.assign(x, existing=existing)
+    perm, g = perm.numpy(), g.numpy()
+    taken = (perm[:, :, None] == np.arange(m)).any(1)
+    more = existing.more_cols.numpy()
+    assert more.any() and (taken.sum(1) == n).all()
+    assert (g[more] >= 0).all() and (g[~taken] == 0).all()
+    f = (x - g[:, None]).numpy().max(2)
+    np.testing.assert_allclose(f.sum(1) + g.sum(1), values(x.numpy(), perm))
+
+
+def test_the_slack_lets_the_duals_of_columns_without_a_row_fall():
+    # A bad start: the columns of no row have duals, one needs the other's row.
+    x = tf.constant([[[5.0, 4, 0], [5, 1, 0]]], tf.float64)
+    x, existing, _ = rectangular.orient(x, None, None)
+    for g in ([[3.0, 5, 9]], [[9.0, 9, 9]], [[0.0, 0, 7]]):
+        state = augmenting_paths._first_state(
+            x, tf.constant(g, tf.float64), tf.zeros(1, tf.bool), existing
+        )
+        cost = tf.concat([-x, tf.zeros([1, 1, 3], tf.float64)], 1)
+        problem = augmenting_paths._Problem(
+            cost, tf.constant([[0, 1, 2]]), existing.more_cols
+        )
+        state = state._replace(class_of=state.row_of)
+        for _ in range(30):
+            state = augmenting_paths._advance(problem, state)
+        assert state.done.numpy().all()
+        np.testing.assert_array_equal(state.col_of[:, :2], [[1, 0]])
+        v = state.v.numpy()
+        assert (v <= 0).all() and v[0, 2] == 0
+        f = (x + v[:, None]).numpy().max(2)
+        assert f.sum() - v.sum() == 9
 
 
 @pytest.mark.parametrize("batch", [0, 1, 7, 8, 9, 19])
