@@ -59,9 +59,9 @@ def flatten(x, *others):
     shape, static_shape = sizes(x, 0, -2), x.shape[:-2]
     for other, rank in given:
         # Only a tensor without other dimensions may have an unknown rank.
-        batch_rank = other.shape.rank - rank if rank else None
-        shape = _broadcast_sizes(shape, sizes(other, 0, batch_rank))
-        static_shape = tf.broadcast_static_shape(static_shape, other.shape[:batch_rank])
+        stop = -rank if rank else None
+        shape = _broadcast_sizes(shape, sizes(other, 0, stop))
+        static_shape = tf.broadcast_static_shape(static_shape, other.shape[:stop])
     shape = tf.convert_to_tensor(shape, tf.int32)
     batch = BatchDimensions(shape, static_shape, x.shape[-2:])
 
@@ -72,9 +72,9 @@ def flatten(x, *others):
 
 
 def _flat(tensor, rank, shape, static_shape):
-    batch_rank = tensor.shape.rank - rank if rank else None
-    inner = sizes(tensor, batch_rank) if rank else []
-    known = tensor.shape[:batch_rank]
+    known, inner = tensor.shape, []
+    if rank:
+        known, inner = known[:-rank], sizes(tensor, -rank)
     if not (static_shape.is_fully_defined() and known == static_shape):
         whole = tf.concat([shape, inner], 0) if inner else shape
         tensor = tf.broadcast_to(tensor, whole)

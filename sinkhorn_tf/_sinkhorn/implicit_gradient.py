@@ -34,9 +34,10 @@ def implicit_gradient(plan, upstream, row_upstream=None, col_upstream=None):
     n, m = plan.shape[1:]
     if n is not None and m is not None and n < m:
         # The system is that of the columns.
-        transposed = map(tf.linalg.matrix_transpose, (plan, upstream))
-        z_bar = implicit_gradient(*transposed, col_upstream, row_upstream)
-        return tf.linalg.matrix_transpose(z_bar)
+        flip = tf.linalg.matrix_transpose
+        return flip(
+            implicit_gradient(flip(plan), flip(upstream), col_upstream, row_upstream)
+        )
     p, g = tf.cast(plan, tf.float64), tf.cast(upstream, tf.float64)
     rows = tf.reduce_sum(p, 2)
     # A row without mass takes no part.
