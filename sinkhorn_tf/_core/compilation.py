@@ -26,33 +26,39 @@ def compiled_when_eager(function: Callable) -> Callable:
     `jit_compile=None` compiles eager calls and leaves a trace alone, so that the
     operator takes part in the caller's compilation and an exported model carries no
     function that must be compiled. True compiles always, False never. Keyword
-    arguments are Python values and part of the cache key.
+    arguments are Python values and part of the cache key, and so is which tensors are
+    None.
 
     Under two gradient tapes XLA refuses loops of an eager call: with None it runs as a
     plain graph then, with True it raises NotImplementedError.
     """
 
     @functools.cache
-    def traced(jit_compile, **static):
-        return tf.function(
-            functools.partial(function, **static),
-            jit_compile=jit_compile,
-            autograph=False,
-        )
+    def traced(jit_compile, absent, **static):
+        # Each None among the arguments of a call would cost it 0.05 ms.
+        def on_present(*tensors):
+            tensors = list(tensors)
+            for index in absent:
+                tensors.insert(index, None)
+            return function(*tensors, **static)
+
+        return tf.function(on_present, jit_compile=jit_compile, autograph=False)
 
     @functools.wraps(function)
     def call(*tensors, jit_compile=None, **static):
         jit_compile = to_jit_compile(jit_compile)
         if not jit_compile and not tf.executing_eagerly():
             return function(*tensors, **static)
+        absent = tuple(i for i, x in enumerate(tensors) if x is None)
+        present = [x for x in tensors if x is not None]
         if jit_compile is False:
-            return traced(False, **static)(*tensors)
+            return traced(False, absent, **static)(*present)
         try:
-            return traced(True, **static)(*tensors)
+            return traced(True, absent, **static)(*present)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             # XLA refuses the forward pass of a second derivative.
             if jit_compile:
                 raise NotImplementedError(_SECOND_DERIVATIVE) from error
-        return traced(False, **static)(*tensors)
+        return traced(False, absent, **static)(*present)
 
     return call

@@ -102,7 +102,7 @@ def matching(
         [1, 0]
     """
     logits = arguments.to_logits(logits, integers=True)
-    masks = _to_masks(row_mask, col_mask, logits)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
     return _matching(logits, *masks, jit_compile=jit_compile)
 
 
@@ -155,7 +155,7 @@ def certified_matching(
         [-1  1] 3.0
     """
     logits = arguments.to_logits(logits, integers=True)
-    masks = _to_masks(row_mask, col_mask, logits)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
     if temperature is not None:
         dtype = arguments.compute_dtype(logits.dtype)
         arguments.to_positive(temperature, "temperature", dtype, logits.shape[:-2])
@@ -164,24 +164,17 @@ def certified_matching(
     return _certified_matching(logits, *masks, jit_compile=jit_compile)
 
 
-def _to_masks(row_mask, col_mask, logits):
-    """The two masks, or nothing: each argument of a compiled function takes its time."""
-    if row_mask is None and col_mask is None:
-        return ()
-    return arguments.to_masks(row_mask, col_mask, logits)
-
-
 @compiled_when_eager
-def _matching(logits, *masks):
-    x, masks, batch = _flatten(logits, *masks)
+def _matching(logits, row_mask, col_mask):
+    x, masks, batch = _flatten(logits, row_mask, col_mask)
     x, existing, place_back = orient(x, *masks)
     perm, _ = assign(x, float(logits.dtype.max), duals=False, existing=existing)
     return batch.unflatten(tf.stop_gradient(place_back(perm)))
 
 
 @compiled_when_eager
-def _certified_matching(logits, *masks):
-    x, masks, batch = _flatten(logits, *masks)
+def _certified_matching(logits, row_mask, col_mask):
+    x, masks, batch = _flatten(logits, row_mask, col_mask)
     x, existing, place_back = orient(tf.stop_gradient(x), *masks)
     perm, g = assign(x, float(logits.dtype.max), existing=existing)
     placed = perm >= 0
@@ -207,7 +200,7 @@ def _certified_matching(logits, *masks):
     return CertifiedMatching(*map(batch.unflatten, (place_back(perm), *parts)))
 
 
-def _flatten(logits, row_mask=None, col_mask=None):
+def _flatten(logits, row_mask, col_mask):
     """The logits as float64 `[B, N, M]`, the masks or None, the batch dimensions."""
     x = tf.cast(logits, tf.float64)
     (x, *masks), batch = batching.flatten(x, (row_mask, 1), (col_mask, 1))
