@@ -85,7 +85,7 @@ def _to_mask(value, name, logits_shape, axis):
     if not _is_mask_of(axis, shape, logits_shape):
         letter, other = ("N", -1) if axis == -2 else ("M", -2)
         swapped = _is_mask_of(other, shape, logits_shape)
-        hint = "; are row_mask and col_mask swapped?" if swapped else ""
+        hint = " (row_mask and col_mask swapped?)" if swapped else ""
         raise ValueError(
             f"{name} must have shape [..., {letter}], with batch dimensions that "
             f"broadcast against those of the logits [..., N, M]{hint}. Received: "

@@ -90,7 +90,7 @@ def test_one_soft_permutation_needs_no_axis_of_samples(rng, soft, perm):
 def test_floating_point_lists_are_rounded(soft):
     perm = np.array([[3, -1, 0, 2], [1, 9, -1, 0]])
     expected = losses.cross_entropy(soft, perm)
-    near = perm + np.float32([0.01, -0.01, 0.01, -0.01])
+    near = perm + np.array([0.01, -0.01, 0.01, -0.01], np.float32)
     np.testing.assert_array_equal(losses.cross_entropy(soft, near), expected)
     assert expected[1] > 4
     # What is no number is no position either, rather than left out.
