@@ -155,17 +155,14 @@ def test_shapes_that_do_not_fit_are_one_sentence(soft, perm):
         assert ". " not in str(caught.value).partition(". Received: ")[0]
 
 
-def test_a_masked_layer_trained_by_the_mean(rng):
+def test_the_loss_of_a_model_with_masks_is_the_mean(rng):
     items = rng.normal(size=(3, 4, 2)).astype(np.float32)
     perm = np.array([[1, 0, -1, -1], [2, 0, 1, 3], [0, 2, 1, -1]])
     items[perm == -1] = 0
     inputs = keras.Input((4, 2))
     logits = keras.layers.Dense(5)(keras.layers.Masking()(inputs))
     model = keras.Model(inputs, st.SinkhornLayer()(logits))
-    model.compile(
-        keras.optimizers.SGD(0.0),
-        loss=lambda y, p: keras.ops.mean(losses.cross_entropy(p, y)),
-    )
+    model.compile(loss=lambda y, p: keras.ops.mean(losses.cross_entropy(p, y)))
     expected = np.mean(losses.cross_entropy(model(items), perm))
-    history = model.fit(items, perm, verbose=0).history
-    np.testing.assert_allclose(history["loss"], [expected], rtol=1e-5)
+    loss = model.evaluate(items, perm, verbose=0)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
