@@ -1,6 +1,7 @@
 """Two permutations to compare, each as lists or as matrices.
 
-Floating point numbers are matrices `[..., N, M]`, which are matched. Integers are lists
+Floating point numbers are matrices `[..., N, M]`, which are matched; a row or column of
+zeros is an item or position that does not exist. Integers are lists
 `[..., N]`, or matrices of zeros and ones: both arguments have the same number of batch
 dimensions, so that their ranks distinguish the two. Where both are integers of the same
 rank, the values do: no list of a permutation of three items or more has only zeros and
@@ -210,9 +211,32 @@ def _check_values(readable, value, name, is_matrix):
     )
 
 
+def _masks(matrix):
+    """The masks of `matching` that leave out rows and columns of zeros.
+
+    Plans are 0 where something does not exist, and so are matrices of partial lists. NaN
+    is not 0.
+    """
+    exists = tf.not_equal(matrix, 0)
+    masks = {
+        "row_mask": tf.reduce_any(exists, axis=-1),
+        "col_mask": tf.reduce_any(exists, axis=-2),
+    }
+    if all(_is_true_throughout(mask) for mask in masks.values()):
+        # Whole matrices are matched faster without masks.
+        return {}
+    return masks
+
+
+def _is_true_throughout(mask):
+    """Whether a mask is known to be True everywhere."""
+    known = tf.get_static_value(mask)
+    return known is not None and known.all()
+
+
 def _to_lists(value, is_matrix, beyond):
     if value.dtype.is_floating:
-        return matching(value)
+        return matching(value, **_masks(value))
     if is_matrix:
         return permutations.from_matrix(value)
     lists = arguments.to_permutation_lists(value, "lists")

@@ -4,15 +4,22 @@ All take permutation lists or matrices for each of the two arguments. Integers `
 are lists; floating point numbers `[..., N, M]` are matrices, which are matched first.
 Integers of zeros and ones `[..., N, M]` are matrices in two cases: if the other argument
 is a list `[..., N]` or a floating point matrix, or if both arguments are such integers,
-M >= 3 and the call is eager. Inside a trace, where the values are unknown, two such
-integers give NaN if they are square and no row is empty, and are taken for lists
-otherwise. Both arguments have the same number of batch dimensions, which are equal or 1.
-Other combinations raise ValueError.
+M >= 3 and the call is eager. Inside a trace, where the values are unknown, two integer
+arguments of the same rank are taken for lists; where one of them turns out to be a whole
+permutation matrix, square and with a 1 in every row, the result is NaN. Both arguments
+have the same number of batch dimensions, which are equal or 1. Other combinations raise
+ValueError.
+
+In a floating point matrix a row that is 0 throughout is an item without a position, -1,
+and a column that is 0 throughout is a position that nobody may take. So the plan of a
+layer with masks, and `permutations.to_matrix` of a list with entries of -1, mean their
+lists. Logits are matrices too: where an untrained model gives logits of 0 throughout, no
+item has a position.
 
 Items whose true position is -1 are left out, since nothing is right for them; an example
-of such items alone does not count in the Keras metrics. `matching_precision` counts those
-of them that are matched: look at it too, since a model that matches everything is not
-worse by the others. A predicted position of -1 is never the right one.
+of such items alone does not count in the Keras metrics. A model that gives a position to
+every item is therefore not worse by these metrics: `matching_precision`, which counts the
+items that should have none, shows it. A predicted position of -1 is never the right one.
 
 The Keras metrics take a `sample_weight` of examples, `[...]` or `[..., 1]`, or of items,
 `[..., N]`; its rank decides, also where N is the number of examples.

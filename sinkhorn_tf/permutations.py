@@ -1,10 +1,10 @@
 """Permutations as lists and as matrices.
 
 In list form, int32 `perm[..., i] = j`: item i goes to position j. In matrix form
-`P[..., i, j] = 1`. There may be more or fewer positions than items, and an entry of -1 is
-an item without a position; a list of -1 throughout stands for "no permutation" too. Lists
-may be of any integer dtype; an integer outside 0 ... M - 1, for M positions, is no
-position, however large.
+`P[..., i, j] = 1`. An entry of -1 is an item without a position. A function that finds no
+permutation returns a list of -1 alone. There may be more or fewer positions than items:
+`n_positions` then tells how many, since a list does not. Lists may be of any integer
+dtype; an integer outside 0 ... M - 1, for M positions, is no position, however large.
 """
 
 from __future__ import annotations
@@ -40,11 +40,13 @@ def to_matrix(
     Args:
         perm: Integers `[..., N]`.
         dtype: Dtype of the result.
-        n_positions: M, the number of positions: an int >= 1 or a scalar int tensor, or
-            None for as many as items.
+        n_positions: M, the number of positions: an int >= 1 or a scalar int tensor. It is
+            needed whenever there are not as many positions as items; None means N.
 
     Returns:
-        `[..., N, M]`; an entry that is no position, such as -1, gives a row of zeros.
+        `[..., N, M]`. The row of an entry that is no position is 0 throughout, whether
+        the entry is -1, another negative number, or M or more; the other rows do not
+        change with it. Two equal entries give two equal rows.
 
     Raises:
         TypeError, ValueError: If an argument is of the wrong kind, shape or size.
@@ -147,11 +149,13 @@ def inverse(
 
     Args:
         perm: Integers `[..., N]`, -1 for an item without a position.
-        n_positions: M, the number of positions, as in `to_matrix`.
+        n_positions: M, the number of positions, needed whenever there are not as many
+            positions as items, as in `to_matrix`.
 
     Returns:
-        int32 `[..., M]`: for each position the item that takes it, -1 if none does; -1
-        throughout where `perm` has another integer that is no position, or one twice.
+        int32 `[..., M]`: for each position the item that takes it, -1 if none does. A
+        list that puts two items at one position, or has an entry other than -1 that is
+        no position (such as M or more), has no inverse: the result is -1 throughout.
 
     Raises:
         TypeError, ValueError: If an argument is of the wrong kind, shape or size.
@@ -192,8 +196,9 @@ def compose(p: TensorLike, q: TensorLike) -> tf.Tensor:
             broadcast.
 
     Returns:
-        int32 `[..., N]`: -1 for an item that either leaves without a position; -1
-        throughout where either has another integer that is no position, or one twice.
+        int32 `[..., N]`: -1 for an item that either leaves without a position. Where
+        either puts two items at one position, or has an entry other than -1 that is no
+        position, the result is -1 throughout.
 
     Raises:
         TypeError, ValueError: If an argument is of the wrong kind, or the shapes differ.
@@ -274,12 +279,13 @@ def apply(
         perm: Integers `[..., N]`, -1 for an item that goes nowhere.
         items: `[..., N, ...]` of any dtype: the batch dimensions of `perm` (which
             broadcast), then N items of any shape.
-        n_positions: M, the number of positions, as in `to_matrix`.
+        n_positions: M, the number of positions, needed whenever there are not as many
+            positions as items, as in `to_matrix`.
 
     Returns:
         Items in their places, `[..., M, ...]` of the dtype of `items`: 0, False or an
-        empty string where no item comes; the same throughout where `perm` has an integer
-        other than -1 that is no position, or one twice.
+        empty string where no item comes. Where `perm` has no inverse (see `inverse`), no
+        item comes anywhere.
 
     Raises:
         TypeError, ValueError: If an argument is of the wrong kind, or the shapes do not

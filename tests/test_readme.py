@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
@@ -28,7 +29,7 @@ def test_the_keras_example_sorts(examples, capsys):
 def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(examples[0] + examples[7], names)  # noqa: S102
+    exec(examples[0] + examples[8], names)  # noqa: S102
     assert names["path"] == "runs/sorter/1"
     restored = names["answer"]["restored"].numpy()
     assert (np.sort(names["examples"][:2], axis=1) == restored).mean() > 0.5
@@ -38,13 +39,13 @@ def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
 def test_the_solver_answers(examples, monkeypatch):
     monkeypatch.chdir(README.parent)
     names = {}
-    exec(examples[6], names)  # noqa: S102
+    exec(examples[7], names)  # noqa: S102
     assert names["answer"]["restored"].shape == (1, 8, 8, 1)
 
 
 def test_the_temperature_is_low_enough(examples):
     names = {}
-    exec(examples[5], names)  # noqa: S102
+    exec(examples[6], names)  # noqa: S102
     assert 0 < names["loss"] <= 0.1
     assert names["bound"] == "fast_rate" and names["temperature"] < 1
 
@@ -65,6 +66,10 @@ def test_the_smaller_set_is_placed_whole(examples):
     np.testing.assert_allclose(plan.sum(1), 1, atol=1e-5)
     assert (plan.sum(2) < 1.01).all()
     assert [sorted(row) for row in perm] == [[-1] * 5 + list(range(5))] * 2
+    cost = names["cost"].numpy()
+    least = [each[linear_sum_assignment(each)].sum() for each in cost]
+    matched_cost = (names["matrix"] * cost).numpy().sum((1, 2))
+    np.testing.assert_allclose(matched_cost, least, rtol=1e-6)
 
 
 def test_what_is_padded_has_no_place(examples):
@@ -76,7 +81,16 @@ def test_what_is_padded_has_no_place(examples):
     assert (names["plan"].numpy()[~pairs] == 0).all()
 
 
+def test_masks_are_inputs_of_a_model(examples):
+    names = {}
+    exec(examples[4], names)  # noqa: S102
+    numbers = np.array([[[3.0], [1.0], [2.0], [np.nan], [7.0]]], np.float32)
+    present = np.array([[True, True, True, False, False]])
+    restored = names["model"]([numbers, present]).numpy()[0, :, 0]
+    assert (restored[3:] == 0).all() and restored[:3].all()
+
+
 def test_the_temperature_is_learnt(examples):
     names = {}
-    exec(examples[0].replace("epochs=20", "epochs=1") + examples[4], names)  # noqa: S102
+    exec(examples[0].replace("epochs=20", "epochs=1") + examples[5], names)  # noqa: S102
     assert 0 < names["layer"].temperature.numpy() < 0.9

@@ -9,6 +9,7 @@ import numbers
 import sys
 import typing
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -52,7 +53,7 @@ def to_masks(row_mask, col_mask, logits):
     """Converts and checks masks of the rows `[..., N]` and columns `[..., M]`.
 
     Args:
-        row_mask, col_mask: Booleans, or None.
+        row_mask, col_mask: Booleans, or None; symbolic ones of Keras stay as they are.
         logits: `[..., N, M]`, whose batch dimensions the masks broadcast against.
 
     Returns:
@@ -68,33 +69,39 @@ def _to_mask(value, name, logits_shape, axis):
     if value is None:
         return None
     try:
-        mask = tf.convert_to_tensor(value)
+        # A mask of a model that is being built has a dtype and a shape alone.
+        is_symbolic = isinstance(value, keras.KerasTensor)
+        mask = value if is_symbolic else tf.convert_to_tensor(value)
     except CONVERSION_ERRORS as error:
         raise WrongKindError(
             f"{name} must be booleans. Received: {name}={shown(value)}"
         ) from error
-    if mask.dtype != tf.bool:
+    dtype, shape = tf.as_dtype(mask.dtype), tf.TensorShape(mask.shape)
+    if dtype != tf.bool:
         raise WrongKindError(
             f"{name} must be booleans, False where something does not exist. "
-            f"Received: {name}.dtype={mask.dtype.name}"
+            f"Received: {name}.dtype={dtype.name}"
         )
-    batch, size = logits_shape[:-2], logits_shape[axis]
-    shape = mask.shape
-    drops = shape.rank is not None and 0 in shape[:-1] and 0 not in batch
-    if (
-        shape.rank is None
-        or shape.rank < 1
-        or drops
-        or not shape[-1:].is_compatible_with([size])
-        or not fit(shape[:-1], batch)
-    ):
-        letter = "N" if axis == -2 else "M"
+    if not _is_mask_of(axis, shape, logits_shape):
+        letter, other = ("N", -1) if axis == -2 else ("M", -2)
+        swapped = _is_mask_of(other, shape, logits_shape)
+        hint = " (row_mask and col_mask swapped?)" if swapped else ""
         raise ValueError(
             f"{name} must have shape [..., {letter}], with batch dimensions that "
-            f"broadcast against those of the logits [..., N, M]. Received: "
+            f"broadcast against those of the logits [..., N, M]{hint}. Received: "
             f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
         )
     return mask
+
+
+def _is_mask_of(axis, shape, logits_shape):
+    """Whether a mask can be that of an axis of logits."""
+    if shape.rank is None or shape.rank < 1:
+        return False
+    batch = logits_shape[:-2]
+    drops = 0 in shape[:-1] and 0 not in batch
+    fits = shape[-1:].is_compatible_with([logits_shape[axis]])
+    return fits and not drops and fit(shape[:-1], batch)
 
 
 def is_square(shape):

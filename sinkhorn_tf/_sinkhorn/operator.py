@@ -36,10 +36,17 @@ def sinkhorn(
     columns last, so that columns sum to 1 and rows do in the limit. As the
     temperature goes to 0, the limit goes to the matching of the logits.
 
-    Of N items and M positions the smaller side is placed whole, the larger side at most
-    once each. It is the operator of the matrix with one more row of mass M - N, or
-    column of mass N - M, whose logits are 0 after the division by t. As t goes to 0 the
-    limit goes to the rectangular assignment.
+    Of N items and M positions the smaller set is placed whole in the limit, and each
+    member of the larger set at most once. The iterations are those of a matrix with a
+    slack: one more row whose sum is M - N instead of 1 where N < M, or one more column
+    whose sum is N - M where N > M. The slack's entries in `X / t` are 0, and the plan
+    leaves it out. As t goes to 0 the limit goes to the rectangular assignment.
+
+    After L iterations the columns sum to 1 if N >= M, and to at most 1 if N < M. The rows
+    have their sums only in the limit: before it they may sum to more than 1 if N > M (as
+    to 1.08 after 20 iterations of 10 x 5 logits at t = 0.1), and to other numbers than 1
+    if N <= M. `tolerance` and `sinkhorn_solve` come closer. A constant that is added to
+    all logits changes `S^L` if N > M, but not the limit.
 
     An iteration takes two matrix-vector products, stabilised so that logits of any
     spread give finite plans and gradients. float16 and bfloat16 are computed in

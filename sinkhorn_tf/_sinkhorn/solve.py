@@ -20,28 +20,45 @@ class SinkhornSolution(typing.NamedTuple):
 
     `plan = exp((logits - row_potential_i - col_potential_j) / temperature)`.
 
+    Where n items and m positions exist, the potentials of a square, n = m, have the same
+    sum. A rectangle has a slack of logit 0 and potential 0, so that the potentials of the
+    longer side are at least 0: for n > m the probability that item i has no position,
+    `1 - sum_j plan_ij`, is `exp(-row_potential_i / temperature)`; for n < m the
+    probability that position j stays empty, `1 - sum_i plan_ij`, is
+    `exp(-col_potential_j / temperature)`. Both hold up to the residual.
+
+    Attributes:
+        plan: `[..., N, M]`, in the dtype of the logits.
+        row_potential: `[..., N]`, in the units and the dtype of the logits; 0 for an item
+            that does not exist.
+        col_potential: `[..., M]`, the same for positions.
+        n_iters: int32 `[...]`, the number of steps taken.
+        residual: float64 `[...]`, the largest error of a row or column sum of the float64
+            plan, that of the slack included.
+        converged: bool `[...]`, whether the residual is within the tolerance.
+
     Example:
         >>> solution = st.sinkhorn_solve([[2.0, 0.0], [0.0, 0.0]])
         >>> log_plan = tf.math.log(solution.plan)
         >>> sums = solution.row_potential[:, None] + solution.col_potential[None, :]
         >>> print(np.round(log_plan + sums, 3).tolist())
         [[2.0, 0.0], [0.0, 0.0]]
+
+        Three items for one position, and the probabilities that they do not get it:
+
+        >>> solution = st.sinkhorn_solve([[2.0], [1.0], [0.0]], temperature=0.5)
+        >>> print(np.round(1 - tf.reduce_sum(solution.plan, axis=1), 3))
+        [0.291 0.752 0.957]
+        >>> print(np.round(tf.exp(-solution.row_potential / 0.5), 3))
+        [0.291 0.752 0.957]
     """
 
     plan: tf.Tensor
-    """`[..., N, M]`, in the dtype of the logits."""
     row_potential: tf.Tensor
-    """`[..., N]`, in the units and the dtype of the logits."""
     col_potential: tf.Tensor
-    """`[..., M]`. Where as many rows as columns exist, the sum is that of
-    `row_potential`; otherwise the potentials of the longer side are at least 0."""
     n_iters: tf.Tensor
-    """int32 `[...]`, the number of steps taken."""
     residual: tf.Tensor
-    """float64 `[...]`, the largest error of a row or column sum of the float64 plan, that
-    of the slack included."""
     converged: tf.Tensor
-    """bool `[...]`, whether the residual is within the tolerance."""
 
 
 @takes_tensors()

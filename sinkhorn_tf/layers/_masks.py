@@ -7,6 +7,7 @@ import typing
 import keras
 import tensorflow as tf
 
+from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf.layers import _settings
 
@@ -19,7 +20,8 @@ class MaskedLayer(_settings.ConfiguredLayer):
     result, whose rows are the items too.
 
     Args:
-        mask_positions: Whether Keras' mask of the items is that of the positions too.
+        mask_positions: Whether the mask of the items, that of the call or of Keras, is
+            that of the positions too, unless the call has one.
     """
 
     mask_positions = _settings.Setting(_settings.to_flag)
@@ -31,7 +33,7 @@ class MaskedLayer(_settings.ConfiguredLayer):
         self.mask_positions = mask_positions
 
     def _to_masks(self, logits, row_mask, col_mask, mask) -> tuple:
-        """The masks of rows and columns: those of the call, or else Keras' own.
+        """The masks of items and positions: those of the call, or else Keras' own.
 
         Args:
             logits: The argument of `call`.
@@ -41,16 +43,13 @@ class MaskedLayer(_settings.ConfiguredLayer):
         """
         if mask is None:
             mask = getattr(logits, "_keras_mask", None)
-        uses_it = row_mask is None or (col_mask is None and self.mask_positions)
-        if mask is not None and uses_it and len(mask.shape) != len(logits.shape) - 1:
-            raise ValueError(
-                "Keras' mask of the logits [..., N, M] must have the shape [..., N] of "
-                "their items; pass row_mask instead. "
-                f"Received: mask.shape={mask.shape}, logits.shape={logits.shape}"
-            )
-        row_mask = mask if row_mask is None else row_mask
-        if col_mask is None and self.mask_positions:
-            col_mask = mask
+        is_of_keras = row_mask is None and mask is not None
+        if is_of_keras:
+            _check_mask_of_keras(mask, logits)
+            row_mask = mask
+        if self.mask_positions and row_mask is not None and col_mask is None:
+            _check_as_many_positions(is_of_keras, logits)
+            col_mask = row_mask
         return row_mask, col_mask
 
     def _with_row_mask(self, result, row_mask, logits):
@@ -70,10 +69,11 @@ class MaskedLayer(_settings.ConfiguredLayer):
     def compute_output_spec(
         self, *args: typing.Any, **kwargs: typing.Any
     ) -> keras.KerasTensor:
-        result = super().compute_output_spec(*args, **kwargs)
         logits = args[0] if args else kwargs["logits"]
         masks = (kwargs.get(name) for name in ("row_mask", "col_mask", "mask"))
-        row_mask, _ = self._to_masks(logits, *masks)
+        row_mask, col_mask = self._to_masks(logits, *masks)
+        arguments.to_masks(row_mask, col_mask, logits)
+        result = super().compute_output_spec(*args, **kwargs)
         return self._with_row_mask(result, row_mask, logits)
 
     def compute_mask(
@@ -94,6 +94,29 @@ class MaskedLayer(_settings.ConfiguredLayer):
 
     def get_config(self) -> dict[str, typing.Any]:
         return {**super().get_config(), "mask_positions": self.mask_positions}
+
+
+def _check_mask_of_keras(mask, logits):
+    mask_shape, shape = tf.TensorShape(mask.shape), tf.TensorShape(logits.shape)
+    if mask_shape.rank != shape.rank - 1 or not mask_shape[-1:].is_compatible_with(
+        shape[-2:-1]
+    ):
+        raise ValueError(
+            "Keras' mask of the logits [..., N, M] must have the shape [..., N] of "
+            "their items; pass row_mask instead. "
+            f"Received: mask.shape={mask.shape}, logits.shape={logits.shape}"
+        )
+
+
+def _check_as_many_positions(is_of_keras, logits):
+    shape = tf.TensorShape(getattr(logits, "shape", None))
+    if not shape[-2:-1].is_compatible_with(shape[-1:]):
+        source = "Keras' mask of the items" if is_of_keras else "the row_mask"
+        raise ValueError(
+            f"mask_positions=True takes {source} for the positions too, which needs as "
+            "many positions as items; pass a col_mask [..., M], or leave mask_positions "
+            f"out. Received: mask_positions=True, logits.shape={tuple(shape)}"
+        )
 
 
 def without_last(shape: tuple | None) -> tuple | None:

@@ -69,11 +69,12 @@ class TemperedLayer(MaskedLayer):
         gradient: str = "unrolled",
         hard: bool = False,
         trainable_temperature: bool = False,
+        mask_positions: bool = False,
         **kwargs: typing.Any,
     ) -> None:
         # Without autocasting, which would also cast a temperature that is given as a
         # call argument.
-        super().__init__(**kwargs)
+        super().__init__(mask_positions=mask_positions, **kwargs)
         self.n_iters = n_iters
         self.tolerance = tolerance
         self.gradient = gradient

@@ -103,6 +103,7 @@ class GumbelSinkhorn(TemperedLayer):
         tolerance: float | None = None,
         gradient: str = "unrolled",
         trainable_temperature: bool = False,
+        mask_positions: bool = False,
         **kwargs: typing.Any,
     ) -> None:
         super().__init__(
@@ -112,6 +113,7 @@ class GumbelSinkhorn(TemperedLayer):
             gradient=gradient,
             hard=hard,
             trainable_temperature=trainable_temperature,
+            mask_positions=mask_positions,
             **kwargs,
         )
         type(self).noise_scale.create(self, noise_scale, self._make_noise_scale)

@@ -19,8 +19,9 @@ class Matching(MaskedLayer):
     Its gradient is zero; to train through it see `SinkhornLayer(hard=True)`.
 
     Args:
-        mask_positions: Whether Keras' mask of the logits, which is that of the items,
-            holds for the positions too. A `col_mask` replaces it.
+        mask_positions: Whether the mask of the items, a `row_mask` or Keras' mask of the
+            logits, holds for the positions too, unless there is a `col_mask`. It is for
+            sequences that are padded, where items and positions are the same.
 
     Call arguments:
         logits: `[..., N, M]`, score of putting item i at position j.

@@ -26,8 +26,9 @@ class SinkhornLayer(TemperedLayer):
             gradient of the soft permutation (straight-through).
         trainable_temperature: Whether `fit` learns the temperature, which a
             constraint keeps positive; `temperature` is then its initial value.
-        mask_positions: Whether Keras' mask of the logits, which is that of the items,
-            holds for the positions too. A `col_mask` replaces it.
+        mask_positions: Whether the mask of the items, a `row_mask` or Keras' mask of the
+            logits, holds for the positions too, unless there is a `col_mask`. It is for
+            sequences that are padded, where items and positions are the same.
 
     Settings other than the temperature can be assigned until a graph has been made
     with them, as `predict` makes one; afterwards an assignment raises AttributeError.

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import sinkhorn_tf as st
 from sinkhorn_tf import losses
 
 
@@ -74,3 +76,93 @@ def test_reconstruction_of_rectangles(rng):
     expected = ((restored - target[:, None]) ** 2).mean(axis=(1, 2, 3))
     actual = losses.reconstruction(tf.constant(soft), items, target)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_one_soft_permutation_needs_no_axis_of_samples(rng, soft, perm):
+    items, target = rng.random((2, 2, 4, 5)).astype(np.float32)
+    actual = losses.cross_entropy(soft[:, 0], perm)
+    np.testing.assert_array_equal(actual, losses.cross_entropy(soft[:, :1], perm))
+    actual = losses.reconstruction(soft[:, 0], items, target)
+    expected = losses.reconstruction(soft[:, :1], items, target)
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_floating_point_lists_are_rounded(soft):
+    perm = np.array([[3, -1, 0, 2], [1, 9, -1, 0]])
+    expected = losses.cross_entropy(soft, perm)
+    near = perm + np.array([0.01, -0.01, 0.01, -0.01], np.float32)
+    np.testing.assert_array_equal(losses.cross_entropy(soft, near), expected)
+    assert expected[1] > 4
+    # What is no number is no position either, rather than left out.
+    near[1, 1] = np.nan
+    np.testing.assert_array_equal(losses.cross_entropy(soft, near), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_losses_have_the_dtype_of_the_permutations(rng, soft, perm, dtype):
+    items, target = rng.random((2, 2, 4))
+    plan = tf.cast(soft, dtype)
+    for actual, expected in [
+        (losses.cross_entropy(plan, perm), losses.cross_entropy(soft, perm)),
+        (
+            losses.reconstruction(plan, items, target),
+            losses.reconstruction(soft, items, target),
+        ),
+    ]:
+        assert actual.dtype == dtype
+        np.testing.assert_allclose(
+            tf.cast(actual, tf.float32), expected, rtol=0.05, atol=1e-3
+        )
+
+
+def test_sizes_that_only_a_graph_knows(rng, soft, perm):
+    items, target = rng.random((2, 2, 4, 2, 3)).astype(np.float32)
+    shapes = [None] * 4, [None] * 2, [None] * 4, [None] * 4
+
+    @tf.function(input_signature=[tf.TensorSpec(x, tf.float32) for x in shapes])
+    def both(soft, perm, items, target):
+        return (
+            losses.cross_entropy(soft, perm),
+            losses.reconstruction(soft, items, target),
+        )
+
+    actual = both(soft, perm.astype(np.float32), items, target)
+    np.testing.assert_allclose(actual[0], losses.cross_entropy(soft, perm), rtol=1e-5)
+    expected = losses.reconstruction(soft, items, target)
+    np.testing.assert_allclose(actual[1], expected, rtol=1e-5)
+
+
+def test_shapes_that_do_not_fit_are_one_sentence(soft, perm):
+    items = np.zeros((2, 4, 5), np.float32)
+    calls = [
+        ("soft", lambda: losses.cross_entropy(soft[0, 0], perm)),
+        ("soft", lambda: losses.cross_entropy(soft[None], perm)),
+        ("soft", lambda: losses.cross_entropy(np.int32(soft), perm)),
+        ("soft", lambda: losses.reconstruction(soft[0, 0], items, items)),
+        ("perm", lambda: losses.cross_entropy(soft, perm[:, :3])),
+        ("perm", lambda: losses.cross_entropy(soft, perm[:1])),
+        ("perm", lambda: losses.cross_entropy(soft, perm[0])),
+        ("perm", lambda: losses.cross_entropy(soft, np.eye(4)[perm])),
+        ("items", lambda: losses.reconstruction(soft, items[:, 1:], items)),
+        ("items", lambda: losses.reconstruction(soft, items[0, 0], items)),
+        ("target", lambda: losses.reconstruction(soft, items, items[:1])),
+        ("target", lambda: losses.reconstruction(soft[..., 1:], items, items)),
+        ("target", lambda: losses.reconstruction(soft, items, items[..., 1:])),
+    ]
+    for name, call in calls:
+        with pytest.raises(ValueError, match=f"{name}.* must .* Received: ") as caught:
+            call()
+        assert ". " not in str(caught.value).partition(". Received: ")[0]
+
+
+def test_the_loss_of_a_model_with_masks_is_the_mean(rng):
+    items = rng.normal(size=(3, 4, 2)).astype(np.float32)
+    perm = np.array([[1, 0, -1, -1], [2, 0, 1, 3], [0, 2, 1, -1]])
+    items[perm == -1] = 0
+    inputs = keras.Input((4, 2))
+    logits = keras.layers.Dense(5)(keras.layers.Masking()(inputs))
+    model = keras.Model(inputs, st.SinkhornLayer()(logits))
+    model.compile(loss=lambda y, p: keras.ops.mean(losses.cross_entropy(p, y)))
+    expected = np.mean(losses.cross_entropy(model(items), perm))
+    loss = model.evaluate(items, perm, verbose=0)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)

@@ -183,3 +183,50 @@ def test_the_precision_in_fit(rng):
     for metric in FUNCTIONS:
         each = [reference(metric, *pair)[0] for pair in zip(true, answer, strict=True)]
         np.testing.assert_allclose(history[metric().name], [np.mean(each)], rtol=1e-5)
+
+
+@every_metric
+def test_zeros_throughout_a_matrix_are_what_does_not_exist(metric, lists):
+    true, pred = lists
+    expected = FUNCTIONS[metric](true, pred)
+    matrices = [
+        st.permutations.to_matrix(perm, n_positions=M).numpy() for perm in lists
+    ]
+    # Positions that nobody takes would otherwise be given to items without one.
+    for pair in [matrices, (true, matrices[1]), (matrices[0], pred)]:
+        np.testing.assert_allclose(FUNCTIONS[metric](*pair), expected, atol=1e-6)
+
+
+def test_zeros_throughout_a_matrix_that_only_a_graph_knows(lists):
+    expected = metrics.matching_precision(*lists)
+    matrices = [st.permutations.to_matrix(perm, n_positions=M) for perm in lists]
+    traced = tf.function(metrics.matching_precision, autograph=False)
+    np.testing.assert_allclose(traced(*matrices), expected, atol=1e-6)
+
+
+def test_the_plan_of_a_layer_with_masks_means_its_list(rng):
+    logits = rng.normal(size=(3, 5, 4)).astype(np.float32)
+    row_mask = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 1, 1], [0, 0, 0, 0, 0]], bool)
+    col_mask = np.array([[1, 0, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]], bool)
+    masks = {"row_mask": row_mask, "col_mask": col_mask}
+    plan = st.SinkhornLayer(temperature=0.02, tolerance=1e-3, n_iters=500)(
+        logits, **masks
+    )
+    perm = st.matching(logits, **masks, jit_compile=False).numpy()
+    assert (perm[2] == -1).all() and (perm[~row_mask] == -1).all()
+    true = np.where(rng.random(perm.shape) < 0.7, perm, -1)
+    for measure in FUNCTIONS.values():
+        np.testing.assert_allclose(measure(true, plan), measure(true, perm))
+    assert (metrics.matching_precision(perm, plan).numpy() == 1).all()
+
+
+def test_rows_of_nan_are_no_rows_of_zeros():
+    plan = np.eye(3, dtype=np.float32)
+    plan[1] = np.nan
+    assert float(metrics.proportion_wrong([0, 1, 2], plan)) == 1
+    plan[1] = 0
+    assert float(metrics.proportion_wrong([0, 1, 2], plan)) == pytest.approx(1 / 3)
+    assert float(metrics.matching_precision([0, 1, 2], plan)) == 1
+    zeros = np.zeros((3, 3), np.float32)
+    assert float(metrics.proportion_wrong([0, 1, 2], zeros)) == 1
+    assert float(metrics.matching_precision([0, 1, 2], zeros)) == 1
