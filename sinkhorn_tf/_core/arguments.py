@@ -12,10 +12,8 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core.batching import fit
 from sinkhorn_tf._core.conversion import known_array, to_numbers
-from sinkhorn_tf._core.masks import to_mask
-from sinkhorn_tf._core.refusals import WrongKindError, shown
+from sinkhorn_tf._core.refusals import CONVERSION_ERRORS, WrongKindError, shown
 
 if typing.TYPE_CHECKING:
     # Type checkers see no type in TensorFlow's own.
@@ -67,22 +65,60 @@ def to_masks(row_mask, col_mask, logits):
 
 
 def _to_mask(value, name, logits_shape, axis):
-    letter = "N" if axis == -2 else "M"
-    return to_mask(
-        value,
-        name,
-        logits_shape[:-2],
-        logits_shape[axis],
-        f"[..., {letter}], with batch dimensions that broadcast against those of the "
-        "logits [..., N, M]",
-        f"logits.shape={tuple(logits_shape)}",
-    )
+    if value is None:
+        return None
+    mask = to_booleans(value, name)
+    check_members(mask.shape, name, logits_shape, axis)
+    return mask
+
+
+def to_booleans(value, name):
+    """Converts a mask of any shape."""
+    try:
+        mask = tf.convert_to_tensor(value)
+    except CONVERSION_ERRORS as error:
+        raise WrongKindError(
+            f"{name} must be booleans. Received: {name}={shown(value)}"
+        ) from error
+    if mask.dtype != tf.bool:
+        raise WrongKindError(
+            f"{name} must be booleans, False where something does not exist. "
+            f"Received: {name}.dtype={mask.dtype.name}"
+        )
+    return mask
 
 
 def is_square(shape):
     """Whether a shape of known rank can be `[..., N, N]` with N >= 1."""
     square = shape.rank >= 2 and shape[-2:].is_compatible_with(shape[-2:][::-1])
     return square and 0 not in shape[-2:]
+
+
+def fit(a, b):
+    """Whether two static shapes broadcast."""
+    try:
+        tf.broadcast_static_shape(tf.TensorShape(a), tf.TensorShape(b))
+    except ValueError:
+        return False
+    return True
+
+
+def check_members(shape, name, logits_shape, axis):
+    """Checks the shape of values of the rows (axis -2) or columns (axis -1) of logits."""
+    batch, size = logits_shape[:-2], logits_shape[axis]
+    if (
+        shape.rank is None
+        or shape.rank < 1
+        or (0 in shape[:-1] and 0 not in batch)
+        or not shape[-1:].is_compatible_with([size])
+        or not fit(shape[:-1], batch)
+    ):
+        letter = "N" if axis == -2 else "M"
+        raise ValueError(
+            f"{name} must have shape [..., {letter}], with batch dimensions that "
+            f"broadcast against those of the logits [..., N, M]. Received: "
+            f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
+        )
 
 
 def to_positive(value, name, dtype, batch=None):

@@ -135,15 +135,6 @@ def update_in_chunks(update, inputs, results, needed, size):
     return results
 
 
-def fit(a, b):
-    """Whether two static shapes broadcast."""
-    try:
-        tf.broadcast_static_shape(tf.TensorShape(a), tf.TensorShape(b))
-    except ValueError:
-        return False
-    return True
-
-
 def static_or_dynamic(tensor, axis):
     """The size of an axis: an int if it is known, otherwise a scalar tensor."""
     size = tensor.shape[axis]

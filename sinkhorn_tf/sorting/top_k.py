@@ -11,7 +11,6 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.conversion import known_array, to_numbers
-from sinkhorn_tf._core.masks import to_mask
 from sinkhorn_tf._core.refusals import WrongKindError, shown, takes_tensors
 
 # Newton's method squares the error in each step: after one of this size it is nothing.
@@ -85,14 +84,7 @@ def soft_top_k(
     batch = values.shape[:-1]
     temperature = arguments.to_positive(temperature, "temperature", tf.float64, batch)
     k = _to_k(k, values)
-    mask = to_mask(
-        mask,
-        "mask",
-        batch,
-        values.shape[-1],
-        "[..., N], with batch dimensions that broadcast against those of the values",
-        f"values.shape={tuple(values.shape)}",
-    )
+    mask = _to_mask(mask, values)
     return _soft_top_k(values, k, temperature, mask, jit_compile=jit_compile)
 
 
@@ -131,21 +123,45 @@ def _to_k(k, values):
     return tf.where(same, narrow, -1)
 
 
+def _to_mask(mask, values):
+    if mask is None:
+        return None
+    mask = arguments.to_booleans(mask, "mask")
+    n, batch, shape = values.shape[-1], values.shape[:-1], mask.shape
+    if (
+        shape.rank is None
+        or shape.rank < 1
+        or (0 in shape[:-1] and 0 not in batch)
+        or not shape[-1:].is_compatible_with([n])
+        or not arguments.fit(shape[:-1], batch)
+    ):
+        raise ValueError(
+            "mask must have shape [..., N], with batch dimensions that broadcast against "
+            f"those of the values. Received: mask.shape={shape}, "
+            f"values.shape={tuple(values.shape)}"
+        )
+    return mask
+
+
 @compiled_when_eager
 def _soft_top_k(values, k, temperature, mask):
     x = tf.expand_dims(tf.cast(values, tf.float64), -2)
-    (x, k, t, mask), batch = batching.flatten(x, (k, 0), (temperature, 0), (mask, 1))
+    tensors, batch = batching.flatten(x, (k, 0), (temperature, 0), (mask, 1))
+    shares = batch.unflatten(_shares(*tensors), values.shape[-1:])
+    return tf.cast(shares, values.dtype)
+
+
+def _shares(x, k, t, mask):
+    """The shares `[B, N]` of `x` `[B, 1, N]`, for `k`, `t` `[B]` and `mask` `[B, N]`."""
     x = x[:, 0]
     exists = tf.ones_like(x, tf.bool) if mask is None else mask
-    valid = (k >= 0) & (k <= tf.shape(x)[1]) & ~tf.math.is_nan(t)
-    valid &= tf.reduce_all((x < math.inf) | ~exists, axis=1)
+    valid = tf.reduce_all((x < math.inf) | ~exists, axis=1)
+    valid &= (k >= 0) & (k <= tf.shape(x)[1]) & ~tf.math.is_nan(t)
     ranked = exists & (x > -math.inf) & valid[:, None]
     shares = _ranked_shares(x, k, tf.where(valid, t, tf.ones_like(t)), ranked)
     shares = tf.where(ranked, shares, _share_of_others(k, exists, ranked))
     shares = batching.where(valid, shares, tf.constant(math.nan, x.dtype))
-    if mask is not None:
-        shares = tf.where(mask, shares, 0)
-    return tf.cast(batch.unflatten(shares, values.shape[-1:]), values.dtype)
+    return tf.where(exists, shares, tf.zeros_like(shares))
 
 
 def _share_of_others(k, exists, ranked):
