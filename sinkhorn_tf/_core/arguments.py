@@ -68,6 +68,13 @@ def to_masks(row_mask, col_mask, logits):
 def _to_mask(value, name, logits_shape, axis):
     if value is None:
         return None
+    mask = to_booleans(value, name)
+    check_members(tf.TensorShape(mask.shape), name, logits_shape, axis)
+    return mask
+
+
+def to_booleans(value, name):
+    """Converts a mask of any shape."""
     try:
         # A mask of a model that is being built has a dtype and a shape alone.
         is_symbolic = isinstance(value, keras.KerasTensor)
@@ -76,32 +83,13 @@ def _to_mask(value, name, logits_shape, axis):
         raise WrongKindError(
             f"{name} must be booleans. Received: {name}={shown(value)}"
         ) from error
-    dtype, shape = tf.as_dtype(mask.dtype), tf.TensorShape(mask.shape)
+    dtype = tf.as_dtype(mask.dtype)
     if dtype != tf.bool:
         raise WrongKindError(
             f"{name} must be booleans, False where something does not exist. "
             f"Received: {name}.dtype={dtype.name}"
         )
-    if not _is_mask_of(axis, shape, logits_shape):
-        letter, other = ("N", -1) if axis == -2 else ("M", -2)
-        swapped = _is_mask_of(other, shape, logits_shape)
-        hint = " (row_mask and col_mask swapped?)" if swapped else ""
-        raise ValueError(
-            f"{name} must have shape [..., {letter}], with batch dimensions that "
-            f"broadcast against those of the logits [..., N, M]{hint}. Received: "
-            f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
-        )
     return mask
-
-
-def _is_mask_of(axis, shape, logits_shape):
-    """Whether a mask can be that of an axis of logits."""
-    if shape.rank is None or shape.rank < 1:
-        return False
-    batch = logits_shape[:-2]
-    drops = 0 in shape[:-1] and 0 not in batch
-    fits = shape[-1:].is_compatible_with([logits_shape[axis]])
-    return fits and not drops and fit(shape[:-1], batch)
 
 
 def is_square(shape):
@@ -117,6 +105,32 @@ def fit(a, b):
     except ValueError:
         return False
     return True
+
+
+def check_members(shape, name, logits_shape, axis):
+    """Checks the shape of values of the rows (axis -2) or columns (axis -1) of logits."""
+    if _are_members(shape, logits_shape, axis):
+        return
+    letter, other = ("N", -1) if axis == -2 else ("M", -2)
+    swapped = _are_members(shape, logits_shape, other)
+    kind = name.partition("_")[2]
+    hint = f" (row_{kind} and col_{kind} swapped?)" if swapped else ""
+    raise ValueError(
+        f"{name} must have shape [..., {letter}], with batch dimensions that broadcast "
+        f"against those of the logits [..., N, M]{hint}. Received: "
+        f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
+    )
+
+
+def _are_members(shape, logits_shape, axis):
+    batch, size = logits_shape[:-2], logits_shape[axis]
+    return not (
+        shape.rank is None
+        or shape.rank < 1
+        or (0 in shape[:-1] and 0 not in batch)
+        or not shape[-1:].is_compatible_with([size])
+        or not fit(shape[:-1], batch)
+    )
 
 
 def to_positive(value, name, dtype, batch=None):
@@ -144,14 +158,15 @@ def _to_scale(value, name, dtype, batch, valid, description):
             f"{name} must be {description} and finite. Received: {name}={shown(value)}"
         )
     if batch is not None:
-        _check_broadcasts(tensor.shape, name, batch)
+        check_broadcasts(tensor.shape, name, batch)
     if array is not None:
         return tensor
     good = tf.math.is_finite(tensor) & valid(tensor)
     return tf.where(good, tensor, tf.constant(np.nan, dtype))
 
 
-def _check_broadcasts(shape, name, batch):
+def check_broadcasts(shape, name, batch):
+    """Checks that a static shape broadcasts against batch dimensions."""
     # An empty temperature broadcasts against a single example, and drops it.
     drops = shape.rank is not None and 0 in shape and 0 not in batch
     if drops or not fit(shape, batch):
