@@ -41,7 +41,7 @@ from sinkhorn_tf.callbacks import AnnealTemperature
 from sinkhorn_tf.distributions import gumbel_sinkhorn
 from sinkhorn_tf.export.solver import export_solver
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
-from sinkhorn_tf.sorting import soft_rank, soft_sort
+from sinkhorn_tf.sorting import soft_rank, soft_sort, soft_top_k
 from sinkhorn_tf.version import __version__
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "sinkhorn_solve",
     "soft_rank",
     "soft_sort",
+    "soft_top_k",
     "sorting",
 ]
 
