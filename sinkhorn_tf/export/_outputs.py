@@ -5,8 +5,15 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
+from sinkhorn_tf.layers import (
+    GumbelSinkhorn,
+    Matching,
+    PartialSinkhorn,
+    Restore,
+    SinkhornLayer,
+)
 
+_PLANNERS = (GumbelSinkhorn, Matching, PartialSinkhorn, Restore, SinkhornLayer)
 # Layers of Keras, and operations of `keras.ops` (whose classes are not public), whose
 # outputs at inference are the numbers of their inputs, rearranged or averaged at most.
 _PASSES_ON = frozenset(
@@ -147,7 +154,7 @@ def _source_layer(tensor, outside=None):
     layer = (
         operation.layer if isinstance(operation, keras.layers.Wrapper) else operation
     )
-    if isinstance(layer, (GumbelSinkhorn, Matching, Restore, SinkhornLayer)):
+    if isinstance(layer, _PLANNERS):
         return layer, tensors
     if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
         inside = {

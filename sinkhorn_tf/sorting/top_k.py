@@ -22,7 +22,7 @@ _MAX_STEPS = 64
 _FARTHEST = 1000.0
 
 
-@takes_tensors()
+@takes_tensors("st.SoftTopK")
 def soft_top_k(
     values: TensorLike,
     k: TensorLike,
