@@ -35,6 +35,7 @@ from sinkhorn_tf._matching.matching import (
     certified_matching,
     matching,
 )
+from sinkhorn_tf._matching.partial import partial_matching
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf._sinkhorn.solve import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.callbacks import AnnealTemperature
@@ -75,6 +76,7 @@ __all__ = [
     "metrics",
     "models",
     "networks",
+    "partial_matching",
     "permutations",
     "sinkhorn",
     "sinkhorn_solve",
