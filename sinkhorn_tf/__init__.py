@@ -37,6 +37,7 @@ from sinkhorn_tf._matching.matching import (
 )
 from sinkhorn_tf._matching.partial import partial_matching
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
+from sinkhorn_tf._sinkhorn.partial import PartialPlan, partial_sinkhorn
 from sinkhorn_tf._sinkhorn.solve import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.callbacks import AnnealTemperature
 from sinkhorn_tf.distributions import gumbel_sinkhorn
@@ -57,6 +58,7 @@ __all__ = [
     "CertifiedMatching",
     "GumbelSinkhorn",
     "Matching",
+    "PartialPlan",
     "PartialSinkhorn",
     "Restore",
     "SinkhornLayer",
@@ -77,6 +79,7 @@ __all__ = [
     "models",
     "networks",
     "partial_matching",
+    "partial_sinkhorn",
     "permutations",
     "sinkhorn",
     "sinkhorn_solve",
