@@ -42,7 +42,14 @@ from sinkhorn_tf._sinkhorn.solve import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.callbacks import AnnealTemperature
 from sinkhorn_tf.distributions import gumbel_sinkhorn
 from sinkhorn_tf.export.solver import export_solver
-from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
+from sinkhorn_tf.layers import (
+    GumbelSinkhorn,
+    Matching,
+    PartialSinkhorn,
+    Restore,
+    SinkhornLayer,
+    SoftTopK,
+)
 from sinkhorn_tf.sorting import soft_rank, soft_sort, soft_top_k
 from sinkhorn_tf.version import __version__
 
@@ -52,9 +59,11 @@ __all__ = [
     "GumbelSinkhorn",
     "Matching",
     "PartialPlan",
+    "PartialSinkhorn",
     "Restore",
     "SinkhornLayer",
     "SinkhornSolution",
+    "SoftTopK",
     "__version__",
     "callbacks",
     "certified_matching",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import keras
 
-from sinkhorn_tf.layers._tempered import TemperedLayer, temperatures
+from sinkhorn_tf.layers._tempered import WithTemperature, temperatures
 
 __all__ = [
     "AnnealTemperature",
@@ -84,7 +84,7 @@ class AnnealTemperature(keras.callbacks.Callback):
         value = self.schedule(step)
         for variable in self._temperatures:
             try:
-                number = TemperedLayer.temperature.to_number(value, variable.dtype)
+                number = WithTemperature.temperature.to_number(value, variable.dtype)
             except (TypeError, ValueError) as error:
                 raise ValueError(
                     "The schedule of AnnealTemperature must give finite temperatures "

@@ -29,7 +29,7 @@ def test_the_keras_example_sorts(examples, capsys):
 def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(examples[0] + examples[8], names)  # noqa: S102
+    exec(examples[0] + examples[11], names)  # noqa: S102
     assert names["path"] == "runs/sorter/1"
     restored = names["answer"]["restored"].numpy()
     assert (np.sort(names["examples"][:2], axis=1) == restored).mean() > 0.5
@@ -39,13 +39,13 @@ def test_the_exported_example_sorts(examples, monkeypatch, tmp_path):
 def test_the_solver_answers(examples, monkeypatch):
     monkeypatch.chdir(README.parent)
     names = {}
-    exec(examples[7], names)  # noqa: S102
+    exec(examples[10], names)  # noqa: S102
     assert names["answer"]["restored"].shape == (1, 8, 8, 1)
 
 
 def test_the_temperature_is_low_enough(examples):
     names = {}
-    exec(examples[6], names)  # noqa: S102
+    exec(examples[9], names)  # noqa: S102
     assert 0 < names["loss"] <= 0.1
     assert names["bound"] == "fast_rate" and names["temperature"] < 1
 
@@ -90,7 +90,28 @@ def test_masks_are_inputs_of_a_model(examples):
     assert (restored[3:] == 0).all() and restored[:3].all()
 
 
+def test_each_expert_has_its_load(examples):
+    names = {}
+    exec(examples[5], names)  # noqa: S102
+    plan = names["plan"].numpy()
+    np.testing.assert_allclose(plan.sum(0), names["load"], rtol=1e-4)
+    assert abs(plan.sum(1) - 1).max() < 0.05
+
+
+def test_dustbins_take_what_fits_nowhere(examples):
+    names = {}
+    exec(examples[6], names)  # noqa: S102
+    assert names["perm"].numpy().tolist() == [0, -1]
+    np.testing.assert_allclose(names["unmatched_rows"], [0, 1], atol=0.01)
+
+
+def test_the_two_largest_are_selected(examples):
+    names = {}
+    exec(examples[7], names)  # noqa: S102
+    np.testing.assert_allclose(names["shares"], [1, 0.08, 0.92, 0], atol=0.005)
+
+
 def test_the_temperature_is_learnt(examples):
     names = {}
-    exec(examples[0].replace("epochs=20", "epochs=1") + examples[5], names)  # noqa: S102
+    exec(examples[0].replace("epochs=20", "epochs=1") + examples[8], names)  # noqa: S102
     assert 0 < names["layer"].temperature.numpy() < 0.9

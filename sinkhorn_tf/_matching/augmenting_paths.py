@@ -143,14 +143,15 @@ def _tight_pairs(x, g):
     """
     n, m = tf.unstack(tf.shape(x)[1:])
     rows, cols = tf.range(n), tf.range(m)
+    # The operator `==` gives a result of unknown rank where sizes are unknown.
     reduced = x - g[:, None, :]
     best = tf.reduce_max(reduced, axis=2, keepdims=True)
-    tight = (reduced == best) & (best > -math.inf)
+    tight = tf.equal(reduced, best) & (best > -math.inf)
     choice = tf.reduce_min(tf.where(tight, cols, m), axis=2)
     # A column goes to the first row that wants it.
-    wants = choice[:, :, None] == cols
+    wants = tf.equal(choice[:, :, None], cols)
     row_of = tf.reduce_min(tf.where(wants, rows[:, None], n), axis=1)
-    won = _at(row_of, tf.minimum(choice, m - 1)) == rows
+    won = tf.equal(_at(row_of, tf.minimum(choice, m - 1)), rows)
     col_of = tf.where(won & (choice < m), choice, -1)
     return col_of, tf.where(row_of < n, row_of, -1)
 
@@ -191,9 +192,9 @@ def _equal_rows(x):
     # costs scans, not correctness. The cosine needs no generator and no state.
     weights = tf.cos(1.7 * tf.cast(tf.range(m), tf.float64))
     checksum = tf.reduce_sum(tf.where(x > -math.inf, x, 0) * weights, axis=2)
-    same = checksum[:, :, None] == checksum[:, None, :]
+    same = tf.equal(checksum[:, :, None], checksum[:, None, :])
     first = tf.reduce_min(tf.where(same, index, n - 1), axis=2)
-    equal = tf.reduce_all(x == tf.gather(x, first, batch_dims=1), axis=2)
+    equal = tf.reduce_all(tf.equal(x, tf.gather(x, first, batch_dims=1)), axis=2)
     return tf.where(equal, first, index)
 
 
@@ -210,7 +211,7 @@ def _scan(problem, state, where):
     nearer = where[:, None] & ~state.closed & (reach < state.distance)
     distance = tf.where(nearer, reach, state.distance)
     # The column of an equal row is as near as this row's own and opens no new path.
-    same_class = state.class_of == _at(problem.row_class, state.row)[:, None]
+    same_class = tf.equal(state.class_of, _at(problem.row_class, state.row)[:, None])
     if problem.more_cols is not None:
         # Columns of no row whose dual is 0 are the slack's own.
         released = (state.row_of < 0) & (state.v == 0)
@@ -220,7 +221,7 @@ def _scan(problem, state, where):
     nearest = tf.reduce_min(open_distance, axis=1)
     # Two plain minima are faster than argmin.
     m = tf.shape(open_distance)[1]
-    at_nearest = open_distance == nearest[:, None]
+    at_nearest = tf.equal(open_distance, nearest[:, None])
     col = tf.reduce_min(tf.where(at_nearest, tf.range(m), m - 1), axis=1)
     stuck = where & (nearest == math.inf)
     row = _at(state.row_of, col)
@@ -308,4 +309,4 @@ def _at(values, index):
 
 def _one_hot(index, like):
     """bool `[B, N]`, True at `index`."""
-    return tf.range(tf.shape(like)[1]) == index[:, None]
+    return tf.equal(tf.range(tf.shape(like)[1]), index[:, None])

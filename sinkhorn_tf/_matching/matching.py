@@ -181,7 +181,7 @@ def _certified_matching(logits, row_mask, col_mask):
     if existing is None:
         answered = placed[:, 0]
     else:
-        answered = tf.reduce_all(placed == existing.rows, axis=1)
+        answered = tf.reduce_all(tf.equal(placed, existing.rows), axis=1)
     # Examples without an answer take part, with any permutation.
     row = tf.range(tf.shape(perm)[1])
     safe = tf.where(answered[:, None], perm, row)

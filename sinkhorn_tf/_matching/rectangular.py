@@ -56,7 +56,8 @@ def orient(x, row_mask, col_mask):
 def invert(perm, size):
     """The item in each of `size` positions, or -1: int32 `[B, N]` -> `[B, size]`."""
     index = tf.range(tf.shape(perm)[1])[:, None]
-    holds = perm[:, :, None] == tf.range(size)
+    # The operator `==` gives a result of unknown rank where sizes are unknown.
+    holds = tf.equal(perm[:, :, None], tf.range(size))
     return tf.reduce_max(tf.where(holds, index, -1), axis=1)
 
 
@@ -107,7 +108,7 @@ def _orient_each(x, row_mask, col_mask):
         batching.where(
             turned, _widen(rows, longer, False), _widen(cols, longer, False)
         ),
-        _count(rows) != _count(cols),
+        tf.not_equal(_count(rows), _count(cols)),
     )
 
     def place_back(perm):

@@ -195,7 +195,8 @@ def _extend_complete(x, n_rows, n_cols):
 
 
 def _with_slack(x, rows, cols):
-    if rows == 0 and cols == 0:
+    # A size that only a graph knows is none of Python's conditions.
+    if all(isinstance(size, int) and size == 0 for size in (rows, cols)):
         return x
     return tf.pad(x, [[0, 0], [0, rows], [0, cols]])
 

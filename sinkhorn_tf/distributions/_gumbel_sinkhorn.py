@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.masses import to_marginals
 from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf.distributions.noise import gumbel_noise
@@ -22,6 +23,8 @@ def gumbel_sinkhorn(
     seed: int | TensorLike | None = None,
     row_mask: TensorLike | None = None,
     col_mask: TensorLike | None = None,
+    row_marginals: TensorLike | None = None,
+    col_marginals: TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -38,7 +41,8 @@ def gumbel_sinkhorn(
         seed: An int, or two integers of 32 bits: the same seed gives the same noise for
             logits of the same shape. None draws fresh noise at each eager call and raises
             inside a trace.
-        row_mask, col_mask: As in `sinkhorn`, the same for all samples.
+        row_mask, col_mask, row_marginals, col_marginals: As in `sinkhorn`, the same for
+            all samples.
 
     Returns:
         `(soft, noisy_logits)`, both `[..., n_samples, N, M]` of the dtype of `logits`;
@@ -76,6 +80,8 @@ def gumbel_sinkhorn(
         n_iters,
         row_mask=row_mask,
         col_mask=col_mask,
+        row_marginals=row_marginals,
+        col_marginals=col_marginals,
         tolerance=tolerance,
         gradient=gradient,
         jit_compile=jit_compile,
@@ -91,6 +97,8 @@ def perturbed_sinkhorn(
     *,
     row_mask: TensorLike | None = None,
     col_mask: TensorLike | None = None,
+    row_marginals: TensorLike | None = None,
+    col_marginals: TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -103,7 +111,7 @@ def perturbed_sinkhorn(
         temperature, noise_scale: Numbers, or tensors that broadcast against the batch
             dimensions of `logits`.
         n_iters: Python int >= 0.
-        row_mask, col_mask: As in `gumbel_sinkhorn`.
+        row_mask, col_mask, row_marginals, col_marginals: As in `gumbel_sinkhorn`.
         tolerance, gradient, jit_compile: As in `sinkhorn`.
 
     Returns:
@@ -128,9 +136,10 @@ def perturbed_sinkhorn(
         noise_scale = noise_scale[..., None, None, None]
     noise = noise_scale * tf.cast(noise, dtype)
     noisy = tf.cast(logits, dtype)[..., None, :, :] + noise
-    row_mask, col_mask = (
-        None if mask is None else mask[..., None, :]
-        for mask in arguments.to_masks(row_mask, col_mask, logits)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
+    marginals = to_marginals(row_marginals, col_marginals, logits, *masks, dtype)
+    row_mask, col_mask, row_marginals, col_marginals = (
+        None if each is None else each[..., None, :] for each in (*masks, *marginals)
     )
     noisy = _masked(noisy, row_mask, col_mask)
     soft = sinkhorn(
@@ -139,6 +148,8 @@ def perturbed_sinkhorn(
         n_iters,
         row_mask=row_mask,
         col_mask=col_mask,
+        row_marginals=row_marginals,
+        col_marginals=col_marginals,
         tolerance=tolerance,
         gradient=gradient,
         jit_compile=jit_compile,

@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 
-from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
+from sinkhorn_tf.layers import (
+    GumbelSinkhorn,
+    Matching,
+    PartialSinkhorn,
+    Restore,
+    SinkhornLayer,
+)
 
+_PLANNERS = (GumbelSinkhorn, Matching, PartialSinkhorn, Restore, SinkhornLayer)
 # Layers of Keras, and operations of `keras.ops` (whose classes are not public), whose
 # outputs at inference are the numbers of their inputs, rearranged or averaged at most.
 _PASSES_ON = frozenset(
@@ -36,8 +44,8 @@ def logits_and_plan(outputs):
         isinstance(part, (Mapping, list, tuple)) for part in parts
     ):
         raise ValueError(
-            "The model has to end at its logits [B, N, N], or at these and a plan "
-            '[B, N, N]: [logits, plan] or {"logits": logits, "plan": plan}. '
+            "The model has to end at its logits [B, N, M], or at these and a plan "
+            '[B, N, M]: [logits, plan] or {"logits": logits, "plan": plan}. '
             f"Received: outputs of the shapes {shapes_of(outputs)}"
         )
     if not named:
@@ -66,27 +74,28 @@ def shapes_of(outputs) -> str:
     return str(tuple(outputs.shape))
 
 
-def number_of_items(logits: keras.KerasTensor, plan: keras.KerasTensor | None) -> int:
-    """N, where logits and plan are `[B, N, N]`.
+def sizes_of_logits(
+    logits: keras.KerasTensor, plan: keras.KerasTensor | None
+) -> tuple[int | None, int | None]:
+    """N and M, where logits and plan are `[B, N, M]`; None for one that varies.
 
     Raises:
-        ValueError: If they have other shapes, or N is not fixed.
+        ValueError: If they have other shapes.
     """
     outputs = [x for x in (logits, plan) if x is not None]
-    shapes = [tuple(x.shape) for x in outputs]
-    if any(len(shape) == 3 and None in shape[1:] for shape in shapes):
+    try:
+        matrix = tf.TensorShape([None, None])
+        for x in outputs:
+            matrix = matrix.merge_with(tf.TensorShape(x.shape).with_rank(3)[1:])
+    except ValueError:
+        matrix = None
+    if matrix is None or 0 in matrix:
         raise ValueError(
-            "N, the number of items, has to be fixed in a model that is exported: "
-            "build it on an Input such as keras.Input((9, 3)), not on one of (None, 3). "
+            "The model has to end at logits [B, N, M], or these and a plan [B, N, M]. "
             f"Received: outputs of the shapes {shapes_of(outputs)}"
         )
-    n = shapes[0][-1] if shapes[0] else None
-    if n is None or any(shape[1:] != (n, n) for shape in shapes):
-        raise ValueError(
-            "The model has to end at logits [B, N, N], or these and a plan [B, N, N]. "
-            f"Received: outputs of the shapes {shapes_of(outputs)}"
-        )
-    return n
+    n, m = matrix.as_list()
+    return n, m
 
 
 def refuse_permutation_as_logits(model: keras.Model, logits: keras.KerasTensor) -> None:
@@ -105,7 +114,7 @@ def refuse_permutation_as_logits(model: keras.Model, logits: keras.KerasTensor) 
         )
     product = "restored items" if isinstance(layer, Restore) else "a permutation"
     raise ValueError(
-        f"The model has to end at its logits [B, N, N], not at {product}; pass it up to "
+        f"The model has to end at its logits [B, N, M], not at {product}; pass it up to "
         f"the logits that the permutation is made of{advice}. "
         f"Received: the output of {type(layer).__name__} {layer.name!r}"
     )
@@ -117,7 +126,7 @@ def refuse_items_as_plan(plan: keras.KerasTensor | None) -> None:
     if not isinstance(layer, Restore):
         return
     raise ValueError(
-        "The second output of the model has to be a plan [B, N, N], not restored items, "
+        "The second output of the model has to be a plan [B, N, M], not restored items, "
         "which the solver adds by itself. "
         f"Received: the output of {type(layer).__name__} {layer.name!r}"
     )
@@ -145,7 +154,7 @@ def _source_layer(tensor, outside=None):
     layer = (
         operation.layer if isinstance(operation, keras.layers.Wrapper) else operation
     )
-    if isinstance(layer, (GumbelSinkhorn, Matching, Restore, SinkhornLayer)):
+    if isinstance(layer, _PLANNERS):
         return layer, tensors
     if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
         inside = {

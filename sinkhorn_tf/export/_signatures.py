@@ -1,4 +1,4 @@
-"""The signatures of a solver: serving_default, match, match_at_temperature, and more."""
+"""The signatures of a solver: serving_default, match and its kin, and more."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from sinkhorn_tf import permutations
+from sinkhorn_tf._core import batching
 from sinkhorn_tf._matching.matching import certified_matching
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf.export import _warmup
@@ -57,16 +58,28 @@ class Solver:
     temperature: float
     n_iters: int
 
-    def answer(self, logits: tf.Tensor, temperature: tf.Tensor | None = None) -> dict:
-        """The answer for logits `[B, N, N]`, at a temperature `[B]` or the solver's."""
+    def answer(
+        self,
+        logits: tf.Tensor,
+        temperature: tf.Tensor | None = None,
+        *,
+        row_mask: tf.Tensor | None = None,
+        col_mask: tf.Tensor | None = None,
+    ) -> dict:
+        """The answer for logits `[B, N, M]`, at a temperature `[B]` or the solver's."""
         # In half precision the sums of a plan would be off by a hundredth.
         logits = tf.cast(logits, to_served_dtype(logits.dtype))
         if temperature is None:
             temperature = self.temperature
-        certified = certified_matching(logits)
+        n, m = batching.sizes(logits, 1)
+        row_mask, col_mask = _with_size(row_mask, n), _with_size(col_mask, m)
+        certified = certified_matching(logits, row_mask=row_mask, col_mask=col_mask)
+        plan = sinkhorn(
+            logits, temperature, self.n_iters, row_mask=row_mask, col_mask=col_mask
+        )
         return {
             "permutation": certified.perm,
-            "plan": tf.cast(sinkhorn(logits, temperature, self.n_iters), tf.float32),
+            "plan": tf.cast(plan, tf.float32),
             "value": certified.value,
             "gap": certified.gap,
         }
@@ -74,50 +87,83 @@ class Solver:
     def solve(self, *inputs: tf.Tensor) -> dict:
         """The answer for inputs of the model, and the items in their places."""
         logits, plan = self.interface.logits_and_plan(self.model, inputs)
-        answer = self.answer(logits)
+        answer = self.answer(logits, **self.interface.masks(inputs))
         if plan is not None:
             answer["plan"] = tf.cast(plan, tf.float32)
         items = inputs[self.interface.items]
-        restored = permutations.apply(answer["permutation"], items)
+        restored = permutations.apply(
+            answer["permutation"],
+            items,
+            n_positions=batching.static_or_dynamic(logits, 2),
+        )
         if restored.dtype.is_floating:
             restored = tf.cast(restored, tf.float32)
         return {**answer, "restored": restored}
 
+    def answer_masked(
+        self, logits: tf.Tensor, row_mask: tf.Tensor, col_mask: tf.Tensor
+    ) -> dict:
+        """The answer for what exists of logits `[B, N, M]`."""
+        return self.answer(logits, row_mask=row_mask, col_mask=col_mask)
+
     def signatures(self) -> dict[str, Signature]:
         """The signatures that every solver has, by name."""
-        n = self.interface.n
-        logits = tf.TensorSpec([None, n, n], tf.float32, name="logits")
+        n, m = self.interface.n, self.interface.m
+        logits = tf.TensorSpec([None, n, m], tf.float32, name="logits")
         temperature = tf.TensorSpec([None], tf.float32, name="temperature")
+        row_mask = tf.TensorSpec([None, n], tf.bool, name="row_mask")
+        col_mask = tf.TensorSpec([None, m], tf.bool, name="col_mask")
         return {
             "serving_default": Signature(self.solve, self.interface.specs),
             "match": Signature(self.answer, (logits,)),
             "match_at_temperature": Signature(self.answer, (logits, temperature)),
+            "match_masked": Signature(self.answer_masked, (logits, row_mask, col_mask)),
         }
 
     def warmup_requests(self, items: object) -> dict[str, dict[str, tf.Tensor]]:
         """A request made of the items for each signature that every solver has.
 
+        Everything exists in these requests.
+
         Raises:
-            ValueError: If the model has several inputs, or the items do not fit.
+            ValueError: If the model has several inputs that are no masks, or the items do
+                not fit.
         """
-        spec, *others = self.interface.specs
-        if others:
+        specs = self.interface.specs
+        spec = specs[self.interface.items]
+        n_others = len(specs) - len(self.interface.masks(specs))
+        if n_others > 1:
             raise ValueError(
                 "A model of several inputs needs warmup_examples as a dict of signatures "
-                f"to their inputs. Received: {1 + len(others)} inputs"
+                f"to their inputs. Received: {n_others} inputs"
             )
         served = tf.TensorSpec(spec.shape, to_served_dtype(spec.dtype), spec.name)
-        items = _warmup.to_tensor(items, served, "serving_default")
-        logits, _ = self.interface.logits_and_plan(self.model, [items])
+        items_tensor = _warmup.to_tensor(items, served, "serving_default")
+        batch, n = items_tensor.shape[:2]
+        # A number of positions that varies can only be that of the items.
+        sizes = {"row_mask": n, "col_mask": self.interface.m or n}
+        masks = {name: tf.ones([batch, size], tf.bool) for name, size in sizes.items()}
+        inputs = {x.name: items_tensor if x is spec else masks[x.name] for x in specs}
+        logits, _ = self.interface.logits_and_plan(self.model, inputs.values())
         logits = tf.cast(logits, tf.float32)
         return {
-            "serving_default": {spec.name: items},
+            "serving_default": inputs,
             "match": {"logits": logits},
-            "match_at_temperature": {
+            "match_at_temperature": {"logits": logits, "temperature": tf.ones([batch])},
+            "match_masked": {
                 "logits": logits,
-                "temperature": tf.ones(tf.shape(logits)[:1]),
+                "row_mask": tf.ones(logits.shape[:2], tf.bool),
+                "col_mask": tf.ones([batch, logits.shape[2]], tf.bool),
             },
         }
+
+
+def _with_size(mask, size):
+    """A mask `[B, size]`, or None; a request with one of another size fails here."""
+    if mask is None:
+        return None
+    # A mask of one element would broadcast.
+    return tf.reshape(mask, [tf.shape(mask)[0], size])
 
 
 def to_signatures(

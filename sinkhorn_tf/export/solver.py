@@ -32,11 +32,12 @@ def export_solver(
 ) -> str:
     """Exports a network as a solver that stock TensorFlow Serving can run.
 
-    The SavedModel needs neither this package nor Keras. `B` stands for any batch size.
-    Every answer has these tensors:
+    The SavedModel needs neither this package nor Keras. `B` stands for any batch size, N
+    items and M positions may vary too if they do in the model. Every answer has these
+    tensors:
 
     - `permutation`, int32 `[B, N]`, -1 where there is none;
-    - `plan`, `[B, N, N]`: the model's own if it has one and `serving_default` is asked,
+    - `plan`, `[B, N, M]`: the model's own if it has one and `serving_default` is asked,
       otherwise `S^L(logits / t)`;
     - `value`, float64 `[B]`, the sum of the matched logits;
     - `gap`, float64 `[B]`: the value is at most this far from the best one; 0 means
@@ -49,21 +50,26 @@ def export_solver(
 
     The signatures are:
 
-    - `serving_default(<inputs of the model>)`: the answer, and `restored`, the items
-      in their places. The items are the first input of a shape `[B, N, ...]`, in the
-      order in which the inputs were given to Keras, in a dict too. The inputs have the
-      names of their `keras.Input`.
-    - `match(logits [B, N, N])`: the answer for the caller's own scores.
-    - `match_at_temperature(logits [B, N, N], temperature [B])`: the same, with the
+    - `serving_default(<inputs of the model>)`: the answer, and `restored` `[B, M, ...]`,
+      the items in their places. The items are the first input of a shape `[B, N, ...]`
+      that is no mask, in the order in which the inputs were given to Keras, in a dict
+      too. The inputs have the names of their `keras.Input`.
+    - `match(logits [B, N, M])`: the answer for the caller's own scores.
+    - `match_at_temperature(logits [B, N, M], temperature [B])`: the same, with the
       plan at a temperature for each example.
+    - `match_masked(logits [B, N, M], row_mask [B, N], col_mask [B, M])`: the answer for
+      the items and positions whose mask is True, whatever the other logits are.
+
+    A model whose examples have different sizes takes padded items and the inputs
+    `row_mask`, bool `[B, N]`, or `col_mask`, bool `[B, M]`, or both: inputs of these names
+    are masks of what exists in the answer. Keras' own masks are not.
 
     Args:
         model: A Keras model, functional or sequential, from items `[B, N, ...]`, and
-            any further inputs `[B, ...]`, to logits `[B, N, N]`, or to these and a
+            any further inputs `[B, ...]`, to logits `[B, N, M]`, or to these and a
             plan: `[logits, plan]`, or a dict with the names "logits" and "plan" (beside
-            "plan" the logits may have any name). N is fixed. The variables and lookup
-            tables that the model holds are saved, wherever they were made.
-        path: Directory of the model; a numbered version is written inside it.
+            "plan" the logits may have any name). The variables and lookup tables that
+            the model holds are saved, wherever they were made.
         temperature: Temperature of the plans, a positive number.
         n_iters: Iterations of the plans, an int >= 0.
         signatures: More signatures: a dict of name to `(function, TensorSpec)`, or a
@@ -75,7 +81,7 @@ def export_solver(
         warmup_examples: Requests that the server answers before it takes others, so
             that the first client does not wait: items `[B, N, ...]`, from which one
             request is made for each of the signatures above (if the model has one
-            input), or a dict of signature to a dict of inputs. They are kept in
+            input beside masks), or a dict of signature to a dict of inputs. They are kept in
             `assets.extra/tf_serving_warmup_requests`.
         jit_variant: Whether to write `<path>_xla` too: the same version with every
             signature compiled by XLA, for servers on a GPU or with
@@ -93,8 +99,8 @@ def export_solver(
             installed.
         TypeError: If an argument is not of the type above, or the function of a
             signature returns no dict of tensors.
-        ValueError: If the model does not have these outputs, ends at a permutation or
-            restored items in place of logits, or has no fixed N; if an argument, a
+        ValueError: If the model does not have these inputs and outputs, or ends at a
+            permutation or restored items in place of logits; if an argument, a
             signature or a warm-up request does not fit; if the model holds what no
             SavedModel can, what stock TensorFlow Serving on a CPU refuses (functions
             that must be compiled, Python functions, ops that are not TensorFlow's own)

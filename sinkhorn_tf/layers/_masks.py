@@ -120,5 +120,5 @@ def _check_as_many_positions(is_of_keras, logits):
 
 
 def without_last(shape: tuple | None) -> tuple | None:
-    """The batch dimensions of a mask, or None if there is no mask."""
+    """The batch dimensions of masks or masses, or None if there are none."""
     return None if shape is None else tuple(shape)[:-1]

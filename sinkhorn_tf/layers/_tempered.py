@@ -20,7 +20,7 @@ _LEAST_TRAINED = 1e-6
 
 def temperatures(layer: keras.layers.Layer) -> list[keras.Variable]:
     """The variables of all temperatures in a layer or model, however deep inside."""
-    return [x for x in layer.variables if TemperedLayer.temperature.is_held_by(x)]
+    return [x for x in layer.variables if WithTemperature.temperature.is_held_by(x)]
 
 
 def _to_tolerance(value, name):
@@ -31,54 +31,31 @@ def _to_gradient(value, name):
     return arguments.to_stopping(None, value)[1]
 
 
-class TemperedLayer(MaskedLayer):
-    """A layer on logits with a temperature that can be changed while training.
+class WithTemperature(_settings.ConfiguredLayer):
+    """A layer with a temperature that can be changed while training.
 
     The temperature is a variable: assigning it (`layer.temperature = 0.05`, or as
     `AnnealTemperature` does) neither retraces nor recompiles, and its value is saved
     with the weights and in the config. It is never held below float32, whatever the
-    dtype policy.
-
-    The other settings can be assigned until a graph has been made with them;
-    afterwards that raises AttributeError.
+    dtype policy. Keras' autocasting has to be off in a layer of this kind, since it casts
+    a temperature that is given as a call argument.
 
     Args:
         temperature: Positive number.
-        n_iters: Python int >= 0, iterations of the Sinkhorn operator.
-        tolerance: None, or a number > 0 at which iterations stop.
-        gradient: "unrolled" or "implicit".
-        hard: Whether the forward pass gives the matching, with the gradient of the
-            soft permutation (straight-through).
         trainable_temperature: Whether `fit` learns the temperature. A constraint keeps
             it positive.
-        mask_positions: As in `MaskedLayer`.
     """
 
     temperature = _settings.VariableSetting(lambda x: x > 0, "positive")
-    n_iters = _settings.Setting(lambda x, name: arguments.to_count(x, name, 0))
-    tolerance = _settings.Setting(_to_tolerance)
-    gradient = _settings.Setting(_to_gradient)
-    hard = _settings.Setting(_settings.to_flag)
     trainable_temperature = _settings.ConstructorSetting(_settings.to_flag)
 
     def __init__(
         self,
         temperature: float | TensorLike = 1.0,
-        n_iters: int = 20,
-        tolerance: float | None = None,
-        gradient: str = "unrolled",
-        hard: bool = False,
         trainable_temperature: bool = False,
-        mask_positions: bool = False,
         **kwargs: typing.Any,
     ) -> None:
-        # Without autocasting, which would also cast a temperature that is given as a
-        # call argument.
-        super().__init__(mask_positions=mask_positions, **kwargs)
-        self.n_iters = n_iters
-        self.tolerance = tolerance
-        self.gradient = gradient
-        self.hard = hard
+        super().__init__(**kwargs)
         self.trainable_temperature = trainable_temperature
         type(self).temperature.create(self, temperature, self._add_temperature)
 
@@ -94,11 +71,11 @@ class TemperedLayer(MaskedLayer):
             constraint=PositiveTemperature(float(initializer())) if trained else None,
         )
 
-    def _to_logits(self, logits):
-        """Casts the inputs to the compute dtype of the policy."""
-        logits = tf.convert_to_tensor(logits)
-        _settings.check_real(logits, "logits")
-        return tf.cast(logits, self.compute_dtype)
+    def _to_scores(self, value, name):
+        """Casts the input of `call` to the compute dtype of the policy."""
+        value = tf.convert_to_tensor(value)
+        _settings.check_real(value, name)
+        return tf.cast(value, self.compute_dtype)
 
     def _to_temperature(self, temperature):
         """Returns the temperature of the call, or else the layer's own."""
@@ -106,6 +83,88 @@ class TemperedLayer(MaskedLayer):
             return tf.convert_to_tensor(self.temperature)
         _settings.check_real(temperature, "temperature")
         return temperature
+
+    def get_config(self) -> dict[str, typing.Any]:
+        return {
+            **super().get_config(),
+            "temperature": type(self).temperature.value(self),
+            "trainable_temperature": self.trainable_temperature,
+        }
+
+
+class IteratedLayer(WithTemperature, MaskedLayer):
+    """A layer that makes plans of logits by iterations.
+
+    The settings other than the temperature can be assigned until a graph has been made
+    with them; afterwards that raises AttributeError.
+
+    Args:
+        temperature, trainable_temperature: As in `WithTemperature`.
+        n_iters: Python int >= 0, iterations of the Sinkhorn operator.
+        tolerance: None, or a number > 0 at which iterations stop.
+        gradient: "unrolled" or "implicit".
+        mask_positions: As in `MaskedLayer`.
+    """
+
+    n_iters = _settings.Setting(lambda x, name: arguments.to_count(x, name, 0))
+    tolerance = _settings.Setting(_to_tolerance)
+    gradient = _settings.Setting(_to_gradient)
+
+    def __init__(
+        self,
+        temperature: float | TensorLike = 1.0,
+        n_iters: int = 20,
+        tolerance: float | None = None,
+        gradient: str = "unrolled",
+        **kwargs: typing.Any,
+    ) -> None:
+        super().__init__(temperature=temperature, **kwargs)
+        self.n_iters = n_iters
+        self.tolerance = tolerance
+        self.gradient = gradient
+
+    def get_config(self) -> dict[str, typing.Any]:
+        return {
+            **super().get_config(),
+            "n_iters": self.n_iters,
+            "tolerance": self.tolerance,
+            "gradient": self.gradient,
+        }
+
+
+class TemperedLayer(IteratedLayer):
+    """A layer whose plan can be hard, with the gradient of the soft one.
+
+    Args:
+        temperature, n_iters, tolerance, gradient, trainable_temperature,
+            mask_positions: As in `IteratedLayer`.
+        hard: Whether the forward pass gives the matching, with the gradient of the
+            soft permutation (straight-through).
+    """
+
+    hard = _settings.Setting(_settings.to_flag)
+
+    def __init__(
+        self,
+        temperature: float | TensorLike = 1.0,
+        n_iters: int = 20,
+        tolerance: float | None = None,
+        gradient: str = "unrolled",
+        hard: bool = False,
+        **kwargs: typing.Any,
+    ) -> None:
+        super().__init__(temperature, n_iters, tolerance, gradient, **kwargs)
+        self.hard = hard
+
+    def _refuse_masses_if_hard(self, **marginals):
+        """Raises ValueError if a hard layer is called with masses."""
+        given = [name for name, value in marginals.items() if value is not None]
+        if self.hard and given:
+            raise ValueError(
+                "A matching, as hard=True gives it, has no masses: call the layer "
+                "without them, or make one with hard=False. "
+                f"Received: hard=True and {' and '.join(given)}"
+            )
 
     def _finish(self, soft, logits, row_mask, col_mask):
         """Returns `soft`, or its straight-through matching if the layer is hard."""
@@ -118,15 +177,7 @@ class TemperedLayer(MaskedLayer):
         return hard + (soft - tf.stop_gradient(soft))
 
     def get_config(self) -> dict[str, typing.Any]:
-        return {
-            **super().get_config(),
-            "temperature": type(self).temperature.value(self),
-            "n_iters": self.n_iters,
-            "tolerance": self.tolerance,
-            "gradient": self.gradient,
-            "hard": self.hard,
-            "trainable_temperature": self.trainable_temperature,
-        }
+        return {**super().get_config(), "hard": self.hard}
 
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")

@@ -68,7 +68,8 @@ class GumbelSinkhorn(TemperedLayer):
         temperature: Overrides the layer's own: a number, or a tensor that broadcasts
             against the batch dimensions of `logits`.
         training: Whether to add noise.
-        row_mask, col_mask: As in `SinkhornLayer`, the same for all samples.
+        row_mask, col_mask, row_marginals, col_marginals: As in `SinkhornLayer`, the same
+            for all samples.
 
     Returns:
         `[..., N, M]` or `[..., n_samples, N, M]` of the layer's compute dtype, 0 where an
@@ -146,10 +147,14 @@ class GumbelSinkhorn(TemperedLayer):
         *,
         row_mask: TensorLike | None = None,
         col_mask: TensorLike | None = None,
+        row_marginals: TensorLike | None = None,
+        col_marginals: TensorLike | None = None,
         mask: TensorLike | None = None,
     ) -> tf.Tensor:
+        marginals = {"row_marginals": row_marginals, "col_marginals": col_marginals}
+        self._refuse_masses_if_hard(**marginals)
         row_mask, col_mask = self._to_masks(logits, row_mask, col_mask, mask)
-        logits = self._to_logits(logits)
+        logits = self._to_scores(logits, "logits")
         shape = tf.shape(logits)
         samples = self.n_samples or 1
         shape = tf.concat([shape[:-2], [samples], shape[-2:]], 0)
@@ -169,6 +174,7 @@ class GumbelSinkhorn(TemperedLayer):
             self.n_iters,
             row_mask=row_mask,
             col_mask=col_mask,
+            **marginals,
             tolerance=self.tolerance,
             gradient=self.gradient,
         )
@@ -198,9 +204,18 @@ class GumbelSinkhorn(TemperedLayer):
         temperature_shape: tuple | None = None,
         row_mask_shape: tuple | None = None,
         col_mask_shape: tuple | None = None,
+        row_marginals_shape: tuple | None = None,
+        col_marginals_shape: tuple | None = None,
     ) -> tuple:
-        masks = without_last(row_mask_shape), without_last(col_mask_shape)
-        batch = self._batch_shape(logits_shape, temperature_shape, *masks)
+        members = (
+            row_mask_shape,
+            col_mask_shape,
+            row_marginals_shape,
+            col_marginals_shape,
+        )
+        batch = self._batch_shape(
+            logits_shape, temperature_shape, *map(without_last, members)
+        )
         samples = [] if self.n_samples is None else [self.n_samples]
         return (*batch, *samples, *logits_shape[-2:])
 

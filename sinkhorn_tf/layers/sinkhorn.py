@@ -40,6 +40,8 @@ class SinkhornLayer(TemperedLayer):
         row_mask, col_mask: bool `[..., N]` and `[..., M]`, False for items and positions
             that do not exist, as in `sinkhorn`. Without a `row_mask` it is Keras' mask of
             the logits, if there is one.
+        row_marginals, col_marginals: Masses `[..., N]` and `[..., M]` of items and
+            positions, as in `sinkhorn`; a layer with `hard=True` refuses them.
 
     Returns:
         `[..., N, M]` of the layer's compute dtype, 0 where an item or position does not
@@ -64,16 +66,21 @@ class SinkhornLayer(TemperedLayer):
         *,
         row_mask: TensorLike | None = None,
         col_mask: TensorLike | None = None,
+        row_marginals: TensorLike | None = None,
+        col_marginals: TensorLike | None = None,
         mask: TensorLike | None = None,
     ) -> tf.Tensor:
+        marginals = {"row_marginals": row_marginals, "col_marginals": col_marginals}
+        self._refuse_masses_if_hard(**marginals)
         row_mask, col_mask = self._to_masks(logits, row_mask, col_mask, mask)
-        logits = self._to_logits(logits)
+        logits = self._to_scores(logits, "logits")
         soft = sinkhorn(
             logits,
             self._to_temperature(temperature),
             self.n_iters,
             row_mask=row_mask,
             col_mask=col_mask,
+            **marginals,
             tolerance=self.tolerance,
             gradient=self.gradient,
         )
@@ -86,7 +93,16 @@ class SinkhornLayer(TemperedLayer):
         temperature_shape: tuple | None = None,
         row_mask_shape: tuple | None = None,
         col_mask_shape: tuple | None = None,
+        row_marginals_shape: tuple | None = None,
+        col_marginals_shape: tuple | None = None,
     ) -> tuple:
-        masks = without_last(row_mask_shape), without_last(col_mask_shape)
-        batch = self._batch_shape(logits_shape, temperature_shape, *masks)
+        members = (
+            row_mask_shape,
+            col_mask_shape,
+            row_marginals_shape,
+            col_marginals_shape,
+        )
+        batch = self._batch_shape(
+            logits_shape, temperature_shape, *map(without_last, members)
+        )
         return (*batch, *logits_shape[-2:])

@@ -61,12 +61,16 @@ OPERATORS = {
     ),
     "SinkhornLayer": lambda x, p, items, t: LAYERS["SinkhornLayer"](x, temperature=t),
     "GumbelSinkhorn": lambda x, p, items, t: LAYERS["GumbelSinkhorn"](x),
+    "PartialSinkhorn": lambda x, p, items, t: LAYERS["PartialSinkhorn"](x),
+    "SoftTopK": lambda x, p, items, t: LAYERS["SoftTopK"](x, temperature=t),
     "Matching": lambda x, p, items, t: LAYERS["Matching"](x),
     "Restore": lambda x, p, items, t: LAYERS["Restore"]([tf.nn.softmax(x), items]),
 }
 LAYERS = {
     "SinkhornLayer": st.SinkhornLayer(**OPTIONS),
     "GumbelSinkhorn": st.GumbelSinkhorn(0.5, n_samples=2, **OPTIONS),
+    "PartialSinkhorn": st.PartialSinkhorn(0.3, 0.5, **OPTIONS),
+    "SoftTopK": st.SoftTopK(2),
     "Matching": st.Matching(),
     "Restore": st.Restore(),
 }
@@ -100,8 +104,12 @@ RECTANGLES = {
         p, tf.where(mask[..., None], x[..., :3], 0)
     ),
     "GumbelSinkhorn": lambda x, p, items, t, mask: LAYERS["GumbelSinkhorn"](
+        x[..., :3], row_mask=mask, col_marginals=1 + t[:, None] * tf.range(3.0)
+    ),
+    "PartialSinkhorn": lambda x, p, items, t, mask: LAYERS["PartialSinkhorn"](
         x[..., :3], row_mask=mask
     ),
+    "SoftTopK": lambda x, p, items, t, mask: LAYERS["SoftTopK"](x[..., 0], mask=mask),
     "Restore": lambda x, p, items, t, mask: LAYERS["Restore"](
         [tf.where(mask[..., None], x[..., :3], 0), items]
     ),

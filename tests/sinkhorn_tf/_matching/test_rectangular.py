@@ -229,6 +229,33 @@ def test_the_gradient_is_zero(rng):
     assert gradient is None or not gradient.numpy().any()
 
 
+@pytest.mark.parametrize(
+    "known, masked",
+    [
+        ((None, 20, 20), False),
+        ((None, 5, 30), False),
+        ((None, 30, 5), True),
+        ((2, None, 30), True),
+    ],
+)
+def test_sizes_of_which_some_are_known(rng, known, masked):
+    x = rng.normal(size=[size or 6 for size in known])
+    rows, cols = masks(rng, x.shape) if masked else (True, True)
+    specs = [tf.TensorSpec(known, tf.float64)]
+    arguments = {"row_mask": rows, "col_mask": cols} if masked else {}
+    specs += [tf.TensorSpec(known[:1] + (size,), tf.bool) for size in known[1:]][
+        : len(arguments)
+    ]
+    function = tf.function(
+        lambda x, *masks: st.certified_matching(
+            x, **dict(zip(arguments, masks, strict=True))
+        ),
+        specs,
+        autograph=False,
+    )
+    check(x, rows, cols, function(x, *arguments.values()), unique=True)
+
+
 def test_shapes_that_are_known():
     @tf.function(input_signature=[tf.TensorSpec([None, 4, 6])])
     def function(x):

@@ -230,7 +230,10 @@ def test_an_invalid_value_stays_in_its_example(rng, gradient):
 def test_unknown_sizes(rng, jit_compile):
     spec = tf.TensorSpec([None, None, None], tf.float64)
     function = tf.function(
-        lambda x: st.sinkhorn(x, 0.3), input_signature=[spec], jit_compile=jit_compile
+        lambda x: st.sinkhorn(x, 0.3),
+        input_signature=[spec],
+        jit_compile=jit_compile,
+        autograph=jit_compile,
     )
     for n, m in [(3, 5), (5, 3), (4, 4)]:
         x = rng.normal(size=(2, n, m))

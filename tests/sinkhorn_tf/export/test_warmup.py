@@ -47,7 +47,12 @@ def test_items_become_a_request_for_each_signature(model, tmp_path, rng):
             **{k: tf.constant(x) for k, x in inputs.items()}
         )
         assert answer["permutation"].shape == (5, N)
-    assert set(requests) == {"serving_default", "match", "match_at_temperature"}
+    assert set(requests) == {
+        "serving_default",
+        "match",
+        "match_at_temperature",
+        "match_masked",
+    }
     np.testing.assert_array_equal(requests["serving_default"]["pieces"], items)
 
 
@@ -60,6 +65,20 @@ def test_nested_lists_are_items_too(model, rng):
     np.testing.assert_array_equal(
         expected["match_at_temperature"]["logits"], model(items)
     )
+
+
+def test_everything_exists_in_the_requests_of_a_model_with_masks(rng):
+    present = keras.Input((None,), dtype="bool", name="row_mask")
+    items, places = keras.Input((None, 2), name="pieces"), keras.layers.Dense(N)
+    model = keras.Model([present, items], places(items))
+    solver = _signatures.Solver(model, _interface.to_interface(model), 1.0, 20)
+    requests = solver.warmup_requests(rng.normal(size=(2, 5, 2)).astype(np.float32))
+    assert requests["serving_default"]["row_mask"].numpy().tolist() == [[True] * 5] * 2
+    assert requests["serving_default"]["pieces"].shape == (2, 5, 2)
+    shapes = {name: x.shape for name, x in requests["match_masked"].items()}
+    assert shapes == {"logits": (2, 5, N), "row_mask": (2, 5), "col_mask": (2, N)}
+    masks = [requests["match_masked"][name] for name in ("row_mask", "col_mask")]
+    assert all(mask.numpy().all() for mask in masks)
 
 
 @pytest.mark.parametrize(

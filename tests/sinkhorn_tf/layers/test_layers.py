@@ -10,11 +10,17 @@ import sinkhorn_tf as st
 N = 4
 
 
+def first(output):
+    """The plan of a layer that returns more than it; also of shapes."""
+    is_several = isinstance(output, tuple) and not isinstance(output[0], int)
+    return output[0] if is_several else output
+
+
 def on_logits(layer):
     """A functional model from items `[B, N, 3]` through `layer`."""
     items = keras.Input((N, 3))
     logits = keras.layers.Dense(N)(items)
-    result = layer(logits)
+    result = first(layer(logits))
     if isinstance(layer, st.Matching):
         # By itself it would leave the weights without a gradient.
         result = keras.layers.Add()([result, logits])
@@ -45,6 +51,21 @@ BATTERY = {
         on_logits,
         (2, N, N),
     ),
+    "partial": (st.PartialSinkhorn, {"n_iters": 2}, on_logits, (N, N)),
+    "partial set": (
+        st.PartialSinkhorn,
+        {
+            "unmatched_score": 0.25,
+            "temperature": 0.4,
+            "n_iters": 1,
+            "tolerance": 1e-3,
+            "gradient": "implicit",
+            "trainable_temperature": True,
+        },
+        on_logits,
+        (N, N),
+    ),
+    "top k": (st.SoftTopK, {"k": 2}, on_logits, (N, N)),
     "matching": (st.Matching, {}, on_logits, (N, N)),
     "restore": (st.Restore, {}, on_items, (N, 3)),
 }
@@ -78,7 +99,7 @@ def test_symbolic_and_eager_calls_have_the_declared_shape(rng, case):
     input_shape = (2, 7, N, N)
     if layer_class is st.Restore:
         input_shape = [input_shape, (2, 7, N, 3)]
-    assert layer.compute_output_shape(input_shape) == (2, 7, *shape)
+    assert first(layer.compute_output_shape(input_shape)) == (2, 7, *shape)
 
 
 @every_layer
@@ -100,14 +121,14 @@ def test_mixed_precision(rng, case, policy):
     inputs = rng.normal(size=(2, N, N)).astype(np.float32)
     if layer_class is st.Restore:
         inputs = [inputs, inputs[..., :3]]
-    output = tf.function(layer)(inputs)
+    output = first(tf.function(layer)(inputs))
     assert output.dtype == policy.removeprefix("mixed_")
     assert output.shape == (2, *shape)
     if hasattr(layer, "temperature"):
         wide = "float64" if policy == "float64" else "float32"
         assert layer.temperature.dtype == wide
     symbolic = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:]), inputs)
-    assert layer(symbolic).dtype == layer.compute_dtype
+    assert first(layer(symbolic)).dtype == layer.compute_dtype
 
 
 @pytest.mark.parametrize(
@@ -149,6 +170,8 @@ def whole_model():
         st.SinkhornLayer(n_iters=2)(logits, temperature=t),
         gumbel(logits),
         st.Matching()(logits),
+        st.PartialSinkhorn(0.3, trainable_temperature=True, n_iters=2)(logits)[1],
+        st.SoftTopK(2, 0.6)(logits),
     ]
     outputs.append(st.Restore()([outputs[1], items]))
     return keras.Model([items, t], outputs)
@@ -174,7 +197,7 @@ def test_keras_file_loads_in_safe_mode(tmp_path, whole_model, whole_inputs):
         for layer in loaded.layers
         if hasattr(layer, "temperature")
     )
-    assert temperatures == pytest.approx([0.4, 0.7, 1.0])
+    assert temperatures == pytest.approx([0.4, 0.6, 0.7, 1.0, 1.0])
     expected = answers(whole_model, whole_inputs)
     for a, e in zip(answers(loaded, whole_inputs), expected, strict=True):
         np.testing.assert_allclose(a, e, atol=1e-6)
