@@ -26,7 +26,7 @@ TINY = [
     "--solver_n=4",
     "--matching_sizes=4x3",
     "--serving_sizes=4x4",
-    "--shapes=4x3x3:1",
+    "--shapes=4x3x3:1,4x2x3:masses,4x3x3:dustbins",
     "--grids=2",
     "--training_steps=10",
     "--repeats=1",
@@ -73,7 +73,7 @@ def test_every_section_is_measured_and_right(finished):
         "serving",
         "shapes",
     }
-    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 3
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 7
     for case in measured.values():
         assert ("served" if case["section"] == "serving" else "ours_graph") in case[
             "peers"
