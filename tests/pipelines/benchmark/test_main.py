@@ -113,8 +113,9 @@ def test_tables_and_picture(finished):
         "ours, XLA",
         "4x3 L2",
         "share proven",
-        "Rectangles and ragged sets, forward + backward",
+        "Sets of any size and masses, forward + backward",
         "4x3x3:1",
+        "4x3x3:dustbins",
     ):
         assert words in result.stdout
     assert tf.io.decode_png((workdir / "benchmark.png").read_bytes()).shape[0] > 100
