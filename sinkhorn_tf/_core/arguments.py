@@ -78,22 +78,7 @@ def _to_mask(value, name, logits_shape, axis):
             f"{name} must be booleans, False where something does not exist. "
             f"Received: {name}.dtype={mask.dtype.name}"
         )
-    batch, size = logits_shape[:-2], logits_shape[axis]
-    shape = mask.shape
-    drops = shape.rank is not None and 0 in shape[:-1] and 0 not in batch
-    if (
-        shape.rank is None
-        or shape.rank < 1
-        or drops
-        or not shape[-1:].is_compatible_with([size])
-        or not fit(shape[:-1], batch)
-    ):
-        letter = "N" if axis == -2 else "M"
-        raise ValueError(
-            f"{name} must have shape [..., {letter}], with batch dimensions that "
-            f"broadcast against those of the logits [..., N, M]. Received: "
-            f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
-        )
+    check_members(mask.shape, name, logits_shape, axis)
     return mask
 
 
@@ -110,6 +95,24 @@ def fit(a, b):
     except ValueError:
         return False
     return True
+
+
+def check_members(shape, name, logits_shape, axis):
+    """Checks the shape of values of the rows (axis -2) or columns (axis -1) of logits."""
+    batch, size = logits_shape[:-2], logits_shape[axis]
+    if (
+        shape.rank is None
+        or shape.rank < 1
+        or (0 in shape[:-1] and 0 not in batch)
+        or not shape[-1:].is_compatible_with([size])
+        or not fit(shape[:-1], batch)
+    ):
+        letter = "N" if axis == -2 else "M"
+        raise ValueError(
+            f"{name} must have shape [..., {letter}], with batch dimensions that "
+            f"broadcast against those of the logits [..., N, M]. Received: "
+            f"{name}.shape={shape}, logits.shape={tuple(logits_shape)}"
+        )
 
 
 def to_positive(value, name, dtype, batch=None):

@@ -90,7 +90,7 @@ def _refuse_unfit(function, layer, args, kwargs):
     elif isinstance(value, tf.RaggedTensor):
         reason = (
             f"call {function_name} for each example, or pad them to one size with "
-            ".to_tensor(), where the padding counts as further items"
+            ".to_tensor(), with row_mask and col_mask for the padding"
         )
     elif isinstance(value, tf.SparseTensor):
         reason = "make it dense with tf.sparse.to_dense"

@@ -43,6 +43,8 @@ from sinkhorn_tf._sinkhorn.kernel_products import col_sums, is_small, row_sums
 _MAX_BLOCK_LENGTHS = ((24, 12), (64, 8), (math.inf, 5))
 # Stands for an N that is known only when the graph runs.
 _UNKNOWN_N = 1000
+# Stands for the total of given masses over the smallest one.
+_GIVEN_SPREAD = 1e6
 # Scalings may grow at least so far before they are absorbed.
 _MIN_ROOM = 1e3
 # A scaling that changes in an iteration by no more than this, relatively and in units
@@ -55,6 +57,8 @@ class Masses(typing.NamedTuple):
 
     rows: tf.Tensor | None
     cols: tf.Tensor | None
+    are_given: bool = False
+    """Whether they may be any numbers, and have derivatives."""
 
     @classmethod
     def of(cls, problem):
@@ -63,6 +67,7 @@ class Masses(typing.NamedTuple):
         return cls(
             None if rows is None else rows[:, :, None],
             None if cols is None else cols[:, None, :],
+            problem.scale is not None,
         )
 
 
@@ -139,7 +144,7 @@ def iterate(z, masses, n_iters, tolerance=None, keeps=True):
         `Trajectory`, or None without `keeps`.
     """
     # With a tolerance every single step after the first may be an example's last.
-    length = 1 if tolerance is not None else _block_length(z, n_iters)
+    length = 1 if tolerance is not None else _block_length(z, masses, n_iters)
     first = n_iters % length or length
     blocks = (n_iters - first) // length
     # Two small blocks one after the other take less time than looking and a loop.
@@ -161,31 +166,31 @@ def iterate(z, masses, n_iters, tolerance=None, keeps=True):
     return plan, Trajectory(head, loop, point.kernel, settled, blocks, length)
 
 
-def _block_length(z, n_iters):
-    n = _longer_side(z)
+def _block_length(z, masses, n_iters):
+    n = max(_sizes(z))
     longest = next(length for size, length in _MAX_BLOCK_LENGTHS if n <= size)
-    while longest > 1 and _room(z, longest) < _MIN_ROOM:
+    while longest > 1 and _room(z, masses, longest) < _MIN_ROOM:
         longest -= 1
     return math.ceil(n_iters / math.ceil(n_iters / longest))
 
 
-def _room(z, length):
+def _room(z, masses, length):
     """How far the scalings may have grown before a block of `length` steps.
 
-    A block of m steps multiplies each scaling by at most `N^m`. Entries that were
-    flushed to zero stay below rounding while `N tiny max(u) max(v) < eps`, and the
-    backward pass squares the scalings.
+    A block of m steps multiplies each scaling by at most `N^m`, or the m-th power of the
+    spread of the masses. Entries that were flushed to zero stay below rounding while
+    `N tiny max(u) max(v) < eps`, and the backward pass squares the scalings.
     """
     limits = np.finfo(z.dtype.as_numpy_dtype)
-    n = _longer_side(z)
-    growth = length * math.log(n)
+    n = max(_sizes(z))
+    growth = length * math.log(_GIVEN_SPREAD if masses.are_given else n)
     flushed = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
     squared = math.log(float(limits.max)) / 2 - math.log(10)
     return math.exp(min(flushed - 2 * growth, squared - growth))
 
 
-def _longer_side(z):
-    return max(size or _UNKNOWN_N for size in z.shape[1:])
+def _sizes(z):
+    return [size or _UNKNOWN_N for size in z.shape[1:]]
 
 
 def _start(z, n_iters):
@@ -262,7 +267,7 @@ def _arrays_of_blocks(point, count, steps):
 
 def _next_block(z, masses, point, steps, tolerance, settles):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
-    point, absorbed = _absorb(z, point, _room(z, steps))
+    point, absorbed = _absorb(z, point, _room(z, masses, steps))
     return _take_steps(point, masses, steps, tolerance, settles, absorbed)
 
 

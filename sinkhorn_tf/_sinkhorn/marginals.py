@@ -9,6 +9,9 @@ an equation of every marginal:
 for masses r and c that are 1 but for the slack. A row or column that a mask leaves out
 has the mass 0 and no allowed pair. Examples of a batch may differ in their longer side,
 so that masks add a slack on both, of which one at most has a mass.
+
+Where the masses are given, there is no slack. They are scaled to a mean of 1 for the
+columns, and those of the rows to the total of the columns, which changes no iterate.
 """
 
 import math
@@ -16,7 +19,7 @@ import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import batching
+from sinkhorn_tf._core import batching, masses
 
 
 class Problem(typing.NamedTuple):
@@ -34,6 +37,8 @@ class Problem(typing.NamedTuple):
     """M, the number of columns without the slack."""
     exists: tf.Tensor | None
     """bool `[B, N', M']`, whether both of a pair exist; None if all do."""
+    scale: tf.Tensor | None = None
+    """`[B]`, what the masses were divided by; None if they are not given."""
 
     def restrict(self, plan):
         """The part `[B, N, M]` of a plan `[B, N', M']` without the slack.
@@ -68,6 +73,7 @@ class Problem(typing.NamedTuple):
             n_rows=self.n_cols,
             n_cols=self.n_rows,
             exists=None if exists is None else tf.linalg.matrix_transpose(exists),
+            scale=self.scale,
         )
 
     def balance(self, row_potential, col_potential):
@@ -94,17 +100,22 @@ class Problem(typing.NamedTuple):
         return row_potential + shift, col_potential - shift
 
 
-def extend(x, row_mask=None, col_mask=None):
-    """Adds the slack, and finds the masses.
+def extend(x, row_mask=None, col_mask=None, row_marginals=None, col_marginals=None):
+    """Adds the slack, or takes the masses that are given.
 
     Args:
         x: `[B, N, M]`; whatever stands where a mask is False does not matter.
         row_mask, col_mask: bool `[B, N]` and `[B, M]`, or None where all exist.
+        row_marginals, col_marginals: `[B, N]` and `[B, M]` of the dtype of `x`, or None;
+            if one is given the other is uniform. An example whose masses are bad, or
+            have different totals, becomes one of NaN.
 
     Returns:
-        A `Problem`. Without masks a known N = M gives `x` itself.
+        A `Problem`. Without masks and masses a known N = M gives `x` itself.
     """
     n_rows, n_cols = batching.sizes(x, 1)
+    if row_marginals is not None or col_marginals is not None:
+        return _extend_balanced(x, row_mask, col_mask, row_marginals, col_marginals)
     if row_mask is None and col_mask is None:
         return _extend_complete(x, n_rows, n_cols)
     rows, cols = _ones(row_mask, x, n_rows), _ones(col_mask, x, n_cols)
@@ -117,6 +128,57 @@ def extend(x, row_mask=None, col_mask=None):
     x = _with_slack(x, 1, 1)
     x = tf.where(exists, x, tf.constant(-math.inf, x.dtype))
     return Problem(x, row_masses, col_masses, n_rows, n_cols, exists)
+
+
+def _extend_balanced(x, row_mask, col_mask, row_marginals, col_marginals):
+    n_rows, n_cols = batching.sizes(x, 1)
+    rows, cols = _ones(row_mask, x, n_rows), _ones(col_mask, x, n_cols)
+    rows, bad_rows = _masses_of(row_marginals, rows, col_marginals)
+    cols, bad_cols = _masses_of(col_marginals, cols, row_marginals)
+    row_total, col_total = _sum(rows), _sum(cols)
+    bad = bad_rows | bad_cols | ~masses.agree(row_total, col_total)
+    if row_marginals is None:
+        rows, bad = rows * _ratio(col_total, row_total), bad_cols
+    elif col_marginals is None:
+        cols, bad = cols * _ratio(row_total, col_total), bad_rows
+    # The scale changes no plan: it has no derivative.
+    count = tf.reduce_sum(tf.cast(cols > 0, x.dtype), 1, keepdims=True)
+    scale = tf.stop_gradient(_sum(cols) / tf.maximum(count, 1))
+    scale = tf.where(scale > 0, scale, tf.ones_like(scale))
+    cols /= scale
+    rows *= _ratio(_sum(cols), _sum(rows))
+    exists = (rows > 0)[:, :, None] & (cols > 0)[:, None, :]
+    exists |= bad[:, :, None]
+    x = tf.where(exists, x, tf.constant(-math.inf, x.dtype))
+    x = tf.where(bad[:, :, None], tf.constant(math.nan, x.dtype), x)
+    rows, cols = (tf.where(bad, tf.ones_like(each), each) for each in (rows, cols))
+    scale = (scale + tf.zeros_like(x[:, :1, 0]))[:, 0]
+    return Problem(x, rows, cols, n_rows, n_cols, exists, scale)
+
+
+def _masses_of(marginals, ones, other):
+    """Masses of one side, 0 where nothing exists, and which examples have bad ones.
+
+    Args:
+        marginals: `[B, N]`, or None.
+        ones: `[B or 1, N]`, 1 for what exists.
+        other: The masses of the other side, or None.
+
+    Returns:
+        `[B, N]`; bool `[B, 1]`.
+    """
+    if marginals is None:
+        return ones + tf.zeros_like(other[:, :1]), False
+    exists = ones > 0
+    bad = exists & ~((marginals >= 0) & tf.math.is_finite(marginals))
+    # The gradient to a mass of 0 is 0.
+    positive = tf.where(exists & (marginals > 0), marginals, tf.zeros_like(marginals))
+    return positive, tf.reduce_any(bad, 1, keepdims=True)
+
+
+def _ratio(a, b):
+    """a / b, and 0 where b is 0, where the derivative is 0 too."""
+    return tf.where(b > 0, a, tf.zeros_like(a)) / tf.where(b > 0, b, tf.ones_like(b))
 
 
 def _extend_complete(x, n_rows, n_cols):

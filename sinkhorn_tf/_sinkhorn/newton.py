@@ -34,6 +34,8 @@ _FIRST_FALL, _MIN_FALL = 3.0, 0.3
 # No step moves a potential further, in units of the temperature.
 _MAX_STEP = 30.0
 _MAX_TRIALS = 40
+# Masses that differ by less, relatively, may be equal.
+_MAX_ROUNDING = 1e-9
 
 
 class NewtonResult(typing.NamedTuple):
@@ -51,7 +53,7 @@ class _Problem(typing.NamedTuple):
     rows: tf.Tensor | None  # [B or 1, N], masses; None: all 1
     cols: tf.Tensor | None  # [B or 1, M]
     temperature: tf.Tensor  # [B]
-    tolerance: float
+    tolerance: tf.Tensor  # [B]
     forbids: tf.Tensor  # [], whether any example forbids a pair
 
 
@@ -94,7 +96,7 @@ def solve(extended, temperature, tolerance, max_iters):
         extended: A `marginals.Problem`, float64 without NaN or +inf; `-inf` forbids a
             pair.
         temperature: float64 `[B]`.
-        tolerance: Python float, the largest error of a row sum.
+        tolerance: float64 `[B]`, the largest error of a row sum.
         max_iters: Python int, the largest number of steps of an example.
     """
     x = extended.x
@@ -202,6 +204,8 @@ def _is_infeasible(problem, dual):
         needed = _mass_from(rows, rows, problem.rows)
         available = _mass_from(rows, reached, problem.cols)
         exists = True if problem.rows is None else problem.rows > 0
+        # Sums of masses are rounded.
+        available *= 1 + _MAX_ROUNDING
         return tf.reduce_any(exists & (needed > available), 1)
 
     nothing = tf.zeros_like(dual[:, 0], tf.bool)

@@ -12,9 +12,11 @@ import tensorflow as tf
 from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
+from sinkhorn_tf._core.masses import to_marginals
 from sinkhorn_tf._core.refusals import takes_tensors
-from sinkhorn_tf._sinkhorn import iterations, marginals
+from sinkhorn_tf._sinkhorn import iterations
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
+from sinkhorn_tf._sinkhorn.marginals import extend
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
 
@@ -26,6 +28,8 @@ def sinkhorn(
     *,
     row_mask: TensorLike | None = None,
     col_mask: TensorLike | None = None,
+    row_marginals: TensorLike | None = None,
+    col_marginals: TensorLike | None = None,
     tolerance: float | None = None,
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
@@ -59,9 +63,18 @@ def sinkhorn(
             gradient, whatever stands in the logits there. Each example has its own
             mask; the batch dimensions broadcast.
         col_mask: bool `[..., M]`, the same for positions.
+        row_marginals: Numbers >= 0 `[..., N]`, the masses of the items, or None;
+            differentiable. Rows sum to them in the limit. There is no slack row or column
+            then: if the masses of one side alone are given, those of the other side are
+            uniform with the same total. A mass of 0 is an item that does not exist. A
+            common factor of all row masses changes nothing.
+        col_marginals: Numbers >= 0 `[..., M]`, the masses of the positions. Columns sum
+            to them after each iteration. If the masses of both sides are given, their
+            totals, without what a mask leaves out, agree to one part in a thousand.
         tolerance: None for exactly `n_iters` iterations. Otherwise a number > 0:
             each example stops after the first iteration whose row sums are all
-            within `tolerance` of 1, and that of a slack row of M - N.
+            within `tolerance` of their masses: 1 if none are given, and M - N for a
+            slack row.
         gradient: "unrolled", the derivative of the iterations that were taken, or
             "implicit", that of the limit, taken at the plan that was reached.
         jit_compile: None compiles eager calls by XLA and inlines plain ops inside a
@@ -74,8 +87,8 @@ def sinkhorn(
     Raises:
         TypeError: If an argument is of the wrong kind, such as a tensor of integers or a float
             for `n_iters`.
-        ValueError: If a shape or value is out of range. A bad temperature that is
-            known only inside a graph gives NaN instead.
+        ValueError: If a shape or value is out of range. A bad temperature or mass that
+            is known only inside a graph gives NaN instead.
 
     Example:
         >>> plan = st.sinkhorn([[3.0, 0.0], [0.0, 3.0]], temperature=1.0)
@@ -92,6 +105,13 @@ def sinkhorn(
          [0.04 0.8  0.16]
          [0.   0.   0.  ]]
 
+        Four items for two positions that take the same load:
+
+        >>> logits = [[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 0.0]]
+        >>> plan = st.sinkhorn(logits, row_marginals=[1.0, 1.0, 1.0, 1.0])
+        >>> print(plan.numpy().round(2).tolist(), plan.numpy().sum(0).round(2))
+        [[0.62, 0.38], [0.62, 0.38], [0.62, 0.38], [0.15, 0.85]] [2. 2.]
+
     Reference:
         Mena et al. (2018), Learning Latent Permutations with Gumbel-Sinkhorn Networks,
         eq. 1 and theorem 1.
@@ -102,12 +122,13 @@ def sinkhorn(
     temperature = arguments.to_positive(temperature, "temperature", dtype, batch)
     n_iters = arguments.to_count(n_iters, "n_iters", 0)
     tolerance, gradient = arguments.to_stopping(tolerance, gradient)
-    row_mask, col_mask = arguments.to_masks(row_mask, col_mask, logits)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
+    marginals = to_marginals(row_marginals, col_marginals, logits, *masks, dtype)
     return _sinkhorn(
         logits,
         temperature,
-        row_mask,
-        col_mask,
+        *masks,
+        *marginals,
         n_iters=n_iters,
         tolerance=tolerance,
         gradient=gradient,
@@ -116,12 +137,12 @@ def sinkhorn(
 
 
 @compiled_when_eager
-def _sinkhorn(logits, temperature, row_mask, col_mask, *, n_iters, tolerance, gradient):
+def _sinkhorn(logits, temperature, *members, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
-    (x, t, row_mask, col_mask), batch = batching.flatten(
-        x, (temperature, 0), (row_mask, 1), (col_mask, 1)
+    (x, t, *members), batch = batching.flatten(
+        x, (temperature, 0), *((each, 1) for each in members)
     )
-    problem = marginals.extend(x, row_mask, col_mask)
+    problem = extend(x, *members)
     if n_iters == 0:
         plan = _exponential(problem.x, t)
     else:
@@ -142,26 +163,54 @@ def _exponential(x, t):
 
 def _iterated(problem, t, n_iters, tolerance, gradient):
     """`S^l(x / t)` `[B, N', M']` of a `Problem`, for `t` `[B]` and `n_iters` >= 1."""
-    masses = iterations.Masses.of(problem)
+    unrolls = gradient == "unrolled"
+    scale = problem.scale
+    if tolerance is not None and scale is not None:
+        tolerance /= scale[:, None, None]
 
-    @tf.custom_gradient
-    def operator(x, t):
+    def operate(x, t, masses):
         z = _scaled(x, t)
-        unrolls = gradient == "unrolled"
         plan, trajectory = iterations.iterate(
             z, masses, n_iters, tolerance, keeps=unrolls
         )
 
         def grad(upstream):
             if unrolls:
-                z_bar = unrolled_gradient(z, masses, plan, trajectory, upstream)
+                bars = unrolled_gradient(z, masses, plan, trajectory, upstream)
             else:
-                z_bar = implicit_gradient(plan, upstream)
-            return _through_scaling(z, t, z_bar, tf.math.is_nan(plan[:, :1, :1]))
+                bars = implicit_gradient(plan, upstream)
+            z_bar, *mass_bars = bars
+            # The gradient is 0 in an invalid example, and for a forbidden pair.
+            invalid = tf.math.is_nan(plan[:, :1, :1])
+            return *_through_scaling(z, t, z_bar, invalid), invalid, mass_bars
 
         return plan, grad
 
-    return operator(problem.x, t)
+    if scale is None:
+        # The masses are constants.
+        masses = iterations.Masses.of(problem)
+
+        @tf.custom_gradient
+        def operator(x, t):
+            plan, grad = operate(x, t, masses)
+            return plan, lambda upstream: grad(upstream)[:2]
+
+        return operator(problem.x, t)
+
+    @tf.custom_gradient
+    def operator_of_masses(x, t, rows, cols):
+        plan, grad = operate(x, t, iterations.Masses(rows, cols, are_given=True))
+
+        def grad_of_all(upstream):
+            x_bar, t_bar, invalid, bars = grad(upstream)
+            rows_bar, cols_bar = (tf.where(invalid, tf.zeros_like(b), b) for b in bars)
+            return x_bar, t_bar, rows_bar, cols_bar
+
+        return plan, grad_of_all
+
+    masses = iterations.Masses.of(problem)
+    plan = operator_of_masses(problem.x, t, masses.rows, masses.cols)
+    return plan * scale[:, None, None]
 
 
 @tf.custom_gradient

@@ -10,9 +10,11 @@ import tensorflow as tf
 from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
+from sinkhorn_tf._core.masses import to_marginals
 from sinkhorn_tf._core.refusals import takes_tensors
-from sinkhorn_tf._sinkhorn import marginals, newton
+from sinkhorn_tf._sinkhorn import newton
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
+from sinkhorn_tf._sinkhorn.marginals import extend
 
 
 class SinkhornSolution(typing.NamedTuple):
@@ -34,7 +36,8 @@ class SinkhornSolution(typing.NamedTuple):
     """`[..., N]`, in the units and the dtype of the logits."""
     col_potential: tf.Tensor
     """`[..., M]`. Where as many rows as columns exist, the sum is that of
-    `row_potential`; otherwise the potentials of the longer side are at least 0."""
+    `row_potential`, and where masses are given the sum weighted by them; otherwise the
+    potentials of the longer side are at least 0."""
     n_iters: tf.Tensor
     """int32 `[...]`, the number of steps taken."""
     residual: tf.Tensor
@@ -51,6 +54,8 @@ def sinkhorn_solve(
     *,
     row_mask: TensorLike | None = None,
     col_mask: TensorLike | None = None,
+    row_marginals: TensorLike | None = None,
+    col_marginals: TensorLike | None = None,
     tolerance: float = 1e-6,
     max_iters: int = 100,
     jit_compile: bool | None = None,
@@ -76,6 +81,8 @@ def sinkhorn_solve(
             against the batch dimensions; differentiable.
         row_mask, col_mask: bool `[..., N]` and `[..., M]`, or None, as in `sinkhorn`. The
             potentials of what does not exist are 0.
+        row_marginals, col_marginals: Numbers >= 0 `[..., N]` and `[..., M]`, or None, as in
+            `sinkhorn`; differentiable. The limit is taken with the total of the columns.
         tolerance: Number > 0: the largest error of a row or column sum, that of the
             slack of a rectangle included.
         max_iters: Python int >= 1, the largest number of steps of an example.
@@ -113,12 +120,13 @@ def sinkhorn_solve(
     temperature = arguments.to_positive(
         temperature, "temperature", tf.float64, logits.shape[:-2]
     )
-    row_mask, col_mask = arguments.to_masks(row_mask, col_mask, logits)
+    masks = arguments.to_masks(row_mask, col_mask, logits)
+    marginals = to_marginals(row_marginals, col_marginals, logits, *masks, tf.float64)
     return _sinkhorn_solve(
         logits,
         temperature,
-        row_mask,
-        col_mask,
+        *masks,
+        *marginals,
         tolerance=arguments.to_tolerance(tolerance, "tolerance"),
         max_iters=arguments.to_count(max_iters, "max_iters", 1),
         jit_compile=arguments.to_jit_compile(jit_compile) or False,
@@ -126,11 +134,11 @@ def sinkhorn_solve(
 
 
 @compiled_when_eager
-def _sinkhorn_solve(logits, temperature, row_mask, col_mask, *, tolerance, max_iters):
-    (x, t, row_mask, col_mask), batch = batching.flatten(
-        logits, (temperature, 0), (row_mask, 1), (col_mask, 1)
+def _sinkhorn_solve(logits, temperature, *members, tolerance, max_iters):
+    (x, t, *members), batch = batching.flatten(
+        logits, (temperature, 0), *((each, 1) for each in members)
     )
-    problem = marginals.extend(tf.cast(x, tf.float64), row_mask, col_mask)
+    problem = extend(tf.cast(x, tf.float64), *members)
     invalid = batching.find_invalid(problem.x) | tf.math.is_nan(t)
     allowed = tf.zeros_like(problem.x)
     if problem.exists is not None:
@@ -162,17 +170,28 @@ def _sinkhorn_solve(logits, temperature, row_mask, col_mask, *, tolerance, max_i
 
 def _solve_valid(problem, t, tolerance, max_iters):
     """The solution of a float64 `Problem` for `t` `[B]`, without NaN or +inf."""
-    result = _newton(problem, t, tolerance, max_iters)
+    scale = tf.ones_like(t) if problem.scale is None else problem.scale
+    result = _newton(problem, t, tolerance / scale, max_iters)
     result = tf.nest.map_structure(tf.stop_gradient, result)
     residual = tf.maximum(
         _largest_error(tf.reduce_sum(result.plan, 1), problem.col_masses),
         _largest_error(tf.reduce_sum(result.plan, 2), problem.row_masses),
     )
+    residual *= scale
     # The potentials are the duals with the other sign.
-    plan, *potentials = _differentiable(
-        problem.x, t, result.plan, -result.row_dual, -result.col_dual
+    plan, row_potential, col_potential = _differentiable(
+        problem.x,
+        t,
+        problem.row_masses,
+        problem.col_masses,
+        result.plan,
+        -result.row_dual,
+        -result.col_dual,
     )
-    row_potential, col_potential = problem.balance(*potentials)
+    if problem.scale is not None:
+        plan *= scale[:, None, None]
+        row_potential -= (t * tf.math.log(scale))[:, None]
+    row_potential, col_potential = problem.balance(row_potential, col_potential)
     return SinkhornSolution(
         plan=plan,
         row_potential=row_potential,
@@ -201,24 +220,51 @@ def _largest_error(sums, masses):
     return tf.reduce_max(tf.abs(sums - masses), 1)
 
 
-@tf.custom_gradient
-def _differentiable(x, t, plan, row_potential, col_potential):
-    """The three results unchanged, with their implicit derivatives by `x` and `t`."""
+def _differentiable(x, t, rows, cols, *results):
+    """The three results unchanged, with their implicit derivatives.
 
-    def grad(plan_bar, row_bar, col_bar):
-        # The plan must be a function of x and t again, for the derivative of this
-        # derivative. That may be taken in another graph, which sees only copies made in
-        # this one.
-        here = [tf.identity(v) for v in (x, t, plan, row_potential, col_potential)]
-        p, _, _ = _differentiable(*here)
-        # plan = exp(x / t + a + b) with a = -row_potential / t, b = -col_potential / t.
-        scale = -t[:, None]
-        z_bar = implicit_gradient(p, plan_bar, scale * row_bar, scale * col_bar)
-        # t acts through z = x / t, and through the factor of row_potential = -t * a.
-        # As the row sums of z_bar are -a_bar (and the columns alike), both parts
-        # together are a product with z + a + b = log_plan.
-        log_plan = tf.math.log(tf.where(p > 0, p, tf.ones_like(p)))
-        t_bar = -tf.reduce_sum(z_bar * log_plan, [1, 2]) / t
-        return z_bar / t[:, None, None], t_bar, None, None, None
+    Args:
+        x, t: Scores `[B, N, M]` and temperatures `[B]`.
+        rows, cols: Masses `[B, N]` and `[B, M]`, to differentiate by; those of a slack are
+            constants. None where all are 1.
+        results: Plan `[B, N, M]`, potentials `[B, N]` and `[B, M]`.
+    """
+    given = [each for each in (rows, cols) if each is not None]
 
-    return (plan, row_potential, col_potential), grad
+    @tf.custom_gradient
+    def results_of(x, t, *given_and_results):
+        plan, row_potential, col_potential = given_and_results[-3:]
+
+        def grad(plan_bar, row_bar, col_bar):
+            # The plan must be a function of its arguments again, for the derivative of
+            # this derivative. That may be taken in another graph, which sees only copies
+            # made in this one.
+            here = [tf.identity(v) for v in (x, t, *given_and_results)]
+            p, _, _ = results_of(*here)
+            # plan = exp(x / t + a + b) with a = -row_potential / t, b likewise.
+            scale = -t[:, None]
+            z_bar, rows_bar, cols_bar = implicit_gradient(
+                p, plan_bar, scale * row_bar, scale * col_bar
+            )
+            # t acts through z = x / t, and through the factor of
+            # row_potential = -t * a. As the row sums of z_bar are -a_bar (and the
+            # columns alike), both parts together are a product with
+            # z + a + b = log_plan.
+            log_plan = tf.math.log(tf.where(p > 0, p, tf.ones_like(p)))
+            t_bar = -tf.reduce_sum(z_bar * log_plan, [1, 2]) / t
+            bars = [rows_bar[:, :, 0]] if rows is not None else []
+            bars += [cols_bar[:, 0, :]] if cols is not None else []
+            mass_bars = map(_for_masses, given_and_results[:-3], bars)
+            return z_bar / t[:, None, None], t_bar, *mass_bars, None, None, None
+
+        return (plan, row_potential, col_potential), grad
+
+    return results_of(x, t, *given, *results)
+
+
+def _for_masses(masses, bar):
+    """A gradient `[B, N]` with the shape of the masses, which may be one for all."""
+    if masses.shape[0] == 1 and bar.shape[0] != 1:
+        # These are constants.
+        return tf.zeros_like(masses)
+    return tf.where(masses > 0, bar, tf.zeros_like(bar))

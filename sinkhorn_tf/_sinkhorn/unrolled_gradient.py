@@ -27,6 +27,7 @@ class _Carry(typing.NamedTuple):
     a_bar: tf.Tensor  # [B, N, 1], with respect to the log potentials of the rows
     b_bar: tf.Tensor  # [B, 1, M], with respect to those of the columns
     z_bar: tf.Tensor  # [B, N, M], with respect to z, of the blocks after the point
+    mass_bars: tuple  # of [B, N, 1] and [B, 1, M] as z_bar; () if masses are constants
 
 
 class _SettledCarry(typing.NamedTuple):
@@ -39,37 +40,45 @@ class _SettledCarry(typing.NamedTuple):
 
 
 def unrolled_gradient(z, masses, plan, trajectory, upstream):
-    """Gradient with respect to the scaled logits of the iterations.
+    """Gradients with respect to the scaled logits, and the masses, of the iterations.
 
     Args:
         z, masses, plan, trajectory: Arguments and results of `iterations.iterate`.
         upstream: Gradient with respect to the plan, `[B, N, M]`.
 
     Returns:
-        Gradient with respect to `z`, `[B, N, M]`.
+        `(z_bar,)`, or `(z_bar, row_bar, col_bar)` if the masses are given: `[B, N, M]`,
+        `[B, N, 1]` and `[B, 1, M]`.
     """
     flow = upstream * plan
     a_bar = tf.reduce_sum(flow, axis=2, keepdims=True)
     b_bar = tf.reduce_sum(flow, axis=1, keepdims=True)
     largest = tf.maximum(_largest(a_bar), _largest(b_bar))
     negligible = np.finfo(z.dtype.as_numpy_dtype).eps * largest
+    mass_bars = (0 * a_bar, 0 * b_bar) if masses.are_given else ()
     if trajectory.settled is not None:
         settled = _through_settled_steps(
             plan, masses, trajectory, a_bar, b_bar, negligible
         )
         a_bar, b_bar = settled.a_bar, settled.b_bar
         flow = plan * (upstream - settled.a_sum - settled.b_sum)
-    carry = _Carry(trajectory.kernel, None, a_bar, b_bar, flow)
+        if masses.are_given:
+            mass_bars = (settled.a_sum, settled.b_sum)
+    carry = _Carry(trajectory.kernel, None, a_bar, b_bar, flow, mass_bars)
     if trajectory.loop is None:
         for block in reversed(trajectory.head):
             carry = _through_block(z, masses, block, negligible, carry)
-        return carry.z_bar
+        return carry.z_bar, *carry.mass_bars
     carry = _through_loop(z, masses, trajectory, negligible, carry)
-    return tf.cond(
-        _is_left(carry),
-        lambda: _through_block(z, masses, trajectory.head[0], negligible, carry).z_bar,
-        lambda: carry.z_bar,
+
+    def through_head():
+        last = _through_block(z, masses, trajectory.head[0], negligible, carry)
+        return last.z_bar, last.mass_bars
+
+    z_bar, mass_bars = tf.cond(
+        _is_left(carry), through_head, lambda: (carry.z_bar, carry.mass_bars)
     )
+    return z_bar, *mass_bars
 
 
 def _through_loop(z, masses, trajectory, negligible, carry):
@@ -129,7 +138,7 @@ def _through_settled_steps(plan, masses, trajectory, a_bar, b_bar, negligible):
 
 def _through_block(z, masses, block, negligible, carry):
     """Takes the gradients after a block, a `_Carry`, to before it."""
-    kernel, stale, a_bar, b_bar, z_bar = carry
+    kernel, stale, a_bar, b_bar, z_bar, mass_bars = carry
     if stale is not None:
         kernel = update_kernel(z, kernel, block.row_base, block.col_base, stale)
     taken = block.taken[:, None, None]
@@ -154,7 +163,14 @@ def _through_block(z, masses, block, negligible, carry):
     z_bar -= kernel * sum_of_outer_products(columns, rows)
     b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible)
     a_bar = tf.where(taken, zeros, a_bar)
-    return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar)
+    if mass_bars:
+        # Each step adds the gradient of `log u` over r, and of `log v` over c.
+        row_bar, col_bar = mass_bars
+        for step in range(len(us)):
+            row_bar += tf.math.divide_no_nan(columns[1::2][-1 - step], us[step])
+            col_bar += tf.math.divide_no_nan(rows[::2][-1 - step], vs[step + 1])
+        mass_bars = (row_bar, col_bar)
+    return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar, mass_bars)
 
 
 def _per_mass(x, masses):
