@@ -40,7 +40,7 @@ def to_marginals(row_marginals, col_marginals, logits, row_mask, col_mask, dtype
             raise ValueError(
                 "row_marginals and col_marginals must have the same total in each "
                 "example. Received: totals of "
-                f"{shown(totals[0])} and {shown(totals[1])}"
+                f"{shown(totals[0].tolist())} and {shown(totals[1].tolist())}"
             )
     return rows, cols
 

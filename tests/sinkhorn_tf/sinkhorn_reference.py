@@ -96,6 +96,26 @@ def masked_naive(x, t, n_iters, row_mask, col_mask):
     return tf.stack(plans)
 
 
+def balanced_reference(x, t, n_iters, rows, cols):
+    """`reference` with the masses of rows `[B, N]` and columns `[B, M]`, some 0."""
+    exists = (rows > 0)[:, :, None] & (cols > 0)[:, None]
+    z = np.where(exists, x / t[:, None, None], -np.inf)
+    log_rows, log_cols = (np.log(np.where(m > 0, m, 1)) for m in (rows, cols))
+    for _ in range(n_iters):
+        z = z - logsumexp(z, 2) + log_rows[:, :, None]
+        z = z - logsumexp(z, 1) + log_cols[:, None]
+    return np.exp(z)
+
+
+def balanced_naive(x, t, rows, cols, n_iters):
+    """`balanced_reference` of tensors and positive masses, to differentiate."""
+    z = x / t[:, None, None]
+    for _ in range(n_iters):
+        z += tf.math.log(rows)[:, :, None] - tf.reduce_logsumexp(z, 2, keepdims=True)
+        z += tf.math.log(cols)[:, None] - tf.reduce_logsumexp(z, 1, keepdims=True)
+    return tf.exp(z)
+
+
 def random_masks(rng, batch, n, m):
     """Masks of a batch, among them an empty side, both, and one item of each."""
     row_mask, col_mask = rng.random((batch, n)) < 0.7, rng.random((batch, m)) < 0.7
