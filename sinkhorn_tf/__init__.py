@@ -35,13 +35,15 @@ from sinkhorn_tf._matching.matching import (
     certified_matching,
     matching,
 )
+from sinkhorn_tf._matching.partial import partial_matching
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
+from sinkhorn_tf._sinkhorn.partial import PartialPlan, partial_sinkhorn
 from sinkhorn_tf._sinkhorn.solve import SinkhornSolution, sinkhorn_solve
 from sinkhorn_tf.callbacks import AnnealTemperature
 from sinkhorn_tf.distributions import gumbel_sinkhorn
 from sinkhorn_tf.export.solver import export_solver
 from sinkhorn_tf.layers import GumbelSinkhorn, Matching, Restore, SinkhornLayer
-from sinkhorn_tf.sorting import soft_rank, soft_sort
+from sinkhorn_tf.sorting import soft_rank, soft_sort, soft_top_k
 from sinkhorn_tf.version import __version__
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "CertifiedMatching",
     "GumbelSinkhorn",
     "Matching",
+    "PartialPlan",
     "Restore",
     "SinkhornLayer",
     "SinkhornSolution",
@@ -66,11 +69,14 @@ __all__ = [
     "metrics",
     "models",
     "networks",
+    "partial_matching",
+    "partial_sinkhorn",
     "permutations",
     "sinkhorn",
     "sinkhorn_solve",
     "soft_rank",
     "soft_sort",
+    "soft_top_k",
     "sorting",
 ]
 

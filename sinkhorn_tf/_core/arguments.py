@@ -67,6 +67,13 @@ def to_masks(row_mask, col_mask, logits):
 def _to_mask(value, name, logits_shape, axis):
     if value is None:
         return None
+    mask = to_booleans(value, name)
+    check_members(mask.shape, name, logits_shape, axis)
+    return mask
+
+
+def to_booleans(value, name):
+    """Converts a mask of any shape."""
     try:
         mask = tf.convert_to_tensor(value)
     except CONVERSION_ERRORS as error:
@@ -78,7 +85,6 @@ def _to_mask(value, name, logits_shape, axis):
             f"{name} must be booleans, False where something does not exist. "
             f"Received: {name}.dtype={mask.dtype.name}"
         )
-    check_members(mask.shape, name, logits_shape, axis)
     return mask
 
 
@@ -140,14 +146,15 @@ def _to_scale(value, name, dtype, batch, valid, description):
             f"{name} must be {description} and finite. Received: {name}={shown(value)}"
         )
     if batch is not None:
-        _check_broadcasts(tensor.shape, name, batch)
+        check_broadcasts(tensor.shape, name, batch)
     if array is not None:
         return tensor
     good = tf.math.is_finite(tensor) & valid(tensor)
     return tf.where(good, tensor, tf.constant(np.nan, dtype))
 
 
-def _check_broadcasts(shape, name, batch):
+def check_broadcasts(shape, name, batch):
+    """Checks that a static shape broadcasts against batch dimensions."""
     # An empty temperature broadcasts against a single example, and drops it.
     drops = shape.rank is not None and 0 in shape and 0 not in batch
     if drops or not fit(shape, batch):

@@ -18,7 +18,7 @@ from sinkhorn_tf._matching.rectangular import invert
 CHUNK = 8
 
 
-def move_inside(x, perm, g, needed, existing=None):
+def move_inside(x, perm, g, needed, existing=None, least=None):
     """Moves optimal duals into the interior of the optimal face.
 
     The duals that a search ends with are tight on many pairs besides the matched
@@ -30,12 +30,16 @@ def move_inside(x, perm, g, needed, existing=None):
         g: float64 `[B, M]`, optimal column duals.
         needed: bool `[B]`, the examples to do it for; the work is N^3 for each.
         existing: The `Existing`; None for whole squares.
+        least: float64 `[B, M]`, bounds >= 0 of the duals, with which row duals are >= 0
+            too; None for a bound of 0 of the columns alone.
 
     Returns:
         float64 `[B, M]`, `g` in the other examples.
     """
     if existing is None:
         move, inputs = _move_inside, (x, perm, g)
+    elif least is not None:
+        move, inputs = _move_existing_inside, (x, perm, g, *existing, least)
     else:
         move, inputs = _move_existing_inside, (x, perm, g, *existing)
     (moved,) = batching.update_in_chunks(
@@ -53,11 +57,12 @@ def _move_inside(x, perm, g):
     return g + _by_column(tf.reduce_mean(distance, axis=2), perm)
 
 
-def _move_existing_inside(x, perm, g, rows, cols, more_cols):
+def _move_existing_inside(x, perm, g, rows, cols, more_cols, least=None):
     """`_move_inside` with one more node if there are more columns than rows.
 
     That node is matched to all columns of no row, whose duals are 0: its row has the
-    score 0 for every column.
+    score 0 for every column. With `least` it has that score, and another column of
+    score 0 for all rows.
     """
     infinity = tf.constant(math.inf, g.dtype)
     safe = tf.maximum(perm, 0)
@@ -68,7 +73,10 @@ def _move_existing_inside(x, perm, g, rows, cols, more_cols):
     row_of = invert(perm, tf.shape(x)[2])
     free = cols & (row_of < 0) & more_cols[:, None]
     rival = tf.reduce_max(tf.where(free[:, None, :], reduced, -infinity), axis=2)
-    dual = tf.gather(g, safe, batch_dims=1)
+    dual = g
+    if least is not None:
+        rival, dual = tf.maximum(rival, 0), g - least
+    dual = tf.gather(dual, safe, batch_dims=1)
     from_node = tf.where(rows & more_cols[:, None], dual, infinity)
     slack = tf.concat([slack, (matched - rival)[:, :, None]], axis=2)
     last = tf.pad(from_node, [[0, 0], [0, 1]])

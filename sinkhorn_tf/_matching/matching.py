@@ -194,7 +194,7 @@ def _certified_matching(logits, row_mask, col_mask):
         g = interior_duals.move_inside(x, safe, g, needed, existing)
         proven_now, f = _proves(x, safe, g, existing)
         proven |= proven_now
-    value, bound, gap = _bounds(terms, f, g, proven)
+    value, bound, gap = bounds(terms, f, g, proven)
     nan = tf.constant(math.nan, tf.float64)
     parts = (tf.where(answered, part, nan) for part in (value, bound, gap))
     return CertifiedMatching(*map(batch.unflatten, (place_back(perm), *parts)))
@@ -207,7 +207,7 @@ def _flatten(logits, row_mask, col_mask):
     return x, masks, batch
 
 
-def _bounds(terms, f, g, proven):
+def bounds(terms, f, g, proven):
     """Value, upper bound and gap of matchings.
 
     Args:

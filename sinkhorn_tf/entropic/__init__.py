@@ -20,6 +20,7 @@ from sinkhorn_tf.entropic.bounds import (
     simplex_radii,
     slow_rate,
     sufficient_eta,
+    transport_radii,
 )
 from sinkhorn_tf.entropic.instances import (
     lower_bound_eta,
@@ -61,4 +62,5 @@ __all__ = [
     "temperature_for_accuracy",
     "tight_instance",
     "tight_lower_bound",
+    "transport_radii",
 ]

@@ -28,6 +28,8 @@ def assignment_gap(
 
     This is the gap of the Birkhoff polytope (Weed 2018, Definition 1), said there to
     be hard to compute in general. For N rows it takes time N^3, about a second for 500.
+    It is about permutations: with integral masses of rows and columns the vertices are
+    integral too, but with other masses they are not, and no such gap holds for them.
 
     Args:
         cost: `[..., N, N]`, costs to minimise, minus the logits; +inf forbids a pair.

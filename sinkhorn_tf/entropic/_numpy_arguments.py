@@ -55,6 +55,19 @@ def to_non_negative_array(value: object, name: str) -> np.ndarray:
     return array
 
 
+def to_masses(value: object, name: str) -> np.ndarray:
+    """Converts to float64 `[N]`, masses >= 0 with a finite total > 0."""
+    array = to_finite_array(value, name, ndim=1)
+    with np.errstate(over="ignore"):
+        total = array.sum()
+    if not (array >= 0).all() or not 0 < total < math.inf:
+        raise ValueError(
+            f"{name} must be >= 0, with a finite total > 0. "
+            f"Received: {name}={shown(value)}"
+        )
+    return array
+
+
 def to_number(value: object, name: str, *, infinite: bool = False) -> float:
     """Converts one number > 0 to a Python float."""
     array = to_positive_array(value, name, infinite=infinite)

@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 from sinkhorn_tf._core.arguments import to_count
 from sinkhorn_tf.entropic import _numpy_arguments
 
+# The largest relative difference of the totals of rows and columns.
+_LARGEST_MISMATCH = 1e-3
+
 
 def birkhoff_radii(n: int) -> tuple[float, float]:
     """The radii of the `n` x `n` doubly stochastic matrices (Lemma 4).
@@ -37,6 +40,65 @@ def birkhoff_radii(n: int) -> tuple[float, float]:
     """
     n = to_count(n, "n", 1)
     return float(n), n * math.log(n)
+
+
+def transport_radii(
+    row_marginals: ArrayLike, col_marginals: ArrayLike
+) -> tuple[float, float]:
+    """The radii of the plans with given masses of rows and columns.
+
+    `R1` is the total mass `T`, and `RH` an upper bound of the entropic radius,
+
+    `min(H(a), H(b)) + T log T` for masses `a` and `b`, `H(a) = -sum a log a`.
+
+    With upper bounds of the radii every bound of this module stays true. The entropy of
+    a plan is that of its row masses and of what they leave open,
+    `H(P) = H(a) + sum_i a_i H(P_i / a_i)`, so it is at least `H(a)` and, by the columns,
+    `H(b)`; and it is at most that of the product `a b' / T`, which is
+    `H(a) + H(b) + T log T`. The exact least entropy is hard to find.
+
+    The plan of a rectangle or with dustbins is a plan of the extended matrix: pass the
+    masses with those of the slack or of the dustbins. A gap of `assignment_gap`, and
+    `integer=True`, presume that each vertex is integral, which integral masses ensure;
+    with other masses a gap of vertices is the weight of a cycle times the mass that can
+    move along it. Without it `slow_rate` alone holds.
+
+    Args:
+        row_marginals: `[N]`, the masses of the rows, >= 0. They are scaled to the total
+            of the columns, as `sinkhorn` does.
+        col_marginals: `[M]`, the masses of the columns, >= 0, of the same total > 0 up
+            to a relative difference of 1e-3.
+
+    Returns:
+        `(R1, RH)`, two floats; those of `birkhoff_radii(n)` for masses of 1.
+
+    Raises:
+        TypeError, ValueError: If a number is out of range, or the totals differ.
+
+    Example:
+
+    >>> R1, RH = st.entropic.transport_radii([1, 1, 1, 1], [2, 2])
+    >>> R1, round(RH, 3)
+    (4.0, 2.773)
+    >>> bool(RH < st.entropic.birkhoff_radii(4)[1])
+    True
+    """
+    rows = _numpy_arguments.to_masses(row_marginals, "row_marginals")
+    cols = _numpy_arguments.to_masses(col_marginals, "col_marginals")
+    total, row_total = math.fsum(cols), math.fsum(rows)
+    if not abs(row_total - total) <= _LARGEST_MISMATCH * max(row_total, total):
+        raise ValueError(
+            "row_marginals and col_marginals must have the same total. Received: "
+            f"sum(row_marginals)={row_total}, sum(col_marginals)={total}"
+        )
+    rows *= total / row_total
+    return total, min(_entropic_radius(rows, total), _entropic_radius(cols, total))
+
+
+def _entropic_radius(masses, total):
+    """`H(a) + T log T`, summed from terms that are not negative."""
+    terms = (a * (math.log(total) - math.log(a)) for a in masses if a > 0)
+    return max(math.fsum(terms), 0.0)
 
 
 def simplex_radii(beta: float, d: int) -> tuple[float, float]:

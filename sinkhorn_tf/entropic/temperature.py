@@ -163,7 +163,9 @@ def temperature_for_accuracy(
 
     At this temperature `<P*, X> - <S(X / t), X> <= epsilon` for the logits
     `X = -cost`, in the limit of the iterations. The theory is for the worst case: on
-    most logits a far larger temperature suffices.
+    most logits a far larger temperature suffices. It is about permutations. For plans
+    with masses, `epsilon / RH` with the `RH` of `transport_radii` is such a temperature
+    by the slow rate; the gap and `integer` hold for integral masses only.
 
     Args:
         cost: `[N, N]`, minus the logits; +inf forbids a pair. Its gap is computed

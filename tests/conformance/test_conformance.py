@@ -19,7 +19,12 @@ OPERATORS = {
     "sinkhorn_solve": lambda x, p, items, t: st.sinkhorn_solve(x, t),
     "soft_sort": lambda x, p, items, t: st.soft_sort(x[..., 0]),
     "soft_rank": lambda x, p, items, t: st.soft_rank(x[..., 0]),
+    "partial_sinkhorn": lambda x, p, items, t: st.partial_sinkhorn(x, t - 0.3, t, 2),
+    "soft_top_k": lambda x, p, items, t: st.soft_top_k(x[..., 0], p[:, 0] % 3, t),
     "matching": lambda x, p, items, t: st.matching(x),
+    "partial_matching": lambda x, p, items, t: st.partial_matching(
+        x, t - 0.3, certified=True
+    ),
     "certified_matching": lambda x, p, items, t: st.certified_matching(x),
     "permutations.to_matrix": lambda x, p, items, t: st.permutations.to_matrix(p),
     "permutations.from_matrix": lambda x, p, items, t: st.permutations.from_matrix(
@@ -76,6 +81,15 @@ RECTANGLES = {
     "certified_matching": lambda x, p, items, t, mask: st.certified_matching(
         x[..., :3, :], row_mask=mask[:, 1:], col_mask=mask
     ),
+    "partial_sinkhorn": lambda x, p, items, t, mask: st.partial_sinkhorn(
+        x[..., :3], 0.2, t, 2, row_mask=mask
+    ),
+    "soft_top_k": lambda x, p, items, t, mask: st.soft_top_k(
+        x[..., 0], 2, t, mask=mask
+    ),
+    "partial_matching": lambda x, p, items, t, mask: st.partial_matching(
+        x[..., :3, :], t - 0.3, row_mask=mask[:, 1:], col_mask=mask, certified=True
+    ),
     "permutations": lambda x, p, items, t, mask: (
         st.permutations.to_matrix(p, n_positions=6),
         st.permutations.inverse(p, n_positions=6),
@@ -96,6 +110,7 @@ RECTANGLES = {
 OTHERS = {
     "AnnealTemperature",
     "CertifiedMatching",
+    "PartialPlan",
     "SinkhornSolution",
     "__version__",
     "entropic.LayerBounds",
@@ -120,6 +135,7 @@ OTHERS = {
     "entropic.temperature_for_accuracy",
     "entropic.tight_instance",
     "entropic.tight_lower_bound",
+    "entropic.transport_radii",
     "export_solver",
     "layers.DenseByTarget",
     "layers.EdgeFeatures",

@@ -76,6 +76,8 @@ BAD = {
     "temperature": [*NOT_NUMBERS, *UNFIT, *BAD_SCALES, 0, 1e-400],
     "optional temperature": [x for x in NOT_NUMBERS if x is not None]
     + [0, -1, math.nan],
+    "score": [*NOT_NUMBERS, *UNFIT, math.nan, math.inf, [1.0, math.nan], 10**400, []],
+    "k": [*NOT_NUMBERS, *UNFIT, 1.5, 2.0, [1.0], -1, 4, [1, -1], 2**40, 10**30, []],
     "noise_scale": [*NOT_NUMBERS, *UNFIT, *BAD_SCALES],
     "count": [*NOT_COUNTS, *UNFIT, 0, -1, np.int64(-3), 2**31, 10**5000],
     "count from 0": [*NOT_COUNTS, *UNFIT, -1, np.int64(-3), 2**31, 10**5000],
@@ -105,6 +107,8 @@ BAD = {
     "number": [*NOT_NUMBERS, *UNFIT, math.nan, math.inf, 0, -1, [1.0], [1.0, 2.0]],
     "vector": [*NOT_NUMBERS, *UNFIT, 1.0, [math.nan], [math.inf], [[1.0]], []],
     "table": [*NOT_NUMBERS, *UNFIT, 1.0, [1.0], [[math.nan, 1, 1]], np.zeros((0, 3))],
+    "masses": [*NOT_NUMBERS, *UNFIT, 1.0, [], [[1.0]], [math.nan], [math.inf], [0.0]]
+    + [[-1.0, 4.0], [1.0, 1.0], [1e308, 1e308]],
     "cost": [*NOT_NUMBERS, *UNFIT, *NOT_SQUARE, [[math.nan]], [[-math.inf]]],
     "optional tolerance": ["a", 1j, True, [1.0], -1, math.nan, math.inf],
 }
@@ -155,6 +159,24 @@ FUNCTIONS = {
         "seed": (3, "seed"),
     },
     "matching": {"logits": (EYE, "any logits"), **MASKS, **COMPILED},
+    "partial_sinkhorn": {
+        **{name: each for name, each in SINKHORN.items() if "marginals" not in name},
+        "unmatched_score": (0.5, "score"),
+    },
+    "partial_matching": {
+        "logits": (EYE, "any logits"),
+        "unmatched_score": (0.5, "score"),
+        "certified": (True, "bool"),
+        **MASKS,
+        **COMPILED,
+    },
+    "soft_top_k": {
+        "values": ([3.0, 1.0, 2.0], "values"),
+        "k": (2, "k"),
+        "temperature": (1.0, "temperature"),
+        "mask": ([True, True, False], "mask"),
+        **COMPILED,
+    },
     "certified_matching": {
         "logits": (EYE, "any logits"),
         "temperature": (None, "optional temperature"),
@@ -193,6 +215,10 @@ FUNCTIONS = {
         "temperature": (1.0, "temperature"),
     },
     "entropic.birkhoff_radii": COUNT,
+    "entropic.transport_radii": {
+        "row_marginals": ([1.0, 1.0, 1.0], "masses"),
+        "col_marginals": ([2.0, 1.0], "masses"),
+    },
     "entropic.simplex_radii": {"beta": (1.0, "number"), "d": (3, "count")},
     "entropic.slow_rate": {**ETA, "RH": (1.0, "at least 0")},
     "entropic.fast_rate": RATE,

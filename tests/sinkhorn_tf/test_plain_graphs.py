@@ -33,6 +33,11 @@ OPERATORS = {
     "sinkhorn, tolerance": lambda x: st.sinkhorn(x, 0.1, 3, tolerance=0.1),
     "sinkhorn_solve": lambda x: st.sinkhorn_solve(x, 0.1),
     "gumbel_sinkhorn": lambda x: st.gumbel_sinkhorn(x, 0.1, 2, 0.5, 3, seed=1),
+    "partial_sinkhorn": lambda x: st.partial_sinkhorn(x, tf.ones([3, 1]), 0.1, 3),
+    "partial_matching": lambda x: st.partial_matching(
+        x, tf.ones([3, 1]), certified=True
+    ),
+    "soft_top_k": lambda x: st.soft_top_k(x[..., 0], [[1], [2], [3]]),
     "matching": st.matching,
     "certified_matching": st.certified_matching,
     "soft_sort": lambda x: st.soft_sort(x[..., 0]),

@@ -86,7 +86,12 @@ def test_all_is_annotated(name):
 
 
 def test_fields_of_results_are_annotated():
-    for result in (st.SinkhornSolution, st.CertifiedMatching, st.entropic.LayerBounds):
+    for result in (
+        st.SinkhornSolution,
+        st.CertifiedMatching,
+        st.PartialPlan,
+        st.entropic.LayerBounds,
+    ):
         assert list(result.__annotations__) == list(result._fields)
 
 
