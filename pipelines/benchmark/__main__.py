@@ -17,7 +17,8 @@ theorem 2; `matching`, on random logits and on those of the network of Mena et a
 which is trained for it; `serving`, exported solvers through TensorFlow's C API with XLA
 disabled, on random logits, on those of a trained network of context, and
 `savedmodels/jigsaw_mnist_3x3` beside its matching alone (of random logits); `shapes`, the
-operator and the matching of rectangles and of ragged sets, whose masks tell their sizes.
+operator and the matching of rectangles and of ragged sets, whose masks tell their sizes,
+and the operator with masses of rows and columns, with balanced experts, and with dustbins.
 
 `--scaling` is the same as `python -m pipelines.training_cost`.
 """

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import scipy.optimize
 
-from pipelines.benchmark.balance import sizes
+from pipelines.benchmark.balance import free_dustbins, sizes
 from pipelines.benchmark.reference import Reference, residual
 
 # A result with a larger error is wrong, however fast it is.
@@ -32,6 +32,9 @@ class Case:
             it.
         smallest: The size of the smallest sets. The sizes of an example's two sets are
             then drawn between it and `n` and `m`, and masks tell them.
+        problem: What the sets have beside their sizes: `masses`, random ones of both
+            sides; `balanced`, items of mass 1 and positions that share their total;
+            `dustbins`, a score for those without a partner.
     """
 
     section: str
@@ -43,6 +46,7 @@ class Case:
     source: str = "normal"
     m: int | None = None
     smallest: int | None = None
+    problem: str | None = None
 
     @property
     def shape(self):
@@ -80,8 +84,8 @@ class Case:
     def _sets(self):
         """The size as its flag takes it."""
         shape = self.shape if self.m is not None else self.shape[:2]
-        smallest = "" if self.smallest is None else f":{self.smallest}"
-        return "x".join(map(str, shape)) + smallest
+        after = [x for x in (self.smallest, self.problem) if x is not None]
+        return ":".join(["x".join(map(str, shape)), *map(str, after)])
 
 
 def tight_temperature(n, factor):
@@ -118,10 +122,35 @@ def inputs(case, seed, trained=None):
         for name, length in zip(("row_mask", "col_mask"), shape[1:], strict=True):
             sizes = rng.integers(case.smallest, length, case.batch, endpoint=True)
             values[name] = np.arange(length) < sizes[:, None]
+    if case.problem is not None:
+        values |= _PROBLEMS[case.problem](rng, *shape)
     for name in ("iterations", "temperature"):
         if getattr(case, name) is not None:
             values[name] = getattr(case, name)
     return values
+
+
+def _masses(rng, batch, n, m):
+    rows, cols = (rng.uniform(0.5, 1.5, (batch, size)) for size in (n, m))
+    cols *= rows.sum(1, keepdims=True) / cols.sum(1, keepdims=True)
+    return {
+        "row_marginals": rows.astype(np.float32),
+        "col_marginals": cols.astype(np.float32),
+    }
+
+
+def _balanced(rng, batch, n, m):
+    del rng, m
+    return {"row_marginals": np.ones((batch, n), np.float32)}
+
+
+def _dustbins(rng, batch, n, m):
+    del rng, batch, n, m
+    # The first value of the parameter of SuperGlue.
+    return {"unmatched_score": 1.0}
+
+
+_PROBLEMS = {"masses": _masses, "balanced": _balanced, "dustbins": _dustbins}
 
 
 class Operator:
@@ -129,18 +158,18 @@ class Operator:
 
     def __init__(self, case, values):
         self._inputs = types.SimpleNamespace(**values)
-        reference = Reference(self._inputs)
-        self.plan = self._expected = reference.plan
         self._is_gradient = case.kind == "backward"
-        if self._is_gradient:
-            self._expected = reference.gradient(values["weights"])
+        reference = Reference(self._inputs)
+        self.plan = reference.plan
+        self._expected = self._result(reference)
         self.facts = {"reference_residual": residual(self._inputs, self.plan)}
 
     def judge(self, result):
         """The scores of a result.
 
         Args:
-            result: Dict of arrays, of which `result` is the plan or the gradient.
+            result: Dict of arrays, of which `result` is the plan or the gradient. With
+                `free_dustbins` it is compared with the iterations for such dustbins.
 
         Returns:
             Dict. `error` is the largest error of the plan, or of the gradient relative
@@ -148,14 +177,24 @@ class Operator:
             the largest marginal error of the plan; `broken_examples` counts the examples
             that are not finite.
         """
+        expected = self._expected
+        if "free_dustbins" in result:
+            problem = free_dustbins(self._inputs)
+            expected = self._result(Reference(self._inputs, problem))
         result = result["result"].astype(np.float64)
         if not np.isfinite(result).all():
             is_broken = ~np.isfinite(result).all(axis=(1, 2))
             return {"error": None, "broken_examples": int(is_broken.sum())}
-        error = np.abs(result - self._expected).max()
+        error = np.abs(result - expected).max()
         if self._is_gradient:
-            return {"error": float(error / np.abs(self._expected).max())}
+            return {"error": float(error / np.abs(expected).max())}
         return {"error": float(error), "residual": residual(self._inputs, result)}
+
+    def _result(self, reference):
+        """What a peer should return by a `Reference`."""
+        if self._is_gradient:
+            return reference.gradient(self._inputs.weights)
+        return reference.plan
 
 
 class Solver:

@@ -17,6 +17,9 @@ SECTIONS = (
     "shapes",
 )
 
+# The problems of the section shapes beside sets of different sizes.
+PROBLEMS = ("masses", "balanced", "dustbins")
+
 # The values of `--quick` for settings that the command line does not set.
 _QUICK = {
     "sizes": ["64x9"],
@@ -27,7 +30,7 @@ _QUICK = {
     "solver_n": 10,
     "matching_sizes": ["64x36"],
     "serving_sizes": ["64x9"],
-    "shapes": ["64x6x9", "64x9x9:3"],
+    "shapes": ["64x6x9", "64x9x9:3", "64x9x9:dustbins"],
     "grids": ["3"],
     "training_steps": 200,
     "repeats": 3,
@@ -68,9 +71,17 @@ class BenchmarkConfig(Options):
         "Batch x N of requests.",
     )
     shapes: list[str] = option(
-        ["64x30x50", "64x100x100:20"],
+        [
+            "64x30x50",
+            "8x1024x8",
+            "8x1024x8:balanced",
+            "64x100x100:20",
+            "64x100x100:masses",
+            "64x100x100:dustbins",
+        ],
         "Batch x N x M of the section shapes; with :K sets of K to N items and K to M "
-        "positions.",
+        "positions; with :balanced items of mass 1 and positions that share their total; "
+        "with :masses random masses; with :dustbins a score for those without a partner.",
     )
     grids: list[str] = option(["3", "6"], "Puzzles to train for, pieces along a side.")
     training_steps: int = option(1000, "Steps of the training for puzzles.", lower=1)
@@ -129,23 +140,36 @@ def parse_size(flag, text):
 
 
 def parse_shape(flag, text):
-    """Batch, N, M and the smallest size or None, from a text such as `64x9x9:3`."""
-    shape, colon, smallest = text.partition(":")
+    """The fields of a case, a dict, from a text such as `64x9x9:3`.
+
+    Args:
+        flag: The name of the flag, for the error.
+        text: Batch, N and M; after a colon the smallest size or the name of a problem.
+    """
+    shape, colon, kind = text.partition(":")
     parts = shape.lower().split("x")
     if len(parts) != 3:
         raise UserError(
-            f"--{flag} takes shapes like 64x6x9, or 64x9x9:3 for sets of 3 to 9 members. "
-            f"Received: {text}"
+            f"--{flag} takes shapes like 64x6x9, 64x9x9:3 for sets of 3 to 9 members, or "
+            f"64x9x9:{PROBLEMS[0]}. Received: {text}"
         )
     batch, n, m = (parse_count(flag, part) for part in parts)
+    fields = {"batch": batch, "n": n, "m": m}
     if not colon:
-        return batch, n, m, None
-    smallest = parse_count(flag, smallest)
+        return fields
+    if kind in PROBLEMS:
+        return fields | {"problem": kind}
+    if not kind.isdecimal():
+        raise UserError(
+            f"--{flag} takes a smallest size or {', '.join(PROBLEMS)} after the colon. "
+            f"Received: {text}"
+        )
+    smallest = parse_count(flag, kind)
     if smallest > min(n, m):
         raise UserError(
             f"--{flag} takes a smallest size that is at most N and M. Received: {text}"
         )
-    return batch, n, m, smallest
+    return fields | {"smallest": smallest}
 
 
 def parse_count(flag, text):

@@ -53,7 +53,7 @@ def _panels(records):
     for kind, title in (*_KINDS.items(), ("match", "matching")):
         shapes = chosen("shapes", kind)
         if _peers_with_ratios(shapes):
-            panels.append((_bars, f"rectangles and ragged sets, {title}", shapes))
+            panels.append((_bars, f"sets of any size and masses, {title}", shapes))
     return panels
 
 

@@ -161,14 +161,15 @@ def _serving(config):
 
 
 def _shapes(config):
-    """The operator and the matching of rectangles and of ragged sets."""
+    """The operator of all shapes, and the matching of those without masses."""
     fewest = min(_iterations(config))
     plan = []
     for kind in (*_KINDS, "match"):
         for text in config.shapes:
-            batch, n, m, smallest = parse_shape("shapes", text)
-            settings = {"m": m, "smallest": smallest}
+            fields = parse_shape("shapes", text)
             if kind != "match":
-                settings |= {"iterations": fewest, "temperature": config.temperature}
-            plan.append(cases.Case("shapes", kind, batch, n, **settings))
+                fields |= {"iterations": fewest, "temperature": config.temperature}
+            elif "problem" in fields:
+                continue
+            plan.append(cases.Case("shapes", kind, **fields))
     return plan

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.benchmark.balance import balance, sizes
+from pipelines.benchmark.balance import balance
 
 
 class Reference:
@@ -10,16 +10,21 @@ class Reference:
 
     Args:
         inputs: The inputs of a peer, with `logits`, `temperature` and `iterations`.
+        problem: The `Balance` to iterate for, by default that of the inputs.
 
     Attributes:
         plan: float64 `[B, N, M]`, without the slack.
     """
 
-    def __init__(self, inputs):
+    def __init__(self, inputs, problem=None):
         self._inputs = inputs
-        self._problem = balance(inputs)
-        z = inputs.logits.astype(np.float64) / inputs.temperature
-        z = np.pad(z, self._problem.padding)
+        self._problem = balance(inputs) if problem is None else problem
+        z = np.pad(
+            inputs.logits.astype(np.float64),
+            self._problem.padding,
+            constant_values=self._problem.slack_logit,
+        )
+        z /= inputs.temperature
         size = max(1, 2**16 // (z.shape[1] * z.shape[2]))
         slices = [slice(k, k + size) for k in range(0, len(z), size)]
         self._parts = [(z[part], *self._scalings(z[part], part)) for part in slices]
@@ -43,12 +48,15 @@ class Reference:
                 self._problem.row_masses[part, :, None].astype(np.float64)
             )
             log_cols = np.log(self._problem.col_masses[part, None].astype(np.float64))
-        a, b, of_rows, of_cols = [], [np.where(log_cols > -np.inf, 0, -np.inf)], [], []
+        a, b, of_rows, of_cols = [], [np.where(log_cols == -np.inf, -np.inf, 0)], [], []
         for _ in range(self._inputs.iterations):
-            of_rows.append(-_logsumexp(z + b[-1], 2))
-            a.append(log_rows + of_rows[-1])
-            of_cols.append(-_logsumexp(z + a[-1], 1))
-            b.append(log_cols + of_cols[-1])
+            for masses, own, sums, scaling, axis in (
+                (log_rows, a, of_rows, b, 2),
+                (log_cols, b, of_cols, a, 1),
+            ):
+                sums.append(_normalisation(z + scaling[-1], masses, axis))
+                # Free members keep the log scaling 0.
+                own.append(np.where(np.isnan(masses), 0, masses + sums[-1]))
         return a, b, of_rows, of_cols
 
     def _without_slack(self, parts):
@@ -59,19 +67,20 @@ class Reference:
 def residual(inputs, plan):
     """The largest error of a row or column sum.
 
-    The sums of the smaller set are 1, those of the larger one at most 1, and those of
-    what does not exist 0.
+    The sums are the masses, and at most the masses where a slack or a dustbin takes the
+    rest; those of what does not exist are 0.
 
     Args:
         inputs: The inputs of a peer.
         plan: `[B, N, M]`.
     """
-    items, positions = (size[:, None] for size in sizes(inputs))
+    rows, cols = balance(inputs)[:2]
     worst = 0.0
-    for axis, own, other in ((2, items, positions), (1, positions, items)):
+    for axis, own, other in ((2, rows, cols), (1, cols, rows)):
         sums = plan.sum(axis)
-        excess = sums - (np.arange(sums.shape[1]) < own)
-        errors = np.where(own > other, np.maximum(excess, 0), np.abs(excess))
+        excess = sums - own[:, : sums.shape[1]]
+        has_slack = other[:, plan.shape[axis] :].any(axis=1, keepdims=True)
+        errors = np.where(has_slack, np.maximum(excess, 0), np.abs(excess))
         worst = max(worst, float(errors.max()))
     return worst
 
@@ -87,6 +96,11 @@ def _gradient(z, a, b, of_rows, of_cols, weights):
         bar = bar - np.exp(z + a[k] + of_cols[k]) * bar.sum(1, keepdims=True)
         bar = bar - np.exp(z + of_rows[k] + b[k]) * bar.sum(2, keepdims=True)
     return bar
+
+
+def _normalisation(x, log_masses, axis):
+    """The negative logarithms of the sums; -inf for free members, which have no step."""
+    return np.where(np.isnan(log_masses), -np.inf, -_logsumexp(x, axis))
 
 
 def _logsumexp(x, axis):

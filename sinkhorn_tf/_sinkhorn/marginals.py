@@ -168,7 +168,8 @@ def _masses_of(marginals, ones, other):
         `[B, N]`; bool `[B, 1]`.
     """
     if marginals is None:
-        return ones + tf.zeros_like(other[:, :1]), False
+        first = other[:, :1]
+        return ones + tf.zeros_like(first), tf.zeros_like(first, tf.bool)
     exists = ones > 0
     bad = exists & ~((marginals >= 0) & tf.math.is_finite(marginals))
     # The gradient to a mass of 0 is 0.

@@ -127,7 +127,7 @@ def _to_mask(mask, values):
     if mask is None:
         return None
     mask = arguments.to_booleans(mask, "mask")
-    n, batch, shape = values.shape[-1], values.shape[:-1], mask.shape
+    n, batch, shape = values.shape[-1], values.shape[:-1], tf.TensorShape(mask.shape)
     if (
         shape.rank is None
         or shape.rank < 1

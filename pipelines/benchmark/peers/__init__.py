@@ -6,12 +6,20 @@ arguments that returns the peer: an object with a method for each of its kinds,
     forward(inputs), backward(inputs), solve(inputs), match(inputs) -> run
 
 where `inputs` has `logits` `[B, N, M]` (and `weights`, `temperature`, `iterations`,
-`tolerance`, ...), and, where the sets of a batch have different sizes, `row_mask` `[B, N]`
-and `col_mask` `[B, M]`, which are True first and then False. The answer is 0 (a plan) or
--1 (a matching) where nothing exists. `run()` computes once and returns when the result is ready. Work that
-is needed only once, such as compiling or copying the inputs to the peer's own arrays, is
-done before `run`. The method `arrays(result)` returns the result as a dict of NumPy
-arrays.
+`tolerance`, ...), and some of the following:
+
+- `row_mask` `[B, N]` and `col_mask` `[B, M]`, where the sets of a batch have different
+  sizes. They are True first and then False. The answer is 0 (a plan) or -1 (a matching)
+  where nothing exists.
+- `row_marginals` `[B, N]` and `col_marginals` `[B, M]`, the masses; if one of them is
+  absent, the members of its side share the total of the other.
+- `unmatched_score`, a number, the score of the dustbins. The answer is the plan without
+  them.
+
+`run()` computes once and returns when the result is ready. Work that is needed only once,
+such as compiling or copying the inputs to the peer's own arrays, is done before `run`. The
+method `arrays(result)` returns the result as a dict of NumPy arrays. If it has an entry
+`free_dustbins`, the result is judged as that of dustbins without masses.
 
 This file imports none of the modules.
 """

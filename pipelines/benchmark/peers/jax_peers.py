@@ -56,13 +56,13 @@ class Ott:
         )
 
         _, n, m = inputs.logits.shape
-        padding = balance(inputs).padding[1:]
+        problem = balance(inputs)
+        padding, slack_logit = problem.padding[1:], problem.slack_logit
 
         def plan(x, row_masses, col_masses):
-            # OTT updates the columns first, hence the transpose. The slack costs 0.
-            cost = geometry.Geometry(
-                cost_matrix=-jnp.pad(x, padding).T, epsilon=inputs.temperature
-            )
+            # OTT updates the columns first, hence the transpose.
+            x = jnp.pad(x, padding, constant_values=slack_logit)
+            cost = geometry.Geometry(cost_matrix=-x.T, epsilon=inputs.temperature)
             total = row_masses.sum()
             problem = linear_problem.LinearProblem(
                 cost, col_masses / total, row_masses / total

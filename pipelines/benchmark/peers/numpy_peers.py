@@ -3,8 +3,14 @@
 import numpy as np
 import scipy.optimize
 
-from pipelines.benchmark.balance import balance, is_square, masks, sizes
-from pipelines.benchmark.peers import Unsupported
+from pipelines.benchmark.balance import (
+    balance,
+    has_dustbins,
+    is_square,
+    masks,
+    sizes,
+)
+from pipelines.benchmark.peers import Unsupported, pygmtools_problem
 
 
 class _Arrays:
@@ -22,7 +28,7 @@ class Pot(_Arrays):
         problem = balance(inputs)
         # POT updates the columns first, hence the transpose; masses of 0 give NaN, and
         # so what does not exist is cut off.
-        costs = -np.pad(inputs.logits, problem.padding)
+        costs = -_padded(inputs.logits, problem)
         self._present = [
             np.ix_(rows > 0, cols > 0)
             for rows, cols in zip(problem.row_masses, problem.col_masses, strict=True)
@@ -77,9 +83,10 @@ class PotBatch(_Arrays):
         options = {"max_iter": inputs.iterations, "tol": -1.0}
 
         def run():
-            z = inputs.logits / np.float32(inputs.temperature)
-            if not is_square(inputs):
-                z = np.pad(z, problem.padding)
+            if is_square(inputs):
+                z = inputs.logits / np.float32(inputs.temperature)
+            else:
+                z = _padded(inputs.logits, problem) / np.float32(inputs.temperature)
             if self._log:
                 project = ot.batch.bregman_log_projection_batch
             else:
@@ -91,15 +98,19 @@ class PotBatch(_Arrays):
         return run
 
 
+def _padded(logits, problem):
+    """The logits with slack or dustbins."""
+    return np.pad(logits, problem.padding, constant_values=problem.slack_logit)
+
+
 class Pygmtools(_Arrays):
     """pygmtools with its backend for NumPy."""
 
     def forward(self, inputs):
         import pygmtools
 
-        settings = {} if is_square(inputs) else {"dummy_row": True}
-        if masks(inputs):
-            settings["n1"], settings["n2"] = sizes(inputs)
+        settings, self._scale = pygmtools_problem.settings(inputs)
+        self._has_dustbins = has_dustbins(inputs)
         # pygmtools counts half steps.
         return lambda: pygmtools.sinkhorn(
             inputs.logits,
@@ -109,6 +120,10 @@ class Pygmtools(_Arrays):
             batched_operation=True,
             backend="numpy",
         )
+
+    def arrays(self, result):
+        free = {"free_dustbins": np.array(True)} if self._has_dustbins else {}
+        return {"result": self._scale * result, **free}
 
 
 class _Matching(_Arrays):

@@ -6,7 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines.benchmark.balance import balance, is_square, masks
+from pipelines.benchmark.balance import (
+    balance,
+    has_dustbins,
+    is_square,
+    marginals,
+    masks,
+)
 from pipelines.benchmark.peers import Unsupported
 
 # The largest number of plain iterations on the way to a tolerance.
@@ -40,8 +46,8 @@ class _TensorFlow:
         return self._ready(gradient, inputs.logits, inputs.weights, self._sets(inputs))
 
     def _sets(self, inputs):
-        """What a function takes beside the logits, a dict of arrays: the masks."""
-        return masks(inputs)
+        """What a function takes beside the logits, a dict of arrays."""
+        return masks(inputs) | marginals(inputs)
 
     def arrays(self, result):
         if isinstance(result, dict):
@@ -91,7 +97,12 @@ class Ours(_TensorFlow):
     """The operators of this library."""
 
     def _plan(self, x, inputs, **sets):
-        return st.sinkhorn(x, inputs.temperature, inputs.iterations, **sets)
+        settings = (inputs.temperature, inputs.iterations)
+        if not has_dustbins(inputs):
+            return st.sinkhorn(x, *settings, **sets)
+        if not hasattr(st, "partial_sinkhorn"):
+            raise Unsupported("this sinkhorn_tf has no partial_sinkhorn")
+        return st.partial_sinkhorn(x, inputs.unmatched_score, *settings, **sets).plan
 
     def solve(self, inputs):
         if not hasattr(st, "sinkhorn_solve"):
@@ -141,15 +152,19 @@ class Certified(_TensorFlow):
 
 
 class LogLoop(_TensorFlow):
-    """The textbook's loop: a logsumexp per half step, differentiated by TensorFlow."""
+    """The textbook's loop: a logsumexp per half step, differentiated by TensorFlow.
+
+    For masses and dustbins it is the loop of SuperGlue (Sarlin et al. 2020).
+    """
 
     def _plan(self, x, inputs, log_rows=None, log_cols=None):
         x = x / inputs.temperature
         if log_rows is None:
             return tf.exp(self._loop(inputs.iterations, _normalized, x))
         _, n, m = x.shape
-        # The slack has the logits 0.
-        x = tf.pad(x, balance(inputs).padding)
+        problem = balance(inputs)
+        slack_logit = problem.slack_logit / inputs.temperature
+        x = tf.pad(x, problem.padding, constant_values=slack_logit)
 
         def step(b):
             a = log_rows - tf.reduce_logsumexp(x + b, axis=2, keepdims=True)

@@ -1,8 +1,10 @@
 """PyTorch: the log loop, and the peers that PyTorch differentiates."""
 
+import numpy as np
 import torch
 
-from pipelines.benchmark.balance import balance, is_square, masks, sizes
+from pipelines.benchmark.balance import balance, has_dustbins, is_square, masks
+from pipelines.benchmark.peers import pygmtools_problem
 
 
 class _Torch:
@@ -32,15 +34,23 @@ class _Torch:
 
 
 def _balanced(x, inputs):
-    """The logits of a problem with its slack, those of the slack 0, and the masses."""
+    """The logits over the temperature with slack or dustbins, and the masses."""
     problem = balance(inputs)
+    x = x / inputs.temperature
     if not is_square(inputs):
-        x = torch.nn.functional.pad(x, (0, problem.slack_cols, 0, problem.slack_rows))
+        x = torch.nn.functional.pad(
+            x,
+            (0, problem.slack_cols, 0, problem.slack_rows),
+            value=problem.slack_logit / inputs.temperature,
+        )
     return x, torch.from_numpy(problem.row_masses), torch.from_numpy(problem.col_masses)
 
 
 class LogLoop(_Torch):
-    """A logsumexp per half step; one iteration compiled, or nothing."""
+    """A logsumexp per half step; one iteration compiled, or nothing.
+
+    For masses and dustbins it is the loop of SuperGlue (Sarlin et al. 2020).
+    """
 
     def __init__(self, compiled):
         self._step, self._general_step = self._one_step, self._one_general_step
@@ -59,9 +69,9 @@ class LogLoop(_Torch):
         return a, log_cols - torch.logsumexp(x + a, 1, keepdim=True)
 
     def _plan(self, x, inputs):
-        x = x / inputs.temperature
         if not is_square(inputs):
             return self._general_plan(x, inputs)
+        x = x / inputs.temperature
         for _ in range(inputs.iterations):
             x = self._step(x)
         return torch.exp(x)
@@ -89,7 +99,7 @@ class Pot(_Torch):
 
         project = ot.batch.bregman_projection_batch
         _, n, m = x.shape
-        z, *masses = _balanced(x / inputs.temperature, inputs)
+        z, *masses = _balanced(x, inputs)
         if self._log:
             project = ot.batch.bregman_log_projection_batch
         else:
@@ -106,12 +116,14 @@ class Pygmtools(_Torch):
     def _plan(self, x, inputs):
         import pygmtools
 
-        settings = {} if is_square(inputs) else {"dummy_row": True}
-        if masks(inputs):
-            items, positions = map(torch.from_numpy, sizes(inputs))
-            settings |= {"n1": items, "n2": positions}
+        self._has_dustbins = has_dustbins(inputs)
+        settings, scale = pygmtools_problem.settings(inputs)
+        settings = {
+            name: torch.from_numpy(x) if isinstance(x, np.ndarray) else x
+            for name, x in settings.items()
+        }
         # pygmtools counts half steps.
-        return pygmtools.sinkhorn(
+        plan = pygmtools.sinkhorn(
             x,
             **settings,
             max_iter=2 * inputs.iterations,
@@ -120,6 +132,11 @@ class Pygmtools(_Torch):
             batched_operation=not (masks(inputs) and x.requires_grad),
             backend="pytorch",
         )
+        return plan if scale == 1 else scale * plan
+
+    def arrays(self, result):
+        free = {"free_dustbins": np.array(True)} if self._has_dustbins else {}
+        return super().arrays(result) | free
 
 
 PEERS = {

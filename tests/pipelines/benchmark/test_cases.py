@@ -1,9 +1,13 @@
 """The float64 references, and what they say of results."""
 
+import types
+
 import numpy as np
 import tensorflow as tf
 
 from pipelines.benchmark import cases
+from pipelines.benchmark.balance import free_dustbins
+from pipelines.benchmark.reference import Reference
 
 
 def test_the_reference_is_the_log_loop_and_its_derivative():
@@ -47,6 +51,29 @@ def test_the_sizes_of_ragged_sets_come_from_the_seed():
         ).all()
         np.testing.assert_array_equal(values[name], cases.inputs(case, seed=0)[name])
     assert (values["row_mask"] != cases.inputs(case, seed=1)["row_mask"]).any()
+
+
+def test_the_masses_of_both_sides_have_the_same_total():
+    case = cases.Case("shapes", "forward", 50, 5, 20, 1.0, m=7, problem="masses")
+    assert case.key == "shapes/forward/50x5x7:masses/L20/t1/normal"
+    assert case.size == "50x5x7:masses"
+    values = cases.inputs(case, seed=0)
+    rows, cols = values["row_marginals"], values["col_marginals"]
+    assert rows.shape == (50, 5) and cols.shape == (50, 7)
+    assert rows.dtype == cols.dtype == np.float32
+    np.testing.assert_allclose(rows.sum(1), cols.sum(1), rtol=1e-6)
+    assert rows.min() > 0.4 and cols.min() > 0.2 and rows.std() > 0.2
+
+
+def test_free_dustbins_are_judged_by_their_own_iterations():
+    case = cases.Case("shapes", "backward", 3, 4, 5, 1.0, m=4, problem="dustbins")
+    values = cases.inputs(case, seed=0)
+    assert values["unmatched_score"] == 1.0
+    inputs = types.SimpleNamespace(**values)
+    free = Reference(inputs, free_dustbins(inputs)).gradient(values["weights"])
+    judge = cases.Operator(case, values)
+    assert judge.judge({"result": free, "free_dustbins": True}) == {"error": 0}
+    assert judge.judge({"result": free})["error"] > 1e-3
 
 
 def test_a_matching_of_ragged_sets_is_judged_by_what_exists():

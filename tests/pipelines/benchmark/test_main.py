@@ -26,7 +26,7 @@ TINY = [
     "--solver_n=4",
     "--matching_sizes=4x3",
     "--serving_sizes=4x4",
-    "--shapes=4x3x3:1",
+    "--shapes=4x3x3:1,4x2x3:masses,4x3x3:dustbins",
     "--grids=2",
     "--training_steps=10",
     "--repeats=1",
@@ -73,7 +73,7 @@ def test_every_section_is_measured_and_right(finished):
         "serving",
         "shapes",
     }
-    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 3
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 7
     for case in measured.values():
         assert ("served" if case["section"] == "serving" else "ours_graph") in case[
             "peers"
@@ -113,8 +113,9 @@ def test_tables_and_picture(finished):
         "ours, XLA",
         "4x3 L2",
         "share proven",
-        "Rectangles and ragged sets, forward + backward",
+        "Sets of any size and masses, forward + backward",
         "4x3x3:1",
+        "4x3x3:dustbins",
     ):
         assert words in result.stdout
     assert tf.io.decode_png((workdir / "benchmark.png").read_bytes()).shape[0] > 100
