@@ -321,6 +321,10 @@ def apply(
             items, tf.concat([batch, tf.shape(items)[batch_rank:]], 0)
         )
     valid = source >= 0
+    if items.shape[batch_rank] == 0:
+        # There is no item that could stand for those that do not come.
+        paddings = [[0, int(axis == batch_rank)] for axis in range(items.shape.rank)]
+        items = tf.pad(items, paddings, constant_values=tf.zeros([], items.dtype))
     moved = tf.gather(items, tf.where(valid, source, 0), batch_dims=batch_rank)
     valid = tf.reshape(
         valid,

@@ -226,7 +226,7 @@ def _scaled(x, t):
     # Taking the offset out before the division keeps digits.
     row_max = tf.reduce_max(x, axis=2, keepdims=True)
     empty = row_max == -math.inf
-    offset = tf.where(empty, tf.zeros_like(row_max), row_max)
+    offset = tf.stop_gradient(tf.where(empty, tf.zeros_like(row_max), row_max))
     # The derivative below is a part of second derivatives. That of a plain division
     # multiplies 0 and infinity at a forbidden pair: even unused it would give NaN.
     z = (x - offset) / tf.stop_gradient(t)[:, None, None]
@@ -235,7 +235,12 @@ def _scaled(x, t):
     # comparison is true for it.
     lowest = _lowest(x.dtype)
     z = tf.where(z < lowest, tf.minimum(x, lowest), z)
-    return z, lambda z_bar: _through_scaling(z, t, z_bar, tf.math.is_nan(z[:, :1, :1]))
+
+    def grad(z_bar):
+        invalid = batching.find_invalid(z)[:, None, None]
+        return _through_scaling(z, t, z_bar, invalid)
+
+    return z, grad
 
 
 def _through_scaling(z, t, z_bar, invalid):

@@ -127,3 +127,10 @@ def test_a_bad_number_of_positions_is_an_error(n, error):
                 getattr(permutations, name)([0, 1], n_positions=value)
         with pytest.raises(error, match="n_positions must be .* Received: n_pos"):
             permutations.apply([0, 1], [3, 4], n_positions=value)
+
+
+def test_no_items_leave_every_position_empty():
+    perm = np.zeros((2, 0), np.int32)
+    items = np.ones((2, 0, 3), np.float32)
+    result = st.permutations.apply(perm, items, n_positions=4)
+    np.testing.assert_array_equal(result, np.zeros((2, 4, 3)))

@@ -267,3 +267,22 @@ def test_training_stays_finite_where_a_plain_kernel_overflows(rng):
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
     assert np.isnan(train(plain)).any()
+
+
+@pytest.mark.parametrize("gradient", ["unrolled", "implicit"])
+def test_second_derivatives_of_an_invalid_example_are_zero(rng, gradient):
+    x = rng.normal(size=(2, 4, 4)).astype(np.float32)
+    x[0, 2, 2] = np.nan
+    logits, t = tf.constant(x), tf.constant([0.5, 0.5])
+    weights = tf.constant(rng.normal(size=x.shape).astype(np.float32))
+    with tf.GradientTape() as outer:
+        outer.watch([logits, t])
+        with tf.GradientTape() as inner:
+            inner.watch([logits, t])
+            plan = st.sinkhorn(logits, t, 3, gradient=gradient, jit_compile=False)
+            loss = tf.reduce_sum(weights * plan)
+        first = inner.gradient(loss, [logits, t])
+        product = tf.reduce_sum(first[0] ** 2) + tf.reduce_sum(first[1])
+    for each in (*first, *outer.gradient(product, [logits, t])):
+        assert not each[0].numpy().any()
+        assert np.isfinite(each[1]).all() and each[1].numpy().any()
