@@ -132,5 +132,5 @@ def test_a_bad_number_of_positions_is_an_error(n, error):
 def test_no_items_leave_every_position_empty():
     perm = np.zeros((2, 0), np.int32)
     items = np.ones((2, 0, 3), np.float32)
-    result = st.permutations.apply(perm, items, n_positions=4)
+    result = permutations.apply(perm, items, n_positions=4)
     np.testing.assert_array_equal(result, np.zeros((2, 4, 3)))
