@@ -1,4 +1,7 @@
-"""`partial_sinkhorn` against the formula of SuperGlue and its hard limit."""
+"""`partial_sinkhorn` against the formula of SuperGlue.
+
+Its hard limit is in the tests of `partial_matching`.
+"""
 
 import numpy as np
 import pytest
@@ -47,14 +50,6 @@ def partial_sinkhorn(*arguments, **options):
     return st.partial_sinkhorn(*arguments, jit_compile=False, **options)
 
 
-def extended(x, score):
-    """The matrix with dustbins, and its masses."""
-    n, m = x.shape
-    matrix = np.full((n + 1, m + 1), float(score))
-    matrix[:n, :m] = x
-    return matrix, (np.append(np.ones(n), m), np.append(np.ones(m), n))
-
-
 @pytest.mark.parametrize("n, m", [(1, 1), (1, 4), (5, 3), (6, 6)])
 @pytest.mark.parametrize("n_iters", [1, 7])
 def test_equals_the_formula_of_superglue(rng, n, m, n_iters):
@@ -83,9 +78,6 @@ def test_every_item_is_placed_or_unmatched_in_the_limit(rng):
     parts = partial_sinkhorn(x, 0.3, 0.2, 1000, tolerance=1e-9)
     rows = parts.plan.numpy().sum(2) + parts.unmatched_rows
     np.testing.assert_allclose(rows, np.ones((4, 5)), atol=1e-8)
-    matrix, (r, c) = extended(x[0], 0.3)
-    plan = st.sinkhorn_solve(matrix, 0.2, row_marginals=r, col_marginals=c).plan
-    np.testing.assert_allclose(parts.plan[0], plan[:-1, :-1], atol=1e-5)
     transposed = partial_sinkhorn(np.swapaxes(x, 1, 2), 0.3, 0.2, 1000, tolerance=1e-9)
     np.testing.assert_allclose(
         np.swapaxes(transposed.plan, 1, 2), parts.plan, atol=1e-7
@@ -93,28 +85,6 @@ def test_every_item_is_placed_or_unmatched_in_the_limit(rng):
     np.testing.assert_allclose(
         transposed.unmatched_cols, parts.unmatched_rows, atol=1e-7
     )
-
-
-def test_the_hard_limit_is_the_partial_matching(rng):
-    solve = tf.function(
-        lambda x, rows, cols: (
-            st.sinkhorn_solve(
-                x, 1e-4, max_iters=500, row_marginals=rows, col_marginals=cols
-            ).plan
-        ),
-        [tf.TensorSpec([None] * rank, tf.float64) for rank in (3, 1, 1)],
-    )
-    match = tf.function(
-        st.partial_matching,
-        [tf.TensorSpec([None] * rank, tf.float64) for rank in (3, 1)],
-    )
-    scores = np.array([-3.0, 0.0, 0.6, 5.0])
-    for n, m in ((1, 1), (2, 3), (5, 4), (6, 6)):
-        x = rng.normal(size=(4, n, m))
-        matrices = [extended(*each) for each in zip(x, scores, strict=True)]
-        plan = solve(np.stack([matrix for matrix, _ in matrices]), *matrices[0][1])
-        hard = st.permutations.to_matrix(match(x, scores), n_positions=m)
-        np.testing.assert_allclose(plan[:, :n, :m], hard, atol=1e-3)
 
 
 @pytest.mark.parametrize("n_iters", [1, 9])
