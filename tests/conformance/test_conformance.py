@@ -62,7 +62,7 @@ OPERATORS = {
     "SinkhornLayer": lambda x, p, items, t: LAYERS["SinkhornLayer"](x, temperature=t),
     "GumbelSinkhorn": lambda x, p, items, t: LAYERS["GumbelSinkhorn"](x),
     "PartialSinkhorn": lambda x, p, items, t: LAYERS["PartialSinkhorn"](x),
-    "SoftTopK": lambda x, p, items, t: LAYERS["SoftTopK"](x, temperature=t),
+    "SoftTopK": lambda x, p, items, t: LAYERS["SoftTopK"](x[..., 0], temperature=t),
     "Matching": lambda x, p, items, t: LAYERS["Matching"](x),
     "Restore": lambda x, p, items, t: LAYERS["Restore"]([tf.nn.softmax(x), items]),
 }

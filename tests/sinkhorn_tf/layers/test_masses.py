@@ -33,9 +33,9 @@ def test_layers_take_masses_when_they_are_called(logits, masses, given):
     if given != "both":
         masses = {name: masses[name] for name in given}
     expected = plain(logits, **masses)
-    plan = st.SinkhornLayer(**SETTINGS)(logits, **masses)
+    plan = tf.function(st.SinkhornLayer(**SETTINGS))(logits, **masses)
     np.testing.assert_allclose(plan, expected, atol=1e-5)
-    samples = st.GumbelSinkhorn(**SETTINGS, n_samples=2)(logits, **masses)
+    samples = tf.function(st.GumbelSinkhorn(**SETTINGS, n_samples=2))(logits, **masses)
     assert samples.shape == (B, 2, N, M)
     for sample in range(2):
         np.testing.assert_allclose(samples[:, sample], expected, atol=1e-5)
@@ -116,7 +116,7 @@ def test_bad_masses_are_one_sentence(logits, masses):
 
 def test_gradients_reach_the_masses(logits, masses):
     masses = {name: tf.constant(x) for name, x in masses.items()}
-    layer = st.GumbelSinkhorn(**SETTINGS, n_samples=2)
+    layer = tf.function(st.GumbelSinkhorn(**SETTINGS, n_samples=2))
     with tf.GradientTape() as tape:
         tape.watch(list(masses.values()))
         loss = tf.reduce_sum(layer(logits, **masses) ** 2)

@@ -21,15 +21,16 @@ def plain(values, k, t, **options):
 
 def test_it_is_the_operator(values):
     layer = st.SoftTopK(2, temperature=0.3)
-    np.testing.assert_allclose(layer(values), plain(values, 2, 0.3), atol=1e-6)
+    call = tf.function(layer)
+    np.testing.assert_allclose(call(values), plain(values, 2, 0.3), atol=1e-6)
     t = np.float32([0.1, 1, 10])
-    shares = layer(values, temperature=t)
+    shares = tf.function(layer)(values, temperature=t)
     np.testing.assert_allclose(shares, plain(values, 2, t), atol=1e-6)
     layer.temperature = 1e-4
     largest = np.argsort(-values, axis=1)[:, :2]
     expected = np.zeros_like(values)
     np.put_along_axis(expected, largest, 1, axis=1)
-    np.testing.assert_allclose(layer(values), expected, atol=1e-6)
+    np.testing.assert_allclose(call(values), expected, atol=1e-6)
 
 
 def test_masks(values):
@@ -37,7 +38,8 @@ def test_masks(values):
     poisoned = np.where(exists, values, np.nan).astype(np.float32)
     layer = st.SoftTopK(2, temperature=0.3)
     expected = plain(values, 2, 0.3, mask=exists)
-    np.testing.assert_allclose(layer(poisoned, mask=exists), expected, atol=1e-6)
+    shares = tf.function(layer)(poisoned, mask=exists)
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
     assert (expected.numpy()[~exists] == 0).all()
     # The mask that Keras attaches counts too, with further tensors beside it.
     ids, t = keras.Input((N,), dtype="int32"), keras.Input(())
