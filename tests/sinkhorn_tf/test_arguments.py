@@ -107,6 +107,9 @@ BAD = {
     "number": [*NOT_NUMBERS, *UNFIT, math.nan, math.inf, 0, -1, [1.0], [1.0, 2.0]],
     "vector": [*NOT_NUMBERS, *UNFIT, 1.0, [math.nan], [math.inf], [[1.0]], []],
     "table": [*NOT_NUMBERS, *UNFIT, 1.0, [1.0], [[math.nan, 1, 1]], np.zeros((0, 3))],
+    "marginals": [x for x in NOT_NUMBERS if x is not None]
+    + [*UNFIT, 1.0, [], [1.0, 1.0], [math.nan, 1.0, 1.0], [1.0, -1.0, 1.0]]
+    + [[1.0, math.inf, 1.0], [10**400, 1, 1], np.ones((0, 3))],
     "masses": [*NOT_NUMBERS, *UNFIT, 1.0, [], [[1.0]], [math.nan], [math.inf], [0.0]]
     + [[-1.0, 4.0], [1.0, 1.0], [1e308, 1e308]],
     "cost": [*NOT_NUMBERS, *UNFIT, *NOT_SQUARE, [[math.nan]], [[-math.inf]]],
@@ -114,6 +117,10 @@ BAD = {
 }
 COMPILED = {"jit_compile": (None, "jit_compile")}
 MASKS = {"row_mask": ([True, True, False], "mask"), "col_mask": (None, "mask")}
+MARGINALS = {
+    "row_marginals": ([1.0, 2.0, 1.0], "marginals"),
+    "col_marginals": (None, "marginals"),
+}
 SIZE = {"n_positions": (4, "optional size")}
 SINKHORN = {
     "logits": (EYE, "logits"),
@@ -122,6 +129,7 @@ SINKHORN = {
     "tolerance": (1e-2, "tolerance"),
     "gradient": ("unrolled", "gradient"),
     **MASKS,
+    **MARGINALS,
     **COMPILED,
 }
 SOFT_SORT = {
@@ -150,6 +158,7 @@ FUNCTIONS = {
         "tolerance": (1e-6, "tolerance"),
         "max_iters": (9, "count"),
         **MASKS,
+        **MARGINALS,
         **COMPILED,
     },
     "gumbel_sinkhorn": {
