@@ -70,11 +70,11 @@ def soft_top_k(
 
     Example:
         >>> shares = st.soft_top_k([3.0, 1.0, 2.0, 0.0], k=2, temperature=0.2)
-        >>> shares.numpy().round(3).tolist()
-        [1.0, 0.076, 0.924, 0.001]
+        >>> print(shares.numpy().round(3))
+        [0.999 0.076 0.924 0.001]
         >>> shares = st.soft_top_k([5.0, 5.0, 1.0], k=1, temperature=0.2)
-        >>> shares.numpy().round(3).tolist()
-        [0.5, 0.5, 0.0]
+        >>> print(shares.numpy().round(3))
+        [0.5 0.5 0. ]
 
     Reference:
         Xie et al. (2020), Differentiable Top-k with Optimal Transport, section 2, which
