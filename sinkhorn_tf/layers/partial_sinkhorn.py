@@ -55,10 +55,10 @@ class PartialSinkhorn(IteratedLayer):
     >>> logits = tf.constant([[3.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
     >>> plan, unmatched_rows, unmatched_cols = layer(logits)
     >>> print(plan.numpy().round(2))
-    [[1. 0. 0.]
-     [0. 0. 0.]]
+    [[0.96 0.   0.  ]
+     [0.   0.   0.01]]
     >>> print(unmatched_rows.numpy().round(2), unmatched_cols.numpy().round(2))
-    [0. 1.] [0. 1. 1.]
+    [0. 1.] [0.04 1.   0.99]
 
     Reference:
         Sarlin et al. (2020), SuperGlue: Learning Feature Matching with Graph Neural

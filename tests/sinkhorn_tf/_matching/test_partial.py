@@ -137,8 +137,7 @@ def test_every_kind_of_problem(rng, certify, name):
     "n, m, given, jit_compile",
     [
         (1, 1, "", False),
-        (4, 4, "", False),
-        (6, 2, "rows", True),
+        (3, 2, "rows", True),
         (4, 4, "rows, cols", False),
         (12, 12, "", False),
     ],
@@ -302,13 +301,13 @@ def test_scores_and_masks_enlarge_the_batch(rng):
 
 
 def test_shapes_and_gradient(rng):
-    @tf.function(input_signature=[tf.TensorSpec([None, 4, 6])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, 3])])
     def function(x):
         return st.partial_matching(x, 0.5, certified=True)
 
     outputs = function.get_concrete_function().outputs
-    assert [output.shape.as_list() for output in outputs] == [[None, 4]] + [[None]] * 3
-    x = tf.constant(rng.normal(size=(2, 4, 6)), tf.float32)
+    assert [output.shape.as_list() for output in outputs] == [[None, 2]] + [[None]] * 3
+    x = tf.constant(rng.normal(size=(2, 2, 3)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
         value = function(x).value

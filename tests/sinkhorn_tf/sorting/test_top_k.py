@@ -154,8 +154,7 @@ def test_gradients_are_those_of_differences(rng, k, t):
     assert abs(by_values.numpy().sum()) < 1e-13
 
 
-@pytest.mark.parametrize("mode", ["eager", "xla"])
-def test_second_derivatives(rng, mode):
+def test_second_derivatives(rng):
     weights = tf.constant(rng.normal(size=(2, 5)))
     # The last one is the temperature.
     v = tf.constant(np.append(rng.normal(size=4), 0.7))
@@ -173,8 +172,6 @@ def test_second_derivatives(rng, mode):
             y = slope(v)
         return y, tape.gradient(y, v)
 
-    if mode == "xla":
-        second = tf.function(second, jit_compile=True)
     expected = derivative(lambda v: second(tf.constant(v))[0], v)
     np.testing.assert_allclose(second(v)[1], expected, rtol=1e-6, atol=1e-8)
 
