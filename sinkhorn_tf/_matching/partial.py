@@ -43,7 +43,7 @@ def partial_matching(
         logits: `[..., N, M]`, floating point or integers, as in `matching`. `-inf`
             forbids a pair.
         unmatched_score: Finite number, or tensor that broadcasts against the batch
-            dimensions. It keeps its dtype, and is compared exactly; Python numbers
+            dimensions. It is compared with the logits as float64; Python numbers
             have the precision of the logits, at least float32.
         row_mask, col_mask: bool `[..., N]` and `[..., M]`, or None, as in `matching`.
         certified: Whether to return a proof too.
@@ -113,7 +113,8 @@ def _match(x, score, row_mask, col_mask, *, certified):
         worth = tf.where(pairs, worth, tf.constant(-math.inf, x.dtype))
     perm, g = assign(worth, duals=certified, existing=existing)
     placed = perm >= 0
-    answered = tf.reduce_all(placed if existing is None else placed == existing.rows, 1)
+    placed_all = placed if existing is None else tf.equal(placed, existing.rows)
+    answered = tf.reduce_all(placed_all, 1)
     answered &= ~tf.math.is_nan(score[:, 0, 0])
     kept = placed & tf.gather(above, tf.maximum(perm, 0), batch_dims=2)
     perm = tf.where(kept & answered[:, None], perm, -1)

@@ -133,6 +133,7 @@ def extend(x, row_mask=None, col_mask=None, row_marginals=None, col_marginals=No
 def _extend_balanced(x, row_mask, col_mask, row_marginals, col_marginals):
     n_rows, n_cols = batching.sizes(x, 1)
     rows, cols = _ones(row_mask, x, n_rows), _ones(col_mask, x, n_cols)
+    pairs = (rows > 0)[:, :, None] & (cols > 0)[:, None, :]
     rows, bad_rows = _masses_of(row_marginals, rows, col_marginals)
     cols, bad_cols = _masses_of(col_marginals, cols, row_marginals)
     row_total, col_total = _sum(rows), _sum(cols)
@@ -141,6 +142,7 @@ def _extend_balanced(x, row_mask, col_mask, row_marginals, col_marginals):
         rows, bad = rows * _ratio(col_total, row_total), bad_cols
     elif col_marginals is None:
         cols, bad = cols * _ratio(row_total, col_total), bad_rows
+    bad |= ~tf.math.is_finite(_sum(rows) + _sum(cols))
     # The scale changes no plan: it has no derivative.
     count = tf.reduce_sum(tf.cast(cols > 0, x.dtype), 1, keepdims=True)
     scale = tf.stop_gradient(_sum(cols) / tf.maximum(count, 1))
@@ -148,7 +150,7 @@ def _extend_balanced(x, row_mask, col_mask, row_marginals, col_marginals):
     cols /= scale
     rows *= _ratio(_sum(cols), _sum(rows))
     exists = (rows > 0)[:, :, None] & (cols > 0)[:, None, :]
-    exists |= bad[:, :, None]
+    exists |= bad[:, :, None] & pairs
     x = tf.where(exists, x, tf.constant(-math.inf, x.dtype))
     x = tf.where(bad[:, :, None], tf.constant(math.nan, x.dtype), x)
     rows, cols = (tf.where(bad, tf.ones_like(each), each) for each in (rows, cols))
@@ -173,7 +175,8 @@ def _masses_of(marginals, ones, other):
     exists = ones > 0
     bad = exists & ~((marginals >= 0) & tf.math.is_finite(marginals))
     # The gradient to a mass of 0 is 0.
-    positive = tf.where(exists & (marginals > 0), marginals, tf.zeros_like(marginals))
+    good = exists & (marginals > 0) & tf.math.is_finite(marginals)
+    positive = tf.where(good, marginals, tf.zeros_like(marginals))
     return positive, tf.reduce_any(bad, 1, keepdims=True)
 
 

@@ -31,6 +31,9 @@ _MAX_ERROR_BEFORE_FALL, _MAX_ERROR_AFTER_FALL = 0.4, 0.5
 # Logs of the factors by which the temperature falls: the first that is tried, and the
 # smallest.
 _FIRST_FALL, _MIN_FALL = 3.0, 0.3
+# A Newton step leads nowhere from a point that is as good as solved: its temperature may
+# fall by as little as this. Masses of 1 : 1000 need falls of 0.1.
+_SOLVED, _MIN_FALL_IF_SOLVED = 1e-8, 1e-3
 # No step moves a potential further, in units of the temperature.
 _MAX_STEP = 30.0
 _MAX_TRIALS = 40
@@ -269,13 +272,15 @@ def _line(problem, state):
     whole_fall = tf.math.log(point.temperature / problem.temperature)
     may_fall = state.active & (point.temperature > problem.temperature)
     may_fall &= point.error <= _MAX_ERROR_BEFORE_FALL
+    least = tf.where(point.error <= _SOLVED, _MIN_FALL_IF_SOLVED, _MIN_FALL)
+    least = tf.cast(least, whole_fall.dtype)
     return _Line(
         newton=newton,
         tangent=tangent,
         slope=slope,
         may_fall=may_fall,
         whole_fall=whole_fall,
-        min_fall=tf.minimum(whole_fall, _MIN_FALL),
+        min_fall=tf.minimum(whole_fall, least),
     )
 
 

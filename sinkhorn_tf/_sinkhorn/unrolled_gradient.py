@@ -53,8 +53,7 @@ def unrolled_gradient(z, masses, plan, trajectory, upstream):
     flow = upstream * plan
     a_bar = tf.reduce_sum(flow, axis=2, keepdims=True)
     b_bar = tf.reduce_sum(flow, axis=1, keepdims=True)
-    largest = tf.maximum(_largest(a_bar), _largest(b_bar))
-    negligible = np.finfo(z.dtype.as_numpy_dtype).eps * largest
+    negligible = _negligible(a_bar, b_bar, masses)
     mass_bars = (0 * a_bar, 0 * b_bar) if masses.are_given else ()
     if trajectory.settled is not None:
         settled = _through_settled_steps(
@@ -124,7 +123,7 @@ def _through_settled_steps(plan, masses, trajectory, a_bar, b_bar, negligible):
             b = -col_sums(plan, a)
             a = zeros_a
         a_bar, b_bar = tf.where(live, a, a_bar), tf.where(live, b, b_bar)
-        b_bar = _drop_negligible(b_bar, negligible)
+        b_bar = _drop_negligible(b_bar, negligible, masses)
         return step + trajectory.length, _SettledCarry(a_bar, b_bar, a_sum, b_sum)
 
     carry = _SettledCarry(a_bar, b_bar, tf.zeros_like(a_bar), tf.zeros_like(b_bar))
@@ -161,7 +160,7 @@ def _through_block(z, masses, block, negligible, carry):
             moved_b = minus_v_v[step - 1] * sums
     b = -block.v_start * sums
     z_bar -= kernel * sum_of_outer_products(columns, rows)
-    b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible)
+    b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible, masses)
     a_bar = tf.where(taken, zeros, a_bar)
     if mass_bars:
         # Each step adds the gradient of `log u` over r, and of `log v` over c.
@@ -178,9 +177,23 @@ def _per_mass(x, masses):
     return x if masses is None else tf.math.divide_no_nan(x, masses)
 
 
-def _drop_negligible(b_bar, negligible):
+def _negligible(a_bar, b_bar, masses):
+    """Bounds below which gradients of log potentials, and of masses, do not count."""
+    epsilon = np.finfo(a_bar.dtype.as_numpy_dtype).eps
+    bounds = [tf.maximum(_largest(a_bar), _largest(b_bar))]
+    if masses.are_given:
+        by_rows, by_cols = _per_mass(a_bar, masses.rows), _per_mass(b_bar, masses.cols)
+        bounds.append(tf.maximum(_largest(by_rows), _largest(by_cols)))
+    return [epsilon * bound for bound in bounds]
+
+
+def _drop_negligible(b_bar, negligible, masses):
     """`b_bar`, and 0 in an example where all of it is negligible."""
-    return tf.where(_largest(b_bar) <= negligible, tf.zeros_like(b_bar), b_bar)
+    drops = _largest(b_bar) <= negligible[0]
+    if masses.are_given:
+        # The gradient of a small mass is that of its log potential over the mass.
+        drops &= _largest(_per_mass(b_bar, masses.cols)) <= negligible[1]
+    return tf.where(drops, tf.zeros_like(b_bar), b_bar)
 
 
 def _largest(x):

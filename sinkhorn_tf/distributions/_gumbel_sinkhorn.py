@@ -47,8 +47,8 @@ def gumbel_sinkhorn(
     Returns:
         `(soft, noisy_logits)`, both `[..., n_samples, N, M]` of the dtype of `logits`;
         `matching(noisy_logits)` gives the corresponding hard permutations, with
-        `row_mask[..., None, :]` and `col_mask[..., None, :]` if there are masks. Where an
-        item or position does not exist, both are 0.
+        `row_mask[..., None, :]` and `col_mask[..., None, :]` if there are masks. Where a
+        mask leaves an item or position out, both are 0.
 
     Raises:
         TypeError, ValueError: As `sinkhorn`, and for `n_samples`, `noise_scale` and
