@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from sinkhorn_tf.export import _outputs
+from sinkhorn_tf.layers._masks import mask_of
 
 
 class Interface(typing.NamedTuple):
@@ -39,17 +40,22 @@ class Interface(typing.NamedTuple):
         return {name: tensors[k] for name, k in places.items() if k is not None}
 
     def logits_and_plan(self, model: keras.Model, tensors: Iterable[tf.Tensor]):
-        """Calls the model with a tensor for each of `inputs`; the plan may be None."""
+        """Calls the model with a tensor for each of `inputs`.
+
+        Returns:
+            `(logits, plan, mask)`; the plan, and Keras' mask of the logits, may be None.
+        """
         by_input = {
             id(x): tf.cast(tensor, x.dtype)
             for x, tensor in zip(self.inputs, tensors, strict=True)
         }
         structure = keras.tree.map_structure(lambda x: by_input[id(x)], self.structure)
         logits, plan = _outputs.logits_and_plan(model(structure, training=False))
+        mask = mask_of(logits)
         if logits.shape.rank is None:
             # A layer with a mutable table loses the shape that Keras knows.
             logits = tf.ensure_shape(logits, [None, self.n, self.m])
-        return logits, plan
+        return logits, plan, mask
 
     def refuse_plans(self, model: keras.Model) -> None:
         """Raises ValueError where the numbers of a model are a plan rather than logits.

@@ -86,8 +86,12 @@ class Solver:
 
     def solve(self, *inputs: tf.Tensor) -> dict:
         """The answer for inputs of the model, and the items in their places."""
-        logits, plan = self.interface.logits_and_plan(self.model, inputs)
-        answer = self.answer(logits, **self.interface.masks(inputs))
+        logits, plan, mask = self.interface.logits_and_plan(self.model, inputs)
+        masks = self.interface.masks(inputs)
+        if mask is not None:
+            # Keras' own mask, as of an embedding, is that of the items.
+            masks.setdefault("row_mask", mask)
+        answer = self.answer(logits, **masks)
         if plan is not None:
             answer["plan"] = tf.cast(plan, tf.float32)
         items = inputs[self.interface.items]
@@ -144,7 +148,7 @@ class Solver:
         sizes = {"row_mask": n, "col_mask": self.interface.m or n}
         masks = {name: tf.ones([batch, size], tf.bool) for name, size in sizes.items()}
         inputs = {x.name: items_tensor if x is spec else masks[x.name] for x in specs}
-        logits, _ = self.interface.logits_and_plan(self.model, inputs.values())
+        logits, *_ = self.interface.logits_and_plan(self.model, inputs.values())
         logits = tf.cast(logits, tf.float32)
         return {
             "serving_default": inputs,

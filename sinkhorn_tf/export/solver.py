@@ -62,7 +62,8 @@ def export_solver(
 
     A model whose examples have different sizes takes padded items and the inputs
     `row_mask`, bool `[B, N]`, or `col_mask`, bool `[B, M]`, or both: inputs of these names
-    are masks of what exists in the answer. Keras' own masks are not.
+    are masks of what exists in the answer. Without a `row_mask` it is Keras' own mask of
+    the logits, as `Embedding(mask_zero=True)` makes it.
 
     Args:
         model: A Keras model, functional or sequential, from items `[B, N, ...]`, and

@@ -42,7 +42,7 @@ class MaskedLayer(_settings.ConfiguredLayer):
                 it does where a layer is called with several tensors.
         """
         if mask is None:
-            mask = getattr(logits, "_keras_mask", None)
+            mask = mask_of(logits)
         is_of_keras = row_mask is None and mask is not None
         if is_of_keras:
             _check_mask_of_keras(mask, logits)
@@ -117,6 +117,14 @@ def _check_as_many_positions(is_of_keras, logits):
             "many positions as items; pass a col_mask [..., M], or leave mask_positions "
             f"out. Received: mask_positions=True, logits.shape={tuple(shape)}"
         )
+
+
+def mask_of(tensor: typing.Any) -> typing.Any:
+    """The mask that Keras attached to a tensor, or None.
+
+    Keras has no public name for it, although its guide to masking prints it.
+    """
+    return getattr(tensor, "_keras_mask", None)
 
 
 def without_last(shape: tuple | None) -> tuple | None:

@@ -252,3 +252,18 @@ def test_what_cannot_be_exported_is_one_sentence(make, sentence, tmp_path):
         st.export_solver(make(), tmp_path / "solver")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "solver").exists()
+
+
+def test_the_mask_of_an_embedding_holds(tmp_path):
+    symbols = keras.Input((4,), dtype="int32", name="symbols")
+    x = keras.layers.Embedding(6, 4, mask_zero=True)(symbols)
+    model = keras.Model(symbols, keras.layers.Dense(4)(x))
+    path = st.export_solver(model, tmp_path / "model", temperature=0.5)
+    solve = tf.saved_model.load(path).signatures["serving_default"]
+    items = tf.constant([[1, 2, 0, 0], [3, 0, 5, 1]])
+    answer = solve(symbols=items)
+    mask = (items != 0).numpy()
+    expected = st.certified_matching(model(items), row_mask=mask)
+    np.testing.assert_array_equal(answer["permutation"], expected.perm)
+    np.testing.assert_allclose(answer["value"], expected.value)
+    assert not answer["plan"].numpy()[~mask].any()
