@@ -151,9 +151,19 @@ class TemperedLayer(IteratedLayer):
         tolerance: float | None = None,
         gradient: str = "unrolled",
         hard: bool = False,
+        trainable_temperature: bool = False,
+        mask_positions: bool = False,
         **kwargs: typing.Any,
     ) -> None:
-        super().__init__(temperature, n_iters, tolerance, gradient, **kwargs)
+        super().__init__(
+            temperature,
+            n_iters,
+            tolerance,
+            gradient,
+            trainable_temperature=trainable_temperature,
+            mask_positions=mask_positions,
+            **kwargs,
+        )
         self.hard = hard
 
     def _refuse_masses_if_hard(self, **marginals):

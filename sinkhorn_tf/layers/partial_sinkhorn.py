@@ -75,6 +75,7 @@ class PartialSinkhorn(IteratedLayer):
         tolerance: float | None = None,
         gradient: str = "unrolled",
         trainable_temperature: bool = False,
+        mask_positions: bool = False,
         **kwargs: typing.Any,
     ) -> None:
         super().__init__(
@@ -83,6 +84,7 @@ class PartialSinkhorn(IteratedLayer):
             tolerance=tolerance,
             gradient=gradient,
             trainable_temperature=trainable_temperature,
+            mask_positions=mask_positions,
             **kwargs,
         )
         type(self).unmatched_score.create(self, unmatched_score, self._add_score)
