@@ -324,3 +324,18 @@ def test_bad_scores_are_refused():
             st.partial_matching(x, bad)
     with pytest.raises(ValueError, match=r"Received: unmatched_score.shape=\(3,\)"):
         st.partial_matching(x, [0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("shape", [[2, 5, None], [2, None, 3]])
+@pytest.mark.parametrize("certified", [False, True])
+def test_partly_known_sizes(rng, shape, certified):
+    spec = tf.TensorSpec(shape, tf.float64)
+    score = tf.constant([0.1, 0.4], tf.float64)
+    match = tf.function(
+        lambda x: st.partial_matching(x, score, certified=certified),
+        input_signature=[spec],
+    )
+    x = rng.normal(size=(2, 5, 3))
+    answer, expected = match(x), st.partial_matching(x, score)
+    perm = answer.perm if certified else answer
+    np.testing.assert_array_equal(perm, expected)

@@ -268,3 +268,54 @@ def test_what_a_mask_leaves_out_has_no_mass(rng):
     np.testing.assert_allclose(plan[:, :2], expected, atol=1e-15)
     empty = st.sinkhorn(x, row_marginals=[1.0, 2.0], row_mask=[False, False])
     assert not empty.numpy().any()
+
+
+def test_solutions_converge_whatever_the_ratio_of_masses(rng):
+    x = rng.normal(size=(60, 10, 10))
+    rows, cols = 10 ** rng.uniform(-2, 2, (2, 60, 10))
+    cols *= (rows.sum(1) / cols.sum(1))[:, None]
+    solution = st.sinkhorn_solve(x, 0.2, row_marginals=rows, col_marginals=cols)
+    assert solution.converged.numpy().all()
+
+
+def test_gradients_to_small_masses_in_single_precision(rng):
+    x, weights = rng.normal(size=(1, 8, 6)), rng.normal(size=(1, 8, 6))
+    rows, cols = 10 ** rng.uniform(-4, 4, (1, 8)), 10 ** rng.uniform(-4, 4, (1, 6))
+    cols *= rows.sum() / cols.sum()
+
+    def gradients(dtype):
+        masses = [tf.constant(each, dtype) for each in (rows, cols)]
+        with tf.GradientTape() as tape:
+            tape.watch(masses)
+            plan = st.sinkhorn(
+                tf.constant(x, dtype),
+                0.1,
+                row_marginals=masses[0],
+                col_marginals=masses[1],
+                jit_compile=False,
+            )
+            loss = tf.reduce_sum(tf.constant(weights, dtype) * plan)
+        return [g.numpy() for g in tape.gradient(loss, masses)]
+
+    for a, e in zip(gradients("float32"), gradients("float64"), strict=True):
+        assert_relatively_close(a, e, 2e-3)
+
+
+def test_an_infinite_mass_of_a_graph_has_no_gradient_and_no_place_in_a_mask():
+    mask = [True, True, True, False]
+
+    @tf.function
+    def results(rows):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            plan = st.sinkhorn(
+                np.zeros((2, 4, 4), np.float32), row_marginals=rows, row_mask=mask
+            )
+            loss = tf.reduce_sum(plan**2)
+        return plan, tape.gradient(loss, rows)
+
+    plan, gradient = results(tf.constant([[1.0, np.inf, 1.0, 1.0], [1.0] * 4]))
+    assert np.isnan(plan[0, :3]).all() and not plan[0, 3].numpy().any()
+    assert not gradient[0].numpy().any() and np.isfinite(gradient[1]).all()
+    plan, _ = results(tf.constant([[2e38, 2e38, 1e38, 1.0], [1.0] * 4]))
+    assert np.isnan(plan[0, :3]).all()
