@@ -75,7 +75,9 @@ def _bars(axis, title, records):
         )
     axis.axhline(1, color="black", linewidth=1)
     axis.set_yscale("log")
-    axis.set_xticks(range(len(records)), [case.size for case, _ in records])
+    # A label of two lines does not run into its neighbour.
+    labels = [case.size.replace(":", "\n") for case, _ in records]
+    axis.set_xticks(range(len(records)), labels)
     axis.set_ylabel("time / time of ours, XLA")
     axis.set_title(title)
     axis.grid(axis="y", alpha=0.3)
