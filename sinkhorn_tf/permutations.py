@@ -15,6 +15,7 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.conversion import to_numbers
 from sinkhorn_tf._core.refusals import takes_tensors
+from sinkhorn_tf._core.seeds import to_seed
 from sinkhorn_tf._permutation_arguments import to_items, to_n_positions, to_shape
 
 __all__ = [
@@ -257,7 +258,7 @@ def sample(
     # With 64 bits there are no ties, which a stable sort would resolve with a bias.
     keys = tf.random.stateless_uniform(
         tf.concat([batch_shape, [n]], 0),
-        arguments.to_seed(seed),
+        to_seed(seed),
         None,
         None,
         tf.int64,

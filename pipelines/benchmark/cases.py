@@ -191,7 +191,7 @@ class Operator:
         return {"error": float(error), "residual": residual(self._inputs, result)}
 
     def _result(self, reference):
-        """What a peer should return by a `Reference`."""
+        """The right result of a peer, which a `Reference` computes."""
         if self._is_gradient:
             return reference.gradient(self._inputs.weights)
         return reference.plan
@@ -224,7 +224,7 @@ class Matching:
     def __init__(self, case, values):
         del case
         inputs = types.SimpleNamespace(**values)
-        # What does not exist is cut off: sets of any size stand first.
+        # The members that exist are the first of each example; this drops the others.
         self._problems = [
             x[:n, :m].astype(np.float64)
             for x, n, m in zip(inputs.logits, *sizes(inputs), strict=True)

@@ -52,25 +52,6 @@ _MIN_ROOM = 1e3
 _MAX_CHANGE_BY_ROUNDING = 4
 
 
-class Masses(typing.NamedTuple):
-    """The masses of rows `[B or 1, N, 1]` and columns `[B or 1, 1, M]`; None: all 1."""
-
-    rows: tf.Tensor | None
-    cols: tf.Tensor | None
-    are_given: bool = False
-    """Whether they may be any numbers, and have derivatives."""
-
-    @classmethod
-    def of(cls, problem):
-        """The masses of a `marginals.Problem`."""
-        rows, cols = problem.row_masses, problem.col_masses
-        return cls(
-            None if rows is None else rows[:, :, None],
-            None if cols is None else cols[:, None, :],
-            problem.scale is not None,
-        )
-
-
 class Block(typing.NamedTuple):
     """A block of iterations, as the backward pass needs it.
 
@@ -132,7 +113,7 @@ def iterate(z, masses, n_iters, tolerance=None, keeps=True):
     Args:
         z: Scaled logits, float32 or float64 `[B, N, M]`, of which each row's largest
             is 0; `-inf` forbids a pair. NaN gives that example a plan of NaN.
-        masses: The `Masses` of rows and columns.
+        masses: The `marginals.Masses` of rows and columns.
         n_iters: Python int >= 1.
         tolerance: If given, an example stops after the first iteration whose row
             sums are within `tolerance` of their masses.

@@ -19,7 +19,19 @@ import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import batching, masses
+from sinkhorn_tf._core import batching
+from sinkhorn_tf._core.masses import agree
+
+
+class Masses(typing.NamedTuple):
+    """The masses as the iterations take them: they broadcast against `[B, N', M']`."""
+
+    rows: tf.Tensor | None
+    """`[B or 1, N', 1]`; None where all are 1."""
+    cols: tf.Tensor | None
+    """`[B or 1, 1, M']`; None where all are 1."""
+    are_given: bool = False
+    """Whether they may be any numbers, and have derivatives."""
 
 
 class Problem(typing.NamedTuple):
@@ -39,6 +51,15 @@ class Problem(typing.NamedTuple):
     """bool `[B, N', M']`, whether both of a pair exist; None if all do."""
     scale: tf.Tensor | None = None
     """`[B]`, what the masses were divided by; None if they are not given."""
+
+    def masses(self):
+        """The `Masses` of rows and columns."""
+        rows, cols = self.row_masses, self.col_masses
+        return Masses(
+            rows=None if rows is None else rows[:, :, None],
+            cols=None if cols is None else cols[:, None, :],
+            are_given=self.scale is not None,
+        )
 
     def restrict(self, plan):
         """The part `[B, N, M]` of a plan `[B, N', M']` without the slack.
@@ -136,12 +157,13 @@ def _extend_balanced(x, row_mask, col_mask, row_marginals, col_marginals):
     pairs = (rows > 0)[:, :, None] & (cols > 0)[:, None, :]
     rows, bad_rows = _masses_of(row_marginals, rows, col_marginals)
     cols, bad_cols = _masses_of(col_marginals, cols, row_marginals)
-    row_total, col_total = _sum(rows), _sum(cols)
-    bad = bad_rows | bad_cols | ~masses.agree(row_total, col_total)
+    bad = bad_rows | bad_cols
     if row_marginals is None:
-        rows, bad = rows * _ratio(col_total, row_total), bad_cols
+        rows *= _ratio(_sum(cols), _sum(rows))
     elif col_marginals is None:
-        cols, bad = cols * _ratio(row_total, col_total), bad_rows
+        cols *= _ratio(_sum(rows), _sum(cols))
+    else:
+        bad |= ~agree(_sum(rows), _sum(cols))
     bad |= ~tf.math.is_finite(_sum(rows) + _sum(cols))
     # The scale changes no plan: it has no derivative.
     count = tf.reduce_sum(tf.cast(cols > 0, x.dtype), 1, keepdims=True)

@@ -16,7 +16,7 @@ from sinkhorn_tf._core.masses import to_marginals
 from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._sinkhorn import iterations
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
-from sinkhorn_tf._sinkhorn.marginals import extend
+from sinkhorn_tf._sinkhorn.marginals import Masses, extend
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
 
@@ -175,54 +175,39 @@ def _exponential(x, t):
 
 def _iterated(problem, t, n_iters, tolerance, gradient):
     """`S^l(x / t)` `[B, N', M']` of a `Problem`, for `t` `[B]` and `n_iters` >= 1."""
-    unrolls = gradient == "unrolled"
-    scale = problem.scale
+    masses, scale = problem.masses(), problem.scale
     if tolerance is not None and scale is not None:
         tolerance /= scale[:, None, None]
 
-    def operate(x, t, masses):
+    @tf.custom_gradient
+    def operator(x, t, *given):
+        # Masses that are not given are constants.
+        known = Masses(*given, are_given=True) if given else masses
         z = _scaled(x, t)
+        unrolls = gradient == "unrolled"
         plan, trajectory = iterations.iterate(
-            z, masses, n_iters, tolerance, keeps=unrolls
+            z, known, n_iters, tolerance, keeps=unrolls
         )
 
         def grad(upstream):
             if unrolls:
-                bars = unrolled_gradient(z, masses, plan, trajectory, upstream)
+                bars = unrolled_gradient(z, known, plan, trajectory, upstream)
             else:
                 bars = implicit_gradient(plan, upstream)
             z_bar, *mass_bars = bars
             # The gradient is 0 in an invalid example, and for a forbidden pair.
             invalid = tf.math.is_nan(plan[:, :1, :1])
-            return *_through_scaling(z, t, z_bar, invalid), invalid, mass_bars
+            mass_bars = (
+                tf.where(invalid, tf.zeros_like(bar), bar)
+                for bar in mass_bars[: len(given)]
+            )
+            return *_through_scaling(z, t, z_bar, invalid), *mass_bars
 
         return plan, grad
 
     if scale is None:
-        # The masses are constants.
-        masses = iterations.Masses.of(problem)
-
-        @tf.custom_gradient
-        def operator(x, t):
-            plan, grad = operate(x, t, masses)
-            return plan, lambda upstream: grad(upstream)[:2]
-
         return operator(problem.x, t)
-
-    @tf.custom_gradient
-    def operator_of_masses(x, t, rows, cols):
-        plan, grad = operate(x, t, iterations.Masses(rows, cols, are_given=True))
-
-        def grad_of_all(upstream):
-            x_bar, t_bar, invalid, bars = grad(upstream)
-            rows_bar, cols_bar = (tf.where(invalid, tf.zeros_like(b), b) for b in bars)
-            return x_bar, t_bar, rows_bar, cols_bar
-
-        return plan, grad_of_all
-
-    masses = iterations.Masses.of(problem)
-    plan = operator_of_masses(problem.x, t, masses.rows, masses.cols)
-    return plan * scale[:, None, None]
+    return operator(problem.x, t, masses.rows, masses.cols) * scale[:, None, None]
 
 
 @tf.custom_gradient

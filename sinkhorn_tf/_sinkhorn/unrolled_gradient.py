@@ -153,6 +153,12 @@ def _through_block(z, masses, block, negligible, carry):
         moved_a = minus_u_u[step] * row_sums(kernel, moved_b)
         if step == len(us) - 1:
             moved_a += _per_mass(us[step] * a, masses.rows)
+        if mass_bars:
+            # `log u` moves with `log r`, by `a / r`, and `log v` with `log c`.
+            mass_bars = (
+                mass_bars[0] + tf.math.divide_no_nan(moved_a, us[step]),
+                mass_bars[1] + tf.math.divide_no_nan(moved_b, vs[step + 1]),
+            )
         columns += [us[step], moved_a]
         rows += [moved_b, vs[step]]
         sums = col_sums(kernel, moved_a)
@@ -162,13 +168,6 @@ def _through_block(z, masses, block, negligible, carry):
     z_bar -= kernel * sum_of_outer_products(columns, rows)
     b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible, masses)
     a_bar = tf.where(taken, zeros, a_bar)
-    if mass_bars:
-        # Each step adds the gradient of `log u` over r, and of `log v` over c.
-        row_bar, col_bar = mass_bars
-        for step in range(len(us)):
-            row_bar += tf.math.divide_no_nan(columns[1::2][-1 - step], us[step])
-            col_bar += tf.math.divide_no_nan(rows[::2][-1 - step], vs[step + 1])
-        mass_bars = (row_bar, col_bar)
     return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar, mass_bars)
 
 

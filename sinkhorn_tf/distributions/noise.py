@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.seeds import to_seed
 
 
 def gumbel_noise(
@@ -34,7 +34,7 @@ def gumbel_noise(
     # are exact and strictly inside (0, 1).
     bits_dtype, used = (tf.uint64, 52) if dtype == tf.float64 else (tf.uint32, 23)
     bits = tf.random.stateless_uniform(
-        shape, arguments.to_seed(seed), None, None, bits_dtype, alg="philox"
+        shape, to_seed(seed), None, None, bits_dtype, alg="philox"
     )
     bits = tf.bitwise.right_shift(bits, bits_dtype.size * 8 - used)
     uniform = (tf.cast(bits, dtype) + 0.5) * np.asarray(

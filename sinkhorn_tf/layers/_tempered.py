@@ -11,7 +11,7 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._matching.matching import matching
 from sinkhorn_tf.layers import _settings
-from sinkhorn_tf.layers._masks import MaskedLayer
+from sinkhorn_tf.layers._masks import MaskedLayer, without_last
 from sinkhorn_tf.permutations import to_matrix
 
 # Training keeps temperatures above this, where a plan of usual logits is hard.
@@ -165,6 +165,30 @@ class TemperedLayer(IteratedLayer):
             **kwargs,
         )
         self.hard = hard
+
+    def compute_output_shape(
+        self,
+        logits_shape: tuple,
+        temperature_shape: tuple | None = None,
+        row_mask_shape: tuple | None = None,
+        col_mask_shape: tuple | None = None,
+        row_marginals_shape: tuple | None = None,
+        col_marginals_shape: tuple | None = None,
+    ) -> tuple:
+        of_members = (
+            row_mask_shape,
+            col_mask_shape,
+            row_marginals_shape,
+            col_marginals_shape,
+        )
+        batch = self._batch_shape(
+            logits_shape, temperature_shape, *map(without_last, of_members)
+        )
+        return (*batch, *self._sample_axes(), *logits_shape[-2:])
+
+    def _sample_axes(self):
+        """The sizes of the axes between the batch dimensions and `[N, M]`, a list."""
+        return []
 
     def _refuse_masses_if_hard(self, **marginals):
         """Raises ValueError if a hard layer is called with masses."""

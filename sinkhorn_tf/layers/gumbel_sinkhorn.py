@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.seeds import to_python_seed
 from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise, perturbed_sinkhorn
 from sinkhorn_tf.layers import _settings
-from sinkhorn_tf.layers._masks import without_last
 from sinkhorn_tf.layers._tempered import TemperedLayer
 
 # Key of the noise scale beside the weights in a file.
@@ -24,7 +24,7 @@ def _to_n_samples(value, name):
 
 
 def _to_seed(value, name):
-    return arguments.to_python_seed(value)
+    return to_python_seed(value)
 
 
 class _SeedSetting(_settings.Setting):
@@ -198,26 +198,8 @@ class GumbelSinkhorn(TemperedLayer):
         # Keras draws unsigned pairs, the stateless ops take signed ones.
         return tf.bitcast(tf.cast(self.seed_generator.next(), tf.uint32), tf.int32)
 
-    def compute_output_shape(
-        self,
-        logits_shape: tuple,
-        temperature_shape: tuple | None = None,
-        row_mask_shape: tuple | None = None,
-        col_mask_shape: tuple | None = None,
-        row_marginals_shape: tuple | None = None,
-        col_marginals_shape: tuple | None = None,
-    ) -> tuple:
-        members = (
-            row_mask_shape,
-            col_mask_shape,
-            row_marginals_shape,
-            col_marginals_shape,
-        )
-        batch = self._batch_shape(
-            logits_shape, temperature_shape, *map(without_last, members)
-        )
-        samples = [] if self.n_samples is None else [self.n_samples]
-        return (*batch, *samples, *logits_shape[-2:])
+    def _sample_axes(self):
+        return [] if self.n_samples is None else [self.n_samples]
 
     def save_own_variables(self, store: typing.Any) -> None:
         super().save_own_variables(store)

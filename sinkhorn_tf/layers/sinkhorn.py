@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
-from sinkhorn_tf.layers._masks import without_last
 from sinkhorn_tf.layers._tempered import TemperedLayer
 
 
@@ -86,23 +85,3 @@ class SinkhornLayer(TemperedLayer):
         )
         result = self._finish(soft, logits, row_mask, col_mask)
         return self._with_row_mask(result, row_mask, logits)
-
-    def compute_output_shape(
-        self,
-        logits_shape: tuple,
-        temperature_shape: tuple | None = None,
-        row_mask_shape: tuple | None = None,
-        col_mask_shape: tuple | None = None,
-        row_marginals_shape: tuple | None = None,
-        col_marginals_shape: tuple | None = None,
-    ) -> tuple:
-        members = (
-            row_mask_shape,
-            col_mask_shape,
-            row_marginals_shape,
-            col_marginals_shape,
-        )
-        batch = self._batch_shape(
-            logits_shape, temperature_shape, *map(without_last, members)
-        )
-        return (*batch, *logits_shape[-2:])

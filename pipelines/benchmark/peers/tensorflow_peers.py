@@ -46,7 +46,7 @@ class _TensorFlow:
         return self._ready(gradient, inputs.logits, inputs.weights, self._sets(inputs))
 
     def _sets(self, inputs):
-        """What a function takes beside the logits, a dict of arrays."""
+        """The arguments of a function other than the logits, a dict of arrays."""
         return masks(inputs) | marginals(inputs)
 
     def arrays(self, result):
