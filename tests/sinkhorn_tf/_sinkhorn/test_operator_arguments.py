@@ -7,13 +7,14 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-
 from tests.sinkhorn_tf.sinkhorn_reference import (
     gradients,
     naive,
     operator,
     reference,
 )
+
+EYE = np.eye(3, dtype=np.float32)
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
