@@ -14,7 +14,7 @@ other than 1, of a slack, `u = r / (K v)` and `v = c / (K^T u)`.
 than `tiny * max(u) * max(v)` to the plan. The first base makes the largest entry of
 every row and column 1, which puts the first u and v between 1/N and N. A second u
 differs from the first by the row sums, weighted means of inverse column sums of a
-matrix whose rows sum to 1: again a factor between 1/N and N. (With masses, N is their
+matrix whose rows sum to 1: again a factor between 1/N and N. (With sides, N is their
 total over the smallest: still the longer side, and one factor more for the first v of a
 slack.) No later step changes a
 scaling by more than the step before, since the half steps are non-expansive in the
@@ -107,13 +107,13 @@ class _Point(typing.NamedTuple):
     left: tf.Tensor  # int32 [B], iterations not taken yet
 
 
-def iterate(z, masses, n_iters, tolerance=None, keeps=True):
+def iterate(z, sides, n_iters, tolerance=None, keeps=True):
     """Runs the iterations.
 
     Args:
         z: Scaled logits, float32 or float64 `[B, N, M]`, of which each row's largest
             is 0; `-inf` forbids a pair. NaN gives that example a plan of NaN.
-        masses: The `marginals.Masses` of rows and columns.
+        sides: The `marginals.Sides`; the shapes here are those of rows as axis 1.
         n_iters: Python int >= 1.
         tolerance: If given, an example stops after the first iteration whose row
             sums are within `tolerance` of their masses.
@@ -125,20 +125,20 @@ def iterate(z, masses, n_iters, tolerance=None, keeps=True):
         `Trajectory`, or None without `keeps`.
     """
     # With a tolerance every single step after the first may be an example's last.
-    length = 1 if tolerance is not None else _block_length(z, masses, n_iters)
+    length = 1 if tolerance is not None else _block_length(z, sides, n_iters)
     first = n_iters % length or length
     blocks = (n_iters - first) // length
     # Two small blocks one after the other take less time than looking and a loop.
     in_loop = blocks if tolerance is not None or blocks > 1 or not is_small(z) else 0
     settles = tolerance is None and in_loop > 0
-    start = _start(z, n_iters)
+    start = _start(z, sides, n_iters)
     # There is nothing to absorb at the start.
-    point, block = _take_steps(start, masses, first, None, settles, absorbed=None)
+    point, block = _take_steps(start, sides, first, None, settles, absorbed=None)
     head, loop = [block], None
     if in_loop:
-        point, loop = _loop(z, masses, point, in_loop, length, tolerance, keeps)
+        point, loop = _loop(z, sides, point, in_loop, length, tolerance, keeps)
     elif blocks:
-        point, block = _next_block(z, masses, point, length, None, settles)
+        point, block = _next_block(z, sides, point, length, None, settles)
         head.append(block)
     plan = point.u * point.kernel * point.v
     settled = point.left if settles else None
@@ -147,15 +147,15 @@ def iterate(z, masses, n_iters, tolerance=None, keeps=True):
     return plan, Trajectory(head, loop, point.kernel, settled, blocks, length)
 
 
-def _block_length(z, masses, n_iters):
+def _block_length(z, sides, n_iters):
     n = max(_sizes(z))
     longest = next(length for size, length in _MAX_BLOCK_LENGTHS if n <= size)
-    while longest > 1 and _room(z, masses, longest) < _MIN_ROOM:
+    while longest > 1 and _room(z, sides, longest) < _MIN_ROOM:
         longest -= 1
     return math.ceil(n_iters / math.ceil(n_iters / longest))
 
 
-def _room(z, masses, length):
+def _room(z, sides, length):
     """How far the scalings may have grown before a block of `length` steps.
 
     A block of m steps multiplies each scaling by at most `N^m`, or the m-th power of the
@@ -164,7 +164,7 @@ def _room(z, masses, length):
     """
     limits = np.finfo(z.dtype.as_numpy_dtype)
     n = max(_sizes(z))
-    growth = length * math.log(_GIVEN_SPREAD if masses.are_given else n)
+    growth = length * math.log(_GIVEN_SPREAD if sides.are_given else n)
     flushed = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
     squared = math.log(float(limits.max)) / 2 - math.log(10)
     return math.exp(min(flushed - 2 * growth, squared - growth))
@@ -174,11 +174,11 @@ def _sizes(z):
     return [size or _UNKNOWN_N for size in z.shape[1:]]
 
 
-def _start(z, n_iters):
-    col_max = tf.reduce_max(z, axis=1, keepdims=True)
+def _start(z, sides, n_iters):
+    col_max = tf.reduce_max(z, axis=sides.rows_axis, keepdims=True)
     # A column without any allowed pair has the sum 0 whatever its base is.
     col_base = tf.where(col_max == -math.inf, tf.zeros_like(col_max), -col_max)
-    row_base = tf.zeros_like(z[:, :, :1])
+    row_base = tf.zeros_like(z[:, :, :1] if sides.rows_axis == 1 else z[:, :1])
     return _Point(
         kernel=tf.exp(z + col_base),
         row_base=row_base,
@@ -191,7 +191,7 @@ def _start(z, n_iters):
     )
 
 
-def _loop(z, masses, point, count, steps, tolerance, keeps):
+def _loop(z, sides, point, count, steps, tolerance, keeps):
     """Takes at most `count` blocks.
 
     Returns:
@@ -201,7 +201,7 @@ def _loop(z, masses, point, count, steps, tolerance, keeps):
 
     def body(index, point, arrays):
         point, block = _next_block(
-            z, masses, point, steps, tolerance, settles=tolerance is None
+            z, sides, point, steps, tolerance, settles=tolerance is None
         )
         if keeps:
             arrays = tf.nest.map_structure(
@@ -246,21 +246,22 @@ def _arrays_of_blocks(point, count, steps):
     return tf.nest.map_structure(fill, parts)
 
 
-def _next_block(z, masses, point, steps, tolerance, settles):
+def _next_block(z, sides, point, steps, tolerance, settles):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
-    point, absorbed = _absorb(z, point, _room(z, masses, steps))
-    return _take_steps(point, masses, steps, tolerance, settles, absorbed)
+    point, absorbed = _absorb(z, point, _room(z, sides, steps))
+    return _take_steps(point, sides, steps, tolerance, settles, absorbed)
 
 
-def _take_steps(point, masses, steps, tolerance, settles, absorbed):
+def _take_steps(point, sides, steps, tolerance, settles, absorbed):
     taken = point.active
     us, vs = [], [point.v]
     for _ in range(steps):
-        sums = row_sums(point.kernel, vs[-1])
-        us.append(_scaling(masses.rows, sums))
-        vs.append(_scaling(masses.cols, col_sums(point.kernel, us[-1])))
+        sums = row_sums(point.kernel, vs[-1], sides.rows_axis)
+        us.append(_scaling(sides.rows, sums))
+        of_cols = col_sums(point.kernel, us[-1], sides.rows_axis)
+        vs.append(_scaling(sides.cols, of_cols))
         if tolerance is not None:
-            target = 1 if masses.rows is None else masses.rows
+            target = 1 if sides.rows is None else sides.rows
             taken &= _any(tf.abs(point.u * sums - target) > tolerance)
     moving = taken
     if settles:

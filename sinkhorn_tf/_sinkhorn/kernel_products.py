@@ -1,7 +1,8 @@
 """The matrix-vector products of a Sinkhorn iteration, for a batch of kernels.
 
 Weights and sums of rows are columns `[B, N, 1]`, those of columns are rows
-`[B, 1, M]`, so that they broadcast against a kernel `[B, N, M]` as they are.
+`[B, 1, M]`, so that they broadcast against a kernel `[B, N, M]` as they are. The rows of
+a problem may be the axis 2 of its matrices: then kernels are `[B, M, N]`, and so on.
 """
 
 import tensorflow as tf
@@ -12,31 +13,46 @@ import tensorflow as tf
 _MAX_SMALL_N = 24
 
 
-def row_sums(kernel, v):
-    """`K v`: `[B, N, M]` and `[B, 1, M]` -> `[B, N, 1]`."""
+def row_sums(kernel, v, rows_axis):
+    """`K v`: `[B, N, M]` and `[B, 1, M]` -> `[B, N, 1]` for rows as axis 1."""
+    return _sums(kernel, v, 3 - rows_axis)
+
+
+def col_sums(kernel, u, rows_axis):
+    """`K^T u`: `[B, N, M]` and `[B, N, 1]` -> `[B, 1, M]` for rows as axis 1."""
+    return _sums(kernel, u, rows_axis)
+
+
+def _sums(kernel, weights, axis):
     if is_small(kernel) or _has_gpu():
-        return tf.reduce_sum(kernel * v, axis=2, keepdims=True)
+        return tf.reduce_sum(kernel * weights, axis=axis, keepdims=True)
+    if axis == 1:
+        return tf.matmul(tf.linalg.matrix_transpose(weights), kernel)
     # The vector is a row: plain TensorFlow takes twice the time for a column.
-    return tf.linalg.matrix_transpose(tf.matmul(v, kernel, transpose_b=True))
+    return tf.linalg.matrix_transpose(tf.matmul(weights, kernel, transpose_b=True))
 
 
-def col_sums(kernel, u):
-    """`K^T u`: `[B, N, M]` and `[B, N, 1]` -> `[B, 1, M]`."""
-    if is_small(kernel) or _has_gpu():
-        return tf.reduce_sum(kernel * u, axis=1, keepdims=True)
-    return tf.matmul(tf.linalg.matrix_transpose(u), kernel)
-
-
-def sum_of_outer_products(columns, rows):
-    """The sum of `column * row`: lists of `[B, N, 1]` and `[B, 1, M]` -> `[B, N, M]`."""
+def sum_of_outer_products(us, vs, rows_axis):
+    """The sum of `u * v`: lists of `[B, N, 1]` and `[B, 1, M]` -> `[B, N, M]`."""
     if _has_gpu():
-        return tf.add_n([u * v for u, v in zip(columns, rows, strict=True)])
+        return tf.add_n([u * v for u, v in zip(us, vs, strict=True)])
+    columns, rows = (us, vs) if rows_axis == 1 else (vs, us)
     return tf.matmul(tf.concat(columns, axis=2), tf.concat(rows, axis=1))
 
 
 def is_small(matrices):
     """Whether N and M are known and at most `_MAX_SMALL_N`."""
     return all(n is not None and n <= _MAX_SMALL_N for n in matrices.shape[1:])
+
+
+def is_thin(matrices):
+    """Whether there are many rows of few columns, as far as is known.
+
+    Stored as columns, they take less time with XLA: a gradient of 8 x 1024 x 8 with masses
+    takes 1.05 ms instead of 3.26 ms.
+    """
+    n, m = matrices.shape[1:]
+    return n is not None and m is not None and m <= _MAX_SMALL_N < n
 
 
 def _has_gpu():

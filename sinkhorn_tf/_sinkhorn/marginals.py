@@ -23,15 +23,25 @@ from sinkhorn_tf._core import batching
 from sinkhorn_tf._core.masses import agree
 
 
-class Masses(typing.NamedTuple):
-    """The masses as the iterations take them: they broadcast against `[B, N', M']`."""
+class Sides(typing.NamedTuple):
+    """Rows and columns as the iterations take them: masses that broadcast."""
 
     rows: tf.Tensor | None
-    """`[B or 1, N', 1]`; None where all are 1."""
+    """Masses `[B or 1, N', 1]`; None where all are 1."""
     cols: tf.Tensor | None
-    """`[B or 1, 1, M']`; None where all are 1."""
+    """Masses `[B or 1, 1, M']`; None where all are 1."""
     are_given: bool = False
-    """Whether they may be any numbers, and have derivatives."""
+    """Whether the masses may be any numbers, and have derivatives."""
+    rows_axis: int = 1
+    """The axis of the rows in matrices: 2 for matrices and masses that are transposed."""
+
+    def transpose(self):
+        """The same sides of transposed matrices."""
+        rows, cols = (
+            None if masses is None else tf.linalg.matrix_transpose(masses)
+            for masses in (self.rows, self.cols)
+        )
+        return Sides(rows, cols, self.are_given, 3 - self.rows_axis)
 
 
 class Problem(typing.NamedTuple):
@@ -52,10 +62,10 @@ class Problem(typing.NamedTuple):
     scale: tf.Tensor | None = None
     """`[B]`, what the masses were divided by; None if they are not given."""
 
-    def masses(self):
-        """The `Masses` of rows and columns."""
+    def sides(self):
+        """The `Sides`, of matrices that are not transposed."""
         rows, cols = self.row_masses, self.col_masses
-        return Masses(
+        return Sides(
             rows=None if rows is None else rows[:, :, None],
             cols=None if cols is None else cols[:, None, :],
             are_given=self.scale is not None,

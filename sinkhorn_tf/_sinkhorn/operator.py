@@ -16,7 +16,8 @@ from sinkhorn_tf._core.masses import to_marginals
 from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._sinkhorn import iterations
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
-from sinkhorn_tf._sinkhorn.marginals import Masses, extend
+from sinkhorn_tf._sinkhorn.kernel_products import is_thin
+from sinkhorn_tf._sinkhorn.marginals import Sides, extend
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
 
@@ -175,25 +176,20 @@ def _exponential(x, t):
 
 def _iterated(problem, t, n_iters, tolerance, gradient):
     """`S^l(x / t)` `[B, N', M']` of a `Problem`, for `t` `[B]` and `n_iters` >= 1."""
-    masses, scale = problem.masses(), problem.scale
+    sides, scale = problem.sides(), problem.scale
     if tolerance is not None and scale is not None:
         tolerance /= scale[:, None, None]
 
     @tf.custom_gradient
     def operator(x, t, *given):
         # Masses that are not given are constants.
-        known = Masses(*given, are_given=True) if given else masses
+        known = Sides(*given, are_given=True) if given else sides
         z = _scaled(x, t)
         unrolls = gradient == "unrolled"
-        plan, trajectory = iterations.iterate(
-            z, known, n_iters, tolerance, keeps=unrolls
-        )
+        plan, backward = _transposed_if_thin(z, known, n_iters, tolerance, unrolls)
 
         def grad(upstream):
-            if unrolls:
-                bars = unrolled_gradient(z, known, plan, trajectory, upstream)
-            else:
-                bars = implicit_gradient(plan, upstream)
+            bars = backward(upstream) if unrolls else implicit_gradient(plan, upstream)
             z_bar, *mass_bars = bars
             # The gradient is 0 in an invalid example, and for a forbidden pair.
             invalid = tf.math.is_nan(plan[:, :1, :1])
@@ -207,7 +203,26 @@ def _iterated(problem, t, n_iters, tolerance, gradient):
 
     if scale is None:
         return operator(problem.x, t)
-    return operator(problem.x, t, masses.rows, masses.cols) * scale[:, None, None]
+    return operator(problem.x, t, sides.rows, sides.cols) * scale[:, None, None]
+
+
+def _transposed_if_thin(z, sides, n_iters, tolerance, keeps):
+    """The plan, and its derivative if it `keeps` the iterations.
+
+    Matrices of few columns are transposed meanwhile.
+    """
+    flips = is_thin(z)
+    flip = tf.linalg.matrix_transpose if flips else lambda x: x
+    stored, sides = flip(z), sides.transpose() if flips else sides
+    plan, trajectory = iterations.iterate(
+        stored, sides, n_iters, tolerance, keeps=keeps
+    )
+
+    def backward(upstream):
+        bars = unrolled_gradient(stored, sides, plan, trajectory, flip(upstream))
+        return tuple(map(flip, bars))
+
+    return flip(plan), backward
 
 
 @tf.custom_gradient

@@ -39,11 +39,11 @@ class _SettledCarry(typing.NamedTuple):
     b_sum: tf.Tensor  # [B, 1, M]
 
 
-def unrolled_gradient(z, masses, plan, trajectory, upstream):
-    """Gradients with respect to the scaled logits, and the masses, of the iterations.
+def unrolled_gradient(z, sides, plan, trajectory, upstream):
+    """Gradients with respect to the scaled logits, and the sides, of the iterations.
 
     Args:
-        z, masses, plan, trajectory: Arguments and results of `iterations.iterate`.
+        z, sides, plan, trajectory: Arguments and results of `iterations.iterate`.
         upstream: Gradient with respect to the plan, `[B, N, M]`.
 
     Returns:
@@ -51,27 +51,27 @@ def unrolled_gradient(z, masses, plan, trajectory, upstream):
         `[B, N, 1]` and `[B, 1, M]`.
     """
     flow = upstream * plan
-    a_bar = tf.reduce_sum(flow, axis=2, keepdims=True)
-    b_bar = tf.reduce_sum(flow, axis=1, keepdims=True)
-    negligible = _negligible(a_bar, b_bar, masses)
-    mass_bars = (0 * a_bar, 0 * b_bar) if masses.are_given else ()
+    a_bar = tf.reduce_sum(flow, axis=3 - sides.rows_axis, keepdims=True)
+    b_bar = tf.reduce_sum(flow, axis=sides.rows_axis, keepdims=True)
+    negligible = _negligible(a_bar, b_bar, sides)
+    mass_bars = (0 * a_bar, 0 * b_bar) if sides.are_given else ()
     if trajectory.settled is not None:
         settled = _through_settled_steps(
-            plan, masses, trajectory, a_bar, b_bar, negligible
+            plan, sides, trajectory, a_bar, b_bar, negligible
         )
         a_bar, b_bar = settled.a_bar, settled.b_bar
         flow = plan * (upstream - settled.a_sum - settled.b_sum)
-        if masses.are_given:
+        if sides.are_given:
             mass_bars = (settled.a_sum, settled.b_sum)
     carry = _Carry(trajectory.kernel, None, a_bar, b_bar, flow, mass_bars)
     if trajectory.loop is None:
         for block in reversed(trajectory.head):
-            carry = _through_block(z, masses, block, negligible, carry)
+            carry = _through_block(z, sides, block, negligible, carry)
         return carry.z_bar, *carry.mass_bars
-    carry = _through_loop(z, masses, trajectory, negligible, carry)
+    carry = _through_loop(z, sides, trajectory, negligible, carry)
 
     def through_head():
-        last = _through_block(z, masses, trajectory.head[0], negligible, carry)
+        last = _through_block(z, sides, trajectory.head[0], negligible, carry)
         return last.z_bar, last.mass_bars
 
     z_bar, mass_bars = tf.cond(
@@ -80,12 +80,12 @@ def unrolled_gradient(z, masses, plan, trajectory, upstream):
     return z_bar, *mass_bars
 
 
-def _through_loop(z, masses, trajectory, negligible, carry):
+def _through_loop(z, sides, trajectory, negligible, carry):
     """As `_through_block`, for the blocks that are stacked."""
 
     def body(index, carry):
         block = tf.nest.map_structure(lambda x: x[index], trajectory.loop)
-        return index - 1, _through_block(z, masses, block, negligible, carry)
+        return index - 1, _through_block(z, sides, block, negligible, carry)
 
     carry = carry._replace(stale=tf.zeros(tf.shape(z)[:1], tf.bool))
     return tf.while_loop(
@@ -96,7 +96,7 @@ def _through_loop(z, masses, trajectory, negligible, carry):
     )[1]
 
 
-def _through_settled_steps(plan, masses, trajectory, a_bar, b_bar, negligible):
+def _through_settled_steps(plan, sides, trajectory, a_bar, b_bar, negligible):
     """Takes gradients to before the iterations that changed nothing any more.
 
     The kernel of these iterations is the plan.
@@ -116,14 +116,14 @@ def _through_settled_steps(plan, masses, trajectory, a_bar, b_bar, negligible):
         zeros_a, zeros_b = tf.zeros_like(a_bar), tf.zeros_like(b_bar)
         a, b = tf.where(live, a_bar, zeros_a), tf.where(live, b_bar, zeros_b)
         for _ in range(trajectory.length):
-            b = _per_mass(b, masses.cols)
+            b = _per_mass(b, sides.cols)
             b_sum += b
-            a = _per_mass(a - row_sums(plan, b), masses.rows)
+            a = _per_mass(a - row_sums(plan, b, sides.rows_axis), sides.rows)
             a_sum += a
-            b = -col_sums(plan, a)
+            b = -col_sums(plan, a, sides.rows_axis)
             a = zeros_a
         a_bar, b_bar = tf.where(live, a, a_bar), tf.where(live, b, b_bar)
-        b_bar = _drop_negligible(b_bar, negligible, masses)
+        b_bar = _drop_negligible(b_bar, negligible, sides)
         return step + trajectory.length, _SettledCarry(a_bar, b_bar, a_sum, b_sum)
 
     carry = _SettledCarry(a_bar, b_bar, tf.zeros_like(a_bar), tf.zeros_like(b_bar))
@@ -135,7 +135,7 @@ def _through_settled_steps(plan, masses, trajectory, a_bar, b_bar, negligible):
     )[1]
 
 
-def _through_block(z, masses, block, negligible, carry):
+def _through_block(z, sides, block, negligible, carry):
     """Takes the gradients after a block, a `_Carry`, to before it."""
     kernel, stale, a_bar, b_bar, z_bar, mass_bars = carry
     if stale is not None:
@@ -145,28 +145,28 @@ def _through_block(z, masses, block, negligible, carry):
     a, b = tf.where(taken, a_bar, zeros), tf.where(taken, b_bar, tf.zeros_like(b_bar))
     us, vs = tf.unstack(block.u), [block.v_start, *tf.unstack(block.v)]
     # Within the block `a` is 0 except at its end, and `b` always occurs as `v * b`.
-    minus_u_u = tf.unstack(_per_mass(-block.u * block.u, masses.rows))
-    minus_v_v = tf.unstack(_per_mass(-block.v * block.v, masses.cols))
-    moved_b = _per_mass(vs[-1] * b, masses.cols)
-    columns, rows = [], []
+    minus_u_u = tf.unstack(_per_mass(-block.u * block.u, sides.rows))
+    minus_v_v = tf.unstack(_per_mass(-block.v * block.v, sides.cols))
+    moved_b = _per_mass(vs[-1] * b, sides.cols)
+    of_rows, of_cols = [], []
     for step in reversed(range(len(us))):
-        moved_a = minus_u_u[step] * row_sums(kernel, moved_b)
+        moved_a = minus_u_u[step] * row_sums(kernel, moved_b, sides.rows_axis)
         if step == len(us) - 1:
-            moved_a += _per_mass(us[step] * a, masses.rows)
+            moved_a += _per_mass(us[step] * a, sides.rows)
         if mass_bars:
             # `log u` moves with `log r`, by `a / r`, and `log v` with `log c`.
             mass_bars = (
                 mass_bars[0] + tf.math.divide_no_nan(moved_a, us[step]),
                 mass_bars[1] + tf.math.divide_no_nan(moved_b, vs[step + 1]),
             )
-        columns += [us[step], moved_a]
-        rows += [moved_b, vs[step]]
-        sums = col_sums(kernel, moved_a)
+        of_rows += [us[step], moved_a]
+        of_cols += [moved_b, vs[step]]
+        sums = col_sums(kernel, moved_a, sides.rows_axis)
         if step:
             moved_b = minus_v_v[step - 1] * sums
     b = -block.v_start * sums
-    z_bar -= kernel * sum_of_outer_products(columns, rows)
-    b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible, masses)
+    z_bar -= kernel * sum_of_outer_products(of_rows, of_cols, sides.rows_axis)
+    b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible, sides)
     a_bar = tf.where(taken, zeros, a_bar)
     return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar, mass_bars)
 
@@ -176,22 +176,22 @@ def _per_mass(x, masses):
     return x if masses is None else tf.math.divide_no_nan(x, masses)
 
 
-def _negligible(a_bar, b_bar, masses):
-    """Bounds below which gradients of log potentials, and of masses, do not count."""
+def _negligible(a_bar, b_bar, sides):
+    """Bounds below which gradients of log potentials, and of sides, do not count."""
     epsilon = np.finfo(a_bar.dtype.as_numpy_dtype).eps
     bounds = [tf.maximum(_largest(a_bar), _largest(b_bar))]
-    if masses.are_given:
-        by_rows, by_cols = _per_mass(a_bar, masses.rows), _per_mass(b_bar, masses.cols)
+    if sides.are_given:
+        by_rows, by_cols = _per_mass(a_bar, sides.rows), _per_mass(b_bar, sides.cols)
         bounds.append(tf.maximum(_largest(by_rows), _largest(by_cols)))
     return [epsilon * bound for bound in bounds]
 
 
-def _drop_negligible(b_bar, negligible, masses):
+def _drop_negligible(b_bar, negligible, sides):
     """`b_bar`, and 0 in an example where all of it is negligible."""
     drops = _largest(b_bar) <= negligible[0]
-    if masses.are_given:
+    if sides.are_given:
         # The gradient of a small mass is that of its log potential over the mass.
-        drops &= _largest(_per_mass(b_bar, masses.cols)) <= negligible[1]
+        drops &= _largest(_per_mass(b_bar, sides.cols)) <= negligible[1]
     return tf.where(drops, tf.zeros_like(b_bar), b_bar)
 
 

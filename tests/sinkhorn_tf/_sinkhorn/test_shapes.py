@@ -86,7 +86,7 @@ def test_one_mask_alone(rng, n, m, side):
     np.testing.assert_allclose(plan, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("n, m", [(3, 5), (5, 3)])
+@pytest.mark.parametrize("n, m", [(3, 5), (5, 3), (30, 3)])
 def test_gradients_of_rectangles_equal_naive_autodiff(rng, n, m):
     x, weights = rng.normal(size=(3, n, m)), rng.normal(size=(3, n, m))
     for n_iters in (1, 4, 40):
