@@ -109,10 +109,11 @@ def fit(a, b):
 
 def check_members(shape, name, logits_shape, axis):
     """Checks the shape of values of the rows (axis -2) or columns (axis -1) of logits."""
-    if _are_members(shape, logits_shape, axis):
+    batch = logits_shape[:-2]
+    if are_members(shape, batch, logits_shape[axis]):
         return
     letter, other = ("N", -1) if axis == -2 else ("M", -2)
-    swapped = _are_members(shape, logits_shape, other)
+    swapped = are_members(shape, batch, logits_shape[other])
     kind = name.partition("_")[2]
     hint = f" (row_{kind} and col_{kind} swapped?)" if swapped else ""
     raise ValueError(
@@ -122,8 +123,8 @@ def check_members(shape, name, logits_shape, axis):
     )
 
 
-def _are_members(shape, logits_shape, axis):
-    batch, size = logits_shape[:-2], logits_shape[axis]
+def are_members(shape, batch, size):
+    """Whether a shape is that of `size` members with batch dimensions that broadcast."""
     return not (
         shape.rank is None
         or shape.rank < 1

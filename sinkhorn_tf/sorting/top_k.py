@@ -127,14 +127,8 @@ def _to_mask(mask, values):
     if mask is None:
         return None
     mask = arguments.to_booleans(mask, "mask")
-    n, batch, shape = values.shape[-1], values.shape[:-1], tf.TensorShape(mask.shape)
-    if (
-        shape.rank is None
-        or shape.rank < 1
-        or (0 in shape[:-1] and 0 not in batch)
-        or not shape[-1:].is_compatible_with([n])
-        or not arguments.fit(shape[:-1], batch)
-    ):
+    shape = tf.TensorShape(mask.shape)
+    if not arguments.are_members(shape, values.shape[:-1], values.shape[-1]):
         raise ValueError(
             "mask must have shape [..., N], with batch dimensions that broadcast against "
             f"those of the values. Received: mask.shape={shape}, "
