@@ -143,20 +143,26 @@ def to_positive(value, name, dtype, batch=None):
         value, name, dtype: As in `to_numbers`.
         batch: Batch dimensions that the scale must broadcast against, or None for any.
     """
-    return _to_scale(value, name, dtype, batch, lambda x: x > 0, "positive")
+    return _to_number(value, name, dtype, batch, lambda x: x > 0, "positive and finite")
 
 
 def to_non_negative(value, name, dtype, batch=None):
     """Converts a scale that may be 0, as `to_positive` does."""
-    return _to_scale(value, name, dtype, batch, lambda x: x >= 0, "at least 0")
+    valid, description = lambda x: x >= 0, "at least 0 and finite"
+    return _to_number(value, name, dtype, batch, valid, description)
 
 
-def _to_scale(value, name, dtype, batch, valid, description):
+def to_finite(value, name, dtype, batch=None):
+    """Converts a number of any sign, such as a score, as `to_positive` does."""
+    return _to_number(value, name, dtype, batch, lambda _: True, "finite")
+
+
+def _to_number(value, name, dtype, batch, valid, description):
     tensor = to_numbers(value, name, dtype)
     array = known_array(value, tensor)
     if array is not None and not np.all(np.isfinite(array) & valid(array)):
         raise ValueError(
-            f"{name} must be {description} and finite. Received: {name}={shown(value)}"
+            f"{name} must be {description}. Received: {name}={shown(value)}"
         )
     if batch is not None:
         check_broadcasts(tensor.shape, name, batch)

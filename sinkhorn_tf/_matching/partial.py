@@ -11,7 +11,6 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
-from sinkhorn_tf._core.scores import to_unmatched_score
 from sinkhorn_tf._matching import interior_duals
 from sinkhorn_tf._matching.augmenting_paths import assign
 from sinkhorn_tf._matching.matching import CertifiedMatching, bounds
@@ -87,7 +86,7 @@ def _to_score(value, logits):
     if logits.dtype.is_floating and not hasattr(value, "dtype"):
         # As a logit it would have been rounded: equal numbers have to stay equal.
         dtype = arguments.compute_dtype(logits.dtype)
-    score = to_unmatched_score(value, dtype, logits.shape[:-2])
+    score = arguments.to_finite(value, "unmatched_score", dtype, logits.shape[:-2])
     return tf.cast(score, tf.float64)
 
 

@@ -10,7 +10,6 @@ from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
-from sinkhorn_tf._core.scores import to_unmatched_score
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 
 
@@ -101,7 +100,7 @@ def partial_sinkhorn(
     tolerance, gradient = arguments.to_stopping(tolerance, gradient)
     return _partial_sinkhorn(
         logits,
-        to_unmatched_score(unmatched_score, dtype, batch),
+        arguments.to_finite(unmatched_score, "unmatched_score", dtype, batch),
         arguments.to_positive(temperature, "temperature", dtype, batch),
         *arguments.to_masks(row_mask, col_mask, logits),
         n_iters=arguments.to_count(n_iters, "n_iters", 0),
