@@ -3,7 +3,8 @@
     python -m pipelines.report                               # write all of them
     python -m pipelines.report --row=sorting_n120 --runs=runs/a,runs/b,runs/c
 
-`--runs` first makes the record of a row, `configs/<row>.json`, from run directories.
+`--runs` first adds the runs in these directories to the record of the row,
+`configs/<row>.json`, where each takes the place of a run with its seed.
 """
 
 from absl import flags

@@ -11,7 +11,7 @@ class ReportConfig(Options):
     """All settings of `python -m pipelines.report`."""
 
     row: str | None = option(None, "The row that --runs belong to.")
-    runs: list[str] = option([], "Run directories of that row, one for each seed.")
+    runs: list[str] = option([], "Run directories to add to the record of that row.")
     configs: str = option("configs", "Directory of the configs.")
     results: str = option("RESULTS.md", "The file with the tables.")
 

@@ -8,7 +8,7 @@ from pipelines.shared.errors import UserError
 
 
 def write(config):
-    """Makes the record of a row if runs are named, then writes all tables and heads.
+    """Adds runs to the record of a row if any are named, then writes all tables and heads.
 
     Args:
         config: `ReportConfig`.

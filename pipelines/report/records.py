@@ -83,15 +83,17 @@ def expected_config(configs, row):
 
 
 def collect_runs(configs, row, workdirs):
-    """Makes the record of a row from the `metrics.json` of its run directories.
+    """The record of a row with further runs, from the `metrics.json` of their directories.
+
+    A run takes the place of one with its seed; the other runs of the record stay.
 
     Returns:
-        List of metrics, sorted by seed. Runs that were measured with `--evaluate` on test
-        or validation splits have `evaluations`, by dataset.
+        List of metrics, sorted by seed. Runs that were measured with `--evaluate` on the
+        roles test, validation or train have `evaluations`, by dataset.
 
     Raises:
-        UserError: If there is no such row, the runs are not those of its config, two
-            runs have the same seed, or the present record holds more runs.
+        UserError: If there is no such row, a run or one that stays is not one of its
+            config, or two runs have the same seed.
     """
     path = config_path(configs, row)
     if not os.path.exists(path):
@@ -99,37 +101,53 @@ def collect_runs(configs, row, workdirs):
             f"There is no config of that name in {configs}. Received: --row={row}"
         )
     config = expected_config(configs, row)
-    runs, workdir_of = {}, {}
+    runs = {}
     for workdir in workdirs:
-        metrics = read_json(os.path.join(workdir, "metrics.json"), dict)
-        flags = options.drop_unrecorded(config, metrics.get("flags", {}))
-        if "seed" not in flags or "training" not in metrics.get("seconds", {}):
-            raise UserError(f"Not the metrics of a training. Received: {workdir}")
-        seed = flags["seed"]
+        metrics = _read_run(config, row, workdir)
+        seed = metrics["flags"]["seed"]
         if seed in runs:
             raise UserError(
                 f"Two of the runs have the same seed. Received: --seed={seed}"
             )
-        workdir_of[seed] = workdir
-        runs[seed] = {**metrics, "flags": flags}
-        evaluations = _evaluations(workdir) if program(row) == "jigsaw" else {}
-        if evaluations:
-            runs[seed]["evaluations"] = evaluations
-    expected = options.values(config)
-    for seed, metrics in runs.items():
-        for name, value in metrics["flags"].items():
-            if name != "seed" and value != expected.get(name, value):
-                raise UserError(
-                    f"The run in {workdir_of[seed]} is not one of {path}. Received: "
-                    f"--{name}={value}, expected {expected[name]}"
-                )
-    earlier = len(read(configs, row))
-    if len(runs) < earlier:
-        raise UserError(
-            f"{record_path(configs, row)} holds {earlier} runs: give as many, or remove "
-            f"it first. Received: {len(runs)}"
-        )
+        difference = _difference(config, metrics["flags"])
+        if difference:
+            raise UserError(
+                f"The run in {workdir} is not one of {path}. Received: {difference}"
+            )
+        runs[seed] = metrics
+    for metrics in read(configs, row):
+        seed = metrics["flags"]["seed"]
+        difference = _difference(config, metrics["flags"])
+        if seed not in runs and difference:
+            raise UserError(
+                f"The run of seed {seed} in {record_path(configs, row)} is not one of "
+                f"{path}: remove that record first. Received: {difference}"
+            )
+        runs.setdefault(seed, metrics)
     return [runs[seed] for seed in sorted(runs)]
+
+
+def _read_run(config, row, workdir):
+    """The metrics of a run, with its recorded flags and its evaluations."""
+    metrics = read_json(os.path.join(workdir, "metrics.json"), dict)
+    flags = options.drop_unrecorded(config, metrics.get("flags", {}))
+    if "seed" not in flags or "training" not in metrics.get("seconds", {}):
+        raise UserError(f"Not the metrics of a training. Received: {workdir}")
+    evaluations = _evaluations(workdir) if program(row) == "jigsaw" else {}
+    more = {"evaluations": evaluations} if evaluations else {}
+    return {**metrics, "flags": flags, **more}
+
+
+def _difference(config, flags):
+    """The first flag of a run that is not that of the config, in words, or "".
+
+    Flags that only one of them has do not count: the other may be older.
+    """
+    expected = options.recorded(config)
+    for name, value in flags.items():
+        if name != "seed" and value != expected.get(name, value):
+            return f"--{name}={value}, expected {expected[name]}"
+    return ""
 
 
 def _evaluations(workdir):
@@ -138,18 +156,19 @@ def _evaluations(workdir):
     Returns:
         Dict of names to scores. A name is that of the dataset, then " mirrored" if the
         logits were averaged with those of the mirror images, then " validation" if the
-        split is not the test split but the one that weights are chosen on.
+        split is not the test split but the one that weights are chosen on, or " train" if
+        it is the one of the training.
     """
     evaluations = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "metrics_*.json"))):
         metrics = read_json(path)
         flags = metrics.get("flags", {})
-        if flags.get("split") in ("test", "validation"):
+        if flags.get("split") in ("test", "validation", "train"):
             name = flags["dataset"]
             if flags.get("mirrored", False):
                 name += " mirrored"
-            if flags["split"] == "validation":
-                name += " validation"
+            if flags["split"] != "test":
+                name += f" {flags['split']}"
             dropped = ("flags", "versions", "processor", "seconds")
             evaluations[name] = {k: v for k, v in metrics.items() if k not in dropped}
     return evaluations

@@ -37,10 +37,40 @@ def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path, make_run, ca
     report(configs)
     assert "written" not in capsys.readouterr().out
 
-    # One run does not take the place of two.
-    with pytest.raises(UserError, match="holds 2 runs"):
-        report(configs, row="sorting_n5", runs=[a])
-    assert records.read(str(configs), "sorting_n5") == record
+
+def test_runs_join_the_record_that_exists(configs, make_run):
+    def wrong():
+        record = records.read(str(configs), "sorting_n5")
+        return {r["flags"]["seed"]: r["intervals"]["U(0,1)"][name] for r in record}
+
+    name = "proportion_wrong"
+    report(configs, row="sorting_n5", runs=[make_run("b", sorting_metrics(1, 0.1))])
+    assert wrong() == {1: 0.1}
+    report(configs, row="sorting_n5", runs=[make_run("a", sorting_metrics(0, 0.2))])
+    assert list(wrong().items()) == [(0, 0.2), (1, 0.1)]
+    again, third = sorting_metrics(1, 0.3), sorting_metrics(2, 0.4)
+    runs = [make_run("c", third), make_run("d", again)]
+    report(configs, row="sorting_n5", runs=runs)
+    assert list(wrong().items()) == [(0, 0.2), (1, 0.3), (2, 0.4)]
+
+
+def test_a_run_that_stays_is_one_of_the_present_config(configs, tmp_path, make_run):
+    runs = [make_run(f"old{seed}", sorting_metrics(seed)) for seed in (0, 1)]
+    report(configs, row="sorting_n5", runs=runs)
+    # The old runs know nothing of this setting.
+    (configs / "sorting_n5.cfg").write_text("# Five numbers.\n--n=5\n--n_iters=7\n")
+    report(configs, row="sorting_n5", runs=[make_run("new1", sorting_metrics(1))])
+    (configs / "sorting_n5.cfg").write_text("# Six numbers.\n--n=6\n")
+    new = [make_run(f"six{seed}", sorting_metrics(seed, n=6)) for seed in (0, 1)]
+    before = texts(tmp_path)
+    message = r"seed 0 in \S*sorting_n5.json .* remove .* --n=5, expected 6"
+    with pytest.raises(UserError, match=message):
+        report(configs, row="sorting_n5", runs=new[1:])
+    assert texts(tmp_path) == before
+    # Nothing stays where all of them are replaced.
+    report(configs, row="sorting_n5", runs=new)
+    record = records.read(str(configs), "sorting_n5")
+    assert [run["flags"] for run in record] == [{"seed": s, "n": 6} for s in (0, 1)]
 
 
 def test_nothing_is_written_if_anything_is_wrong(configs, tmp_path, make_run):

@@ -33,14 +33,16 @@ def test_runs_that_do_not_belong_to_the_row_are_refused(configs, tmp_path, make_
 
 
 def test_an_evaluation_is_collected_with_its_run(configs, tmp_path, make_run):
-    (configs / "jigsaw_a_2x2.cfg").write_text("--seed=0\n")
+    (configs / "jigsaw_a_2x2.cfg").write_text("--dataset=mnist\n")
     # Taken for a pattern it would be another directory.
     workdir = make_run("run[1]", puzzle_metrics(0.1))
-    splits = (("b", "test", True), ("c", "validation", False), ("d", "train", False))
+    splits = [("b", "test", True), ("c", "validation", False), ("d", "train", False)]
+    splits.append(("e", "test[:5]", False))
     for name, split, mirrored in splits:
         flags = {"dataset": name, "split": split, "mirrored": mirrored}
         path = tmp_path / "run[1]" / f"metrics_{name}_{split}.json"
         path.write_text(json.dumps({"l1": 0.5, "flags": flags}))
     (metrics,) = records.collect_runs(str(configs), "jigsaw_a_2x2", [workdir])
     scores = {"l1": 0.5}
-    assert metrics["evaluations"] == {"b mirrored": scores, "c validation": scores}
+    names = ("b mirrored", "c validation", "d train")
+    assert metrics["evaluations"] == dict.fromkeys(names, scores)
