@@ -60,6 +60,8 @@ def _jigsaw(row, record):
         keys = ("proportion_wrong", "proportion_any_wrong", "kendall_tau")
         cells = [formats.short(formats.mean([r[key] for r in record])) for key in keys]
         parts = ", ".join(f"{n} {x}" for n, x in zip(names, cells, strict=True))
+        if len(record) > 1:
+            parts += f", {formats.runs_of(record)}"
         lines.append(f"# Ours: {parts}; {formats.minutes(record)} minutes on two cores")
     return lines
 
