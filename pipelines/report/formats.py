@@ -1,7 +1,5 @@
 """Numbers of records as text, for the cells of tables and the heads of configs."""
 
-import math
-
 # A sentence that stands below every table.
 DIFFERENCE = (
     "The same command on another kind of processor gives numbers that differ in the third "
@@ -32,8 +30,10 @@ def mean(values):
 
 
 def runs_of(record):
-    """The number of runs in a record, in words."""
-    return "seed 0" if len(record) == 1 else f"mean of {len(record)} seeds"
+    """What the numbers of a record are the mean of: "mean of 3 seeds", or its one seed."""
+    if len(record) == 1:
+        return f"seed {record[0]['flags']['seed']}"
+    return f"mean of {len(record)} seeds"
 
 
 def minutes(record):
@@ -41,31 +41,10 @@ def minutes(record):
     return f"{mean([run['seconds']['training'] for run in record]) / 60:.1f}"
 
 
-def interval(scores, name):
-    """A score with its 95 % interval, such as `.147 (.144 to .150)`.
-
-    The interval says what other puzzles would change, not what other seeds of the
-    training would. For shares of puzzles, and for shares of exactly 0 or 1, it is
-    Wilson's interval, whose width is never 0; else 1.96 standard errors around the mean.
-    """
-    value, n = scores[name], scores["n_examples"]
-    least = -1.0 if name == "kendall_tau" else 0.0
-    if name == "proportion_any_wrong" or value in (0, 1):
-        # scipy.stats.binomtest takes whole counts alone, which means of runs need not have.
-        z2 = 1.96**2
-        middle = (value + z2 / (2 * n)) / (1 + z2 / n)
-        half = 1.96 * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
-        half /= 1 + z2 / n
-    else:
-        middle, half = value, 1.96 * scores["standard_error"][name]
-    low, high = max(middle - half, least), min(middle + half, 1.0)
-    return f"{short(value)} ({short(low)} to {short(high)})"
-
-
 def mean_run(record):
     """The runs of a record as one: floats are means, all else is that of the first run.
 
-    Evaluations that are missing from some runs are averaged over the others.
+    What is missing from some runs is averaged over the others.
     """
     first = record[0]
     if isinstance(first, dict):

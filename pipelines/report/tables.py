@@ -1,11 +1,10 @@
-"""The tables: functions of records to lines of Markdown."""
+"""The tables: functions of records to lines of Markdown; here sorting and assembly."""
 
 import re
 
-from pipelines.report import paper
+from pipelines.report import jigsaw_tables, paper
 from pipelines.report.formats import (
     changes,
-    interval,
     markdown,
     mean,
     mean_run,
@@ -15,12 +14,6 @@ from pipelines.report.formats import (
     short,
 )
 from pipelines.shared.lists import INTERVALS
-
-_JIGSAW = (
-    ("proportion_wrong", "P.W."),
-    ("proportion_any_wrong", "P.A.W."),
-    ("kendall_tau", "Kendall tau"),
-)
 
 
 def sorting(records):
@@ -112,118 +105,6 @@ def sorting_ablation(records):
     return markdown(heads, lines)
 
 
-def jigsaw(records):
-    """Scores of jigsaws by index: Mena et al. (2018), table 2, with 95 % intervals."""
-    heads = ["row", *(name for _, name in _JIGSAW), "oracle", "paper", "loss"]
-    lines = []
-    for row, scores in _jigsaw_rows(records):
-        lines.append(
-            [
-                f"`{row}`",
-                *(interval(scores, key) for key, _ in _JIGSAW),
-                " / ".join(short(scores["oracle"][key]) for key, _ in _JIGSAW),
-                " / ".join(paper.jigsaw(row)[:3]),
-                scores["flags"]["loss"].replace("_", " "),
-            ]
-        )
-    return markdown(heads, lines)
-
-
-def jigsaw_by_content(records):
-    """Shares of jigsaws that are right, by index and by content, and l1, l2."""
-    heads = ["row", "pieces right", "puzzles right", "pieces, by content"]
-    heads += ["puzzles, by content", "l1", "l2", "paper l1 / l2", "puzzles", "minutes"]
-    lines = []
-    for row, scores in _jigsaw_rows(records):
-        content = scores["by_content"]
-        lines.append(
-            [
-                f"`{row}`",
-                *(short(scores[key]) for key in ("pieces_right", "puzzles_right")),
-                *(short(content[key]) for key in ("pieces_right", "puzzles_right")),
-                *(short(scores[key]) for key in ("l1", "l2")),
-                " / ".join(paper.jigsaw(row)[3:]),
-                f"{scores['n_examples']:,}",
-                minutes([scores]),
-            ]
-        )
-    return markdown(heads, lines)
-
-
-def generalisation(records):
-    """P.W. of networks on datasets that they were not trained on."""
-    rows = [(r, s) for r, s in _jigsaw_rows(records) if _elsewhere(s)]
-    names = sorted({name for _, scores in rows for name in _elsewhere(scores)})
-    lines = []
-    for row, scores in rows:
-        by_dataset = {**_elsewhere(scores), scores["flags"]["dataset"]: scores}
-        cells = [
-            interval(by_dataset[name], "proportion_wrong") if name in by_dataset else ""
-            for name in names
-        ]
-        lines.append([f"`{row}`", *cells])
-    return markdown(["P.W. of", *(f"on {name}" for name in names)], lines)
-
-
-def mirrored(records):
-    """Scores with the network's logits, and averaged with those of the mirror image."""
-    heads = ["row", "P.W.", "P.W., averaged", "P.A.W.", "P.A.W., averaged"]
-    lines = []
-    for row, scores in _jigsaw_rows(records):
-        name = f"{scores['flags']['dataset']} mirrored"
-        averaged = scores.get("evaluations", {}).get(name)
-        if averaged:
-            keys = ("proportion_wrong", "proportion_any_wrong")
-            cells = [interval(x, key) for key in keys for x in (scores, averaged)]
-            lines.append([f"`{row}`", *cells])
-    return markdown(heads, lines)
-
-
-def jigsaw_ablation(records):
-    """Short trainings on jigsaws, with one changed setting in each row."""
-    heads = ["row", "changed", "P.W.", "P.A.W.", "cross-entropy", "minutes"]
-    lines = []
-    known = [row for row in sorted(records) if records[row]]
-    for base in [row for row in known if row.endswith("_short")]:
-        beginning = base.removesuffix("short")
-        others = [row for row in known if row.startswith(beginning) and row != base]
-        for row in (base, *others):
-            scores = mean_run(records[row])
-            lines.append(
-                [
-                    f"`{row}`",
-                    "" if row == base else changes(records[base][0], scores),
-                    interval(scores, "proportion_wrong"),
-                    interval(scores, "proportion_any_wrong"),
-                    f"{scores['cross_entropy']:.3f}",
-                    minutes([scores]),
-                ]
-            )
-    return markdown(heads, lines)
-
-
-def search(records):
-    """Settings by hand beside those of a search, on the validation and test splits."""
-    heads = ["row", "settings", "", "P.W., validation", "P.A.W., validation"]
-    heads += ["P.W., test", "P.A.W., test"]
-    lines = []
-    for tuned, _ in _jigsaw_rows(records):
-        base = tuned.removesuffix("_tuned")
-        if base == tuned or not records.get(base):
-            continue
-        # A flag that is newer than one run may be known from another.
-        flags = {k: v for run in records[base] for k, v in run["flags"].items()}
-        for row in (base, tuned):
-            record = records[row]
-            scores = mean_run(record)
-            held_out = scores["evaluations"][f"{scores['flags']['dataset']} validation"]
-            settings = "by hand" if row == base else changes({"flags": flags}, scores)
-            keys = ("proportion_wrong", "proportion_any_wrong")
-            cells = [interval(x, key) for x in (held_out, scores) for key in keys]
-            lines.append([f"`{row}`", settings, runs_of(record), *cells])
-    return markdown(heads, lines)
-
-
 def assembly(records):
     """The shares that the judge accepts: Mena et al. (2018), section 4.3.
 
@@ -279,29 +160,6 @@ def _assembly_rows(records):
     return [r for r in sorted(records) if r.startswith("assembly_") and records[r]]
 
 
-def _jigsaw_rows(records):
-    order = {"mnist": 0, "celeba": 1, "imagenet": 2}
-    rows = [r for r in records if re.fullmatch(r"jigsaw_[a-z]+_\d+x\d+_\w+", r)]
-
-    def place(row):
-        _, source, grid, network = row.split("_")[:4]
-        return order.get(source, -1), network, row.count("_"), grid
-
-    return [
-        (row, mean_run(records[row])) for row in sorted(rows, key=place) if records[row]
-    ]
-
-
-def _elsewhere(scores):
-    """The evaluations of a run on other datasets than its own: a dict."""
-    own = scores["flags"]["dataset"]
-    return {
-        name: evaluation
-        for name, evaluation in scores.get("evaluations", {}).items()
-        if name != own and not name.endswith((" mirrored", " validation"))
-    }
-
-
 def _sorting_rows(records):
     rows = [r for r in records if re.fullmatch(r"sorting_n\d+(_\w+)?", r)]
 
@@ -316,12 +174,12 @@ TABLES = {
     "sorting": sorting,
     "sorting_by_index": sorting_by_index,
     "sorting_ablation": sorting_ablation,
-    "jigsaw": jigsaw,
-    "jigsaw_by_content": jigsaw_by_content,
+    "jigsaw": jigsaw_tables.scores,
+    "jigsaw_by_content": jigsaw_tables.by_content,
     "assembly": assembly,
     "assembly_pairs": assembly_pairs,
-    "jigsaw_ablation": jigsaw_ablation,
-    "generalisation": generalisation,
-    "mirrored": mirrored,
-    "search": search,
+    "jigsaw_ablation": jigsaw_tables.ablation,
+    "generalisation": jigsaw_tables.generalisation,
+    "mirrored": jigsaw_tables.mirrored,
+    "search": jigsaw_tables.search,
 }

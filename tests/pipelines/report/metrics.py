@@ -25,8 +25,14 @@ def sorting_metrics(seed, wrong=0.0, **flags):
     }
 
 
-def puzzle_metrics(wrong, n=800):
-    """The metrics of a run of jigsaw, with a share of wrong pieces in `n` puzzles."""
+def puzzle_metrics(wrong, **flags):
+    """The metrics of a run of jigsaw on 800 puzzles.
+
+    Args:
+        wrong: Its share of wrong pieces.
+        **flags: Further flags of the run.
+    """
+    settings = {"seed": 0, "loss": "cross_entropy", "crop": True, "averaging": 0.99}
     scores = {
         "proportion_wrong": wrong,
         "proportion_any_wrong": 4 * wrong,
@@ -42,9 +48,9 @@ def puzzle_metrics(wrong, n=800):
         "cross_entropy": 0.5,
         "l1": 0.25,
         "l2": 0.5,
-        "n_examples": n,
+        "n_examples": 800,
         "seconds": {"training": 90.0},
-        "flags": {"seed": 0, "loss": "cross_entropy", "crop": True, "averaging": 0.99},
+        "flags": {**settings, "dataset": "mnist", **flags},
     }
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.report import formats
-from tests.pipelines.report.metrics import puzzle_metrics
+from tests.pipelines.report.metrics import sorting_metrics
 
 
 @pytest.mark.parametrize(
@@ -14,9 +14,8 @@ def test_shares_are_written_as_in_the_papers(value, text):
     assert formats.share(value) == text
 
 
-def test_no_wrong_puzzle_among_many_is_not_certainty():
-    for name in ("proportion_any_wrong", "proportion_wrong"):
-        text = formats.interval(puzzle_metrics(0.0, n=100), name)
-        assert text == ".000 (.000 to .037)"
-    text = formats.interval(puzzle_metrics(0.01), "proportion_wrong")
-    assert text == ".010 (.000 to .030)"
+def test_a_single_run_is_called_by_its_seed():
+    assert formats.runs_of([sorting_metrics(2)]) == "seed 2"
+    assert (
+        formats.runs_of([sorting_metrics(2), sorting_metrics(4)]) == "mean of 2 seeds"
+    )
