@@ -81,6 +81,23 @@ def _cells_by_content(record, of_shares, of_differences):
     return [short(value) for value in values]
 
 
+def fit(records):
+    """Errors of the `paper` network on the puzzles it was trained on, and on the test."""
+    heads = ["row", ""]
+    for name in ("P.W.", "P.A.W."):
+        heads += [f"{name}, train", f"{name}, test", f"{name}, paper"]
+    lines = []
+    for row, record in _rows(records):
+        runs, on_train = _evaluated(record, f"{_dataset(record)} train")
+        if runs and _network(row) == "paper":
+            of_paper = paper.jigsaw(row)[:2] or ("", "")
+            cells = []
+            for key, printed in zip(_WRONG, of_paper, strict=True):
+                cells += [interval(on_train, key), interval(runs, key), printed]
+            lines.append([f"`{row}`", runs_of(runs), *cells])
+    return markdown(heads, lines)
+
+
 def generalisation(records):
     """P.W. of networks on datasets that they were not trained on.
 

@@ -176,6 +176,7 @@ TABLES = {
     "sorting_ablation": sorting_ablation,
     "jigsaw": jigsaw_tables.scores,
     "jigsaw_by_content": jigsaw_tables.by_content,
+    "jigsaw_fit": jigsaw_tables.fit,
     "assembly": assembly,
     "assembly_pairs": assembly_pairs,
     "jigsaw_ablation": jigsaw_tables.ablation,

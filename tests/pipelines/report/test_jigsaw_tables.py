@@ -35,6 +35,30 @@ def test_the_worst_of_several_seeds_has_a_line_of_its_own():
     assert worst == "|  | worst | .880 | .520 | .880 | .520 | .750 | .500 |  |  |  |"
 
 
+def test_errors_on_the_training_puzzles_stand_beside_those_on_the_test():
+    def run(wrong, on_train, seed):
+        metrics = puzzle_metrics(wrong, seed=seed)
+        return {**metrics, "evaluations": {"mnist train": puzzle_metrics(on_train)}}
+
+    without = puzzle_metrics(0.2, seed=2)
+    rows = {
+        "jigsaw_mnist_3x3_paper": [run(0.1, 0.05, 0), without],
+        "jigsaw_mnist_7x7_paper": [run(0.1, 0.05, 0), run(0.14, 0.07, 1), without],
+        # These have no such line.
+        "jigsaw_mnist_3x3_context": [run(0.1, 0.05, 0)],
+        "jigsaw_mnist_4x4_paper": [without],
+    }
+    one, two = jigsaw_tables.fit(rows)[2:]
+    assert one == (
+        "| `jigsaw_mnist_3x3_paper` | seed 0 "
+        "| .050 (.030 to .070) | .100 (.080 to .120) | .09 "
+        "| .200 (.174 to .229) | .400 (.367 to .434) | .28 |"
+    )
+    # A run that was not measured on the training puzzles is left out of both columns.
+    assert two.startswith("| `jigsaw_mnist_7x7_paper` | mean of 2 seeds | .060 (")
+    assert " | .120 (" in two and two.endswith(" |  |")
+
+
 def test_puzzles_of_other_datasets_and_mirror_images_stand_beside_their_own():
     rows = {}
     for own, others in (("celeba", {"imagenet": 0.3}), ("mnist", {})):
