@@ -6,8 +6,8 @@
     python -m pipelines.assembly --evaluate=WORKDIR
 
 Trains a network with an output layer for each digit and assembles the pieces of every
-test digit as every digit. A judge, a classifier that takes no part in the training, says
-which of the results it takes for the wanted digit. Leaves in the run directory
+test digit as every digit. A panel of judges, classifiers that take no part in the training,
+say which of the results they take for the wanted digit. Leaves in the run directory
 `metrics.json`, `assembly.png`, `network.keras` and the SavedModel `solver/1`.
 """
 
@@ -18,7 +18,7 @@ from pipelines.shared import program
 
 
 def main(config, explicit_names=frozenset()):
-    """Trains, evaluates, or trains the judge alone.
+    """Trains, evaluates, or trains the judges alone.
 
     Args:
         config: `AssemblyConfig`.
@@ -36,8 +36,8 @@ def main(config, explicit_names=frozenset()):
     return run.run(
         experiment.AssemblyExperiment,
         config,
-        # If there can be no judge, that is known before the training.
-        prepare=experiment.AssemblyExperiment.load_judge,
+        # If there can be no judges, that is known before the training.
+        prepare=experiment.AssemblyExperiment.load_judges,
     )
 
 

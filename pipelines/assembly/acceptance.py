@@ -1,4 +1,4 @@
-"""Scores of assembly: how often a judge takes a reconstruction for the wanted digit."""
+"""Scores of assembly: how often judges take a reconstruction for the wanted digit."""
 
 import functools
 import math
@@ -62,36 +62,70 @@ def reconstructions(assembler, pieces, digit):
     }
 
 
-def measure(reconstruct, judge, held_out, labels, n_labels):
-    """Assembles every image of a split as every label, and asks a judge.
+def measure(reconstruct, judges, held_out, labels, n_labels):
+    """Assembles every image of a split as every label, and asks judges.
 
     Args:
         reconstruct: Function of pieces `[B, N, h, w, C]` and the wanted labels, int32
             `[B]`, to a dict of `hard` and `soft` images.
-        judge: The network of a judge, see `assembly.judge`.
+        judges: List of `judge.Judge`.
         held_out: Iterable of batches of puzzles, see `shared.puzzles.cutting`.
         labels: int array `[M]`, the labels of the images of these puzzles.
         n_labels: K, the number of labels.
 
     Returns:
         Dict of the scores in `metrics.json`. Under `hard` and `soft`: `acceptance` (the
-        mean over all images and all other labels), its `standard_error` (over the
-        images), `same_digit` (each image as its own label) and `table` (K lists; rows
-        are sources, columns targets). Under `chance`: the acceptance of the scrambled
-        pieces. Then `accepted_originals`, the share of images that are recognized;
-        `n_examples` and `n_pairs`.
+        mean over all images, all other labels and all judges), its `standard_error` (over
+        the images), `same_digit` (each image as its own label) and `table` (K lists; rows
+        are sources, columns targets). Under `judges`, a list with the worst first: the
+        `name` of a judge, its `accuracy`, `accepted_originals`, and under `hard` and
+        `soft` its `acceptance`, `same_digit` and `by_target` (K shares of the images of
+        other labels). Under `chance`: the acceptance of the scrambled pieces. Then
+        `accepted_originals`, the share of images that are recognized; `n_examples` and
+        `n_pairs`.
     """
+    answers = _ask(reconstruct, judges, held_out, n_labels)
+    digits = np.arange(n_labels)
+    other = labels[:, None] != digits
+    scrambled = answers["scrambled"][:, :, None] == digits
+    recognized = answers["original"] == labels
+    kinds = ("hard", "soft")
+    by_judge = [
+        {
+            "name": judge.name,
+            "accuracy": judge.scores["accuracy"],
+            "accepted_originals": float(recognized[k].mean()),
+            **{kind: _of_judge(answers[kind][k], labels, other) for kind in kinds},
+        }
+        for k, judge in enumerate(judges)
+    ]
+    return {
+        **{kind: _of_panel(answers[kind], labels, other) for kind in kinds},
+        "judges": sorted(by_judge, key=lambda x: x["hard"]["acceptance"]),
+        "chance": {"acceptance": float(scrambled[:, other].mean())},
+        "accepted_originals": float(recognized.mean()),
+        "n_examples": len(labels),
+        "n_pairs": int(other.sum()),
+    }
+
+
+def _ask(reconstruct, judges, held_out, n_labels):
+    """What J judges say of reconstructions and images.
+
+    Returns:
+        Dict: `hard` and `soft`, bool `[J, M, K]`, whether a judge accepts an image as a
+        label; `scrambled` and `original`, int32 `[J, M]`, the labels that they name.
+    """
+    networks = [judge.network for judge in judges]
+
+    def classify_all(images):
+        return tf.stack([classify(network, images) for network in networks])
 
     # The labels are an argument, so that one trace serves all of them.
     @functools.partial(tf.function, autograph=False, reduce_retracing=True)
     def is_accepted(pieces, wanted):
         images = reconstruct(pieces, wanted)
-        return {
-            name: classify(judge, image) == wanted for name, image in images.items()
-        }
-
-    def classify_joined(pieces):
-        return classify(judge, cutting.join(pieces, math.isqrt(pieces.shape[1])))
+        return {name: classify_all(image) == wanted for name, image in images.items()}
 
     parts = {}
     for batch in held_out:
@@ -100,53 +134,56 @@ def measure(reconstruct, judge, held_out, labels, n_labels):
             is_accepted(pieces, tf.fill([len(pieces)], digit))
             for digit in range(n_labels)
         ]
-        answers = {
-            name: tf.stack([x[name] for x in by_digit], 1) for name in by_digit[0]
-        }
-        answers["scrambled"] = classify_joined(pieces)
-        answers["original"] = classify_joined(batch["target"])
-        for name, values in answers.items():
+        said = {name: tf.stack([x[name] for x in by_digit], 2) for name in by_digit[0]}
+        grid = math.isqrt(pieces.shape[1])
+        said["scrambled"] = classify_all(cutting.join(pieces, grid))
+        said["original"] = classify_all(cutting.join(batch["target"], grid))
+        for name, values in said.items():
             parts.setdefault(name, []).append(values.numpy())
-    answers = {name: np.concatenate(values) for name, values in parts.items()}
-    digits = np.arange(n_labels)
-    other = labels[:, None] != digits
-    scrambled = answers["scrambled"][:, None] == digits
-    return {
-        **{name: _scores(answers[name], labels, other) for name in ("hard", "soft")},
-        "chance": {"acceptance": float(scrambled[other].mean())},
-        "accepted_originals": float((answers["original"] == labels).mean()),
-        "n_examples": len(labels),
-        "n_pairs": int(other.sum()),
-    }
+    return {name: np.concatenate(values, axis=1) for name, values in parts.items()}
 
 
-def _scores(accepted, labels, other):
-    """The scores of one kind of reconstruction.
+def _of_panel(accepted, labels, other):
+    """The scores of one kind of reconstruction, over all judges.
 
     Args:
-        accepted: bool `[M, K]`, whether the judge accepts an image as a label.
+        accepted: bool `[J, M, K]`, whether a judge accepts an image as a label.
         labels: int array `[M]`.
         other: bool `[M, K]`, whether a label is another one than that of the image.
     """
-    of_image = (accepted & other).sum(axis=1) / other.sum(axis=1)
+    share = accepted.mean(axis=0)
+    of_image = (share * other).sum(axis=1) / other.sum(axis=1)
     # A small split may have no image of a label.
     table = [
-        accepted[labels == label].mean(axis=0).tolist() if label in labels else None
-        for label in range(accepted.shape[1])
+        share[labels == label].mean(axis=0).tolist() if label in labels else None
+        for label in range(share.shape[1])
     ]
     return {
-        "acceptance": float(accepted[other].mean()),
+        "acceptance": float(share[other].mean()),
         "standard_error": float(of_image.std() / math.sqrt(len(labels))),
-        "same_digit": float(accepted[~other].mean()),
+        "same_digit": float(share[~other].mean()),
         "table": table,
+    }
+
+
+def _of_judge(accepted, labels, other):
+    """The scores of one kind of reconstruction by one judge: `accepted` is `[M, K]`."""
+    return {
+        "acceptance": float(accepted[other].mean()),
+        "same_digit": float(accepted[~other].mean()),
+        "by_target": [
+            float(accepted[labels != label, label].mean())
+            for label in range(accepted.shape[1])
+        ],
     }
 
 
 def table(scores):
     """The scores as lines of text: hard ones by source and target, then the means."""
     rows = scores["hard"]["table"]
-    lines = ["accepted, hard; rows: source, columns: target"]
-    lines.append("      " + "".join(f"{target:7}" for target in range(len(rows))))
+    digits = "".join(f"{target:7}" for target in range(len(rows)))
+    lines = ["accepted, hard, mean of the judges; rows: source, columns: target"]
+    lines.append(f"{'':6}{digits}")
     for source, row in enumerate(rows):
         cells = "" if row is None else "".join(f"{x:7.3f}" for x in row)
         lines.append(f"{source:6}{cells}")
@@ -156,5 +193,13 @@ def table(scores):
         lines.append(f"{name:16}{part['acceptance']:14.4f}{part['same_digit']:14.4f}")
     lines.append(f"{'scrambled':16}{scores['chance']['acceptance']:14.4f}")
     lines.append(f"{'originals':16}{'':14}{scores['accepted_originals']:14.4f}")
+    lines.append("accepted, hard, by judge, the worst first; columns: target")
+    lines.append(f"{'':16}{'accuracy':>9}{'others':>9}{digits}")
+    for judge in scores["judges"]:
+        cells = "".join(f"{x:7.3f}" for x in judge["hard"]["by_target"])
+        lines.append(
+            f"{judge['name']:16}{judge['accuracy']:9.4f}"
+            f"{judge['hard']['acceptance']:9.4f}{cells}"
+        )
     lines.append(f"{scores['n_examples']:,} images, {scores['n_pairs']:,} pairs")
     return "\n".join(lines)

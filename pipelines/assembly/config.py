@@ -9,6 +9,8 @@ from pipelines.shared.options import Options, option
 from pipelines.shared.puzzles.config import ImagesConfig, check_heads, check_split
 from pipelines.shared.training.config import TrainingConfig
 
+# The kinds of judges, in the order in which --judges takes them.
+JUDGES = ("convolutional", "dense", "nearest", "transformer", "strided")
 # The default grid, by dataset.
 _GRIDS = {"mnist": 10, "digits": 4}
 
@@ -24,12 +26,12 @@ class AssemblyConfig(Options):
         upper=32,
     )
     recipe: str = option(
-        "nearest",
-        "nearest: each digit's layer also learns from the pieces of other digits: it "
-        "makes of them the image of its digit, among --candidates, that is most like "
-        "them in content. own (the paper's): each layer learns to put back the pieces of "
-        "its own digit.",
-        choices=("nearest", "own"),
+        "template",
+        "template: each layer learns to make, of the pieces of any digit, one drawing of "
+        "its digit, as bold as these pieces allow. nearest: the image of its digit, among "
+        "--candidates, that is most like them in content. own (the paper's): each layer "
+        "learns to put back the pieces of its own digit.",
+        choices=("template", "nearest", "own"),
     )
     candidates: int = option(
         300, "nearest: images of each digit to choose among.", lower=1
@@ -50,20 +52,29 @@ class AssemblyConfig(Options):
         "(the paper's): it matches the network's logits.",
         choices=("soft", "logits"),
     )
+    judges: int = option(
+        5,
+        "Judges that say which results they accept: the first so many of "
+        f"{', '.join(JUDGES)}.",
+        lower=1,
+        upper=len(JUDGES),
+        may_change=True,
+    )
     judge: str | None = option(
         None,
-        "Directory of the judge (default: runs/judge_...).",
+        "Directory of the first judge; the others are beside it (default: "
+        "runs/judge_...).",
         is_recorded=False,
     )
     judge_only: bool = option(
         False,
-        "Only train the judge, unless there is one.",
+        "Only train the judges, unless they are there.",
         is_recorded=False,
         replaces_training=True,
     )
     judge_steps: int | None = option(
         None,
-        "Steps of the judge's training (default: 6 epochs).",
+        "Steps of each judge's training (default: 6 epochs).",
         lower=1,
         may_change=True,
     )
@@ -99,6 +110,6 @@ class AssemblyConfig(Options):
 
     @property
     def judge_directory(self):
-        """The directory of the judge."""
+        """The directory of the first judge."""
         name = source(self.images.dataset).file_name
         return self.judge or os.path.join("runs", f"judge_{name}")

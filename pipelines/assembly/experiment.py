@@ -1,11 +1,12 @@
 """The experiment on assembly: network, losses, pairs, validation, export."""
 
 import functools
+import os
 
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines.assembly import judge, report
+from pipelines.assembly import judge, report, templates
 from pipelines.assembly.images import load_labelled
 from pipelines.assembly.pairs import Pairs
 from pipelines.shared import datasets
@@ -16,6 +17,8 @@ from pipelines.shared.training.relaxation import Relaxation
 
 # The number of images of the validation split by which the best weights are chosen.
 _HELD_OUT = 500
+# The judges by which templates are chosen: one that compares pixels, one that was trained.
+_CHOOSERS = ("dense", "nearest")
 
 
 class AssemblyExperiment:
@@ -36,19 +39,35 @@ class AssemblyExperiment:
         if fitted_on is None:
             fitted_on = load_labelled(config.images, "train", self._size)
         self._fitted_on = fitted_on
-        self._judge = None
+        self._judges = None
 
     def variant(self, config):
         """The experiment with other settings of its training, on the same images."""
         return AssemblyExperiment(config, self._fitted_on)
 
-    def load_judge(self):
-        """The judge and its scores; trains the judge if there is none."""
-        if self._judge is None:
-            self._judge = judge.load_or_train_judge(
-                self.config.judge_directory, self.config.images, self.config.judge_steps
+    def load_judges(self):
+        """The panel, a list of `judge.Judge`; trains those that are absent."""
+        if self._judges is None:
+            self._judges = report.load_judges(self.config)
+        return self._judges
+
+    @functools.cached_property
+    def _templates(self):
+        """The templates of a seed, which stand beside the first judge."""
+        config, seed = self.config, self.training.seed
+        name = f"templates_{config.grid}x{config.grid}_{self._size}px_seed{seed}.npy"
+
+        def choose():
+            data, n_labels = self._fitted_on, self._source.n_labels
+            judges = judge.load_or_train_panel(
+                _CHOOSERS, config.judge_directory, config.images, config.judge_steps
             )
-        return self._judge
+            return templates.choose(
+                data.images, data.labels, n_labels, config.grid, judges, seed
+            )
+
+        path = os.path.join(config.judge_directory, name)
+        return templates.load_or_choose(path, choose)
 
     def default_workdir(self):
         """The run directory where `--workdir` is not set."""
@@ -100,6 +119,7 @@ class AssemblyExperiment:
             grid=config.grid,
             candidates=config.candidates if config.recipe == "nearest" else 0,
             bold=config.bold,
+            templates=self._templates if config.recipe == "template" else None,
         )
 
     @functools.cached_property
@@ -131,7 +151,7 @@ class AssemblyExperiment:
             network,
             self.config,
             self.identity(),
-            self.load_judge(),
+            self.load_judges(),
             workdir,
             seconds,
         )

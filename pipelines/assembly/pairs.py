@@ -2,7 +2,7 @@
 
 A batch of pairs is a dict of tensors: `pieces` `[B, N, h, w, C]`, scrambled, float32 in
 [0, 1]; `digit` int32 `[B]`, the wanted label; `target` `[B, N, h, w, C]`, the pieces of
-an image with that label, in their places.
+an image of that label, in their places.
 """
 
 import math
@@ -29,15 +29,18 @@ class Pairs:
             one whose pieces are most like those of the image.
         bold: The number of copies of each image that may also be candidates, each with
             strokes bolder by a pixel: a 1 has less ink than most digits.
+        templates: `templates.Templates` from which all targets are drawn, with as much
+            ink as the image has, or None.
 
     Raises:
         UserError: If there are candidates, and a label has no image.
     """
 
-    def __init__(self, images, labels, *, grid, candidates, bold=0):
+    def __init__(self, images, labels, *, grid, candidates=0, bold=0, templates=None):
         self._n_examples = len(images)
         self._grid = grid
         self._candidates = candidates
+        self._templates = templates
         # Batches are made on the CPU, where targets do not depend on the device.
         with tf.device("CPU"):
             if candidates:
@@ -101,17 +104,19 @@ class Pairs:
         """Pairs of some images of a batch, picked from draws for the whole batch."""
         perm = st.permutations.sample([batch_size], self._grid**2, draw("scramble"))
         own = cutting.scramble(images, tf.gather(perm, position), self._grid)
-        if not self._candidates:
-            return {
-                "pieces": own["pieces"],
-                "digit": labels,
-                "target": own["target"],
-            }
+        pieces = own["pieces"]
+        if not self._candidates and not self._templates:
+            return {"pieces": pieces, "digit": labels, "target": own["target"]}
         n_labels = len(self._counts)
         wanted = tf.random.stateless_uniform(
             [batch_size], draw("digit"), 0, n_labels, tf.int32
         )
         wanted = tf.gather(wanted, position)
+        if self._templates:
+            ink = tf.reduce_sum(tf.reduce_mean(pieces, axis=-1), axis=[1, 2, 3])
+            target = cutting.cut(self._templates.images(ink, wanted), self._grid)
+            target = tf.broadcast_to(target, tf.shape(pieces))
+            return {"pieces": pieces, "digit": wanted, "target": target}
         # The whole batch has the same candidates, of each label as many.
         places = tf.random.stateless_uniform(
             [n_labels, self._candidates], draw("candidates"), dtype=tf.float64
@@ -129,7 +134,7 @@ class Pairs:
         target = cutting.cut(target, self._grid)
         same = (wanted == labels)[:, None, None, None, None]
         return {
-            "pieces": own["pieces"],
+            "pieces": pieces,
             "digit": wanted,
             "target": tf.where(same, own["target"], target),
         }

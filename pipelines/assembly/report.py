@@ -6,6 +6,7 @@ import os
 import time
 
 from pipelines.assembly import acceptance, figures, judge
+from pipelines.assembly.config import JUDGES
 from pipelines.assembly.images import load_labelled
 from pipelines.shared import datasets, options
 from pipelines.shared.errors import UserError
@@ -20,16 +21,24 @@ from pipelines.shared.training import export, metrics_file
 
 
 def judge_only(config):
-    """Trains the judge if there is none, and prints its accuracy.
+    """Trains the judges that are absent, and prints their accuracies.
 
     Args:
         config: `AssemblyConfig`.
     """
-    directory = config.judge_directory
-    _, scores = judge.load_or_train_judge(directory, config.images, config.judge_steps)
-    print(
-        f"Judge: {directory}\naccuracy {scores['accuracy']:.4f}, "
-        f"{scores['n_examples']:,} examples"
+    print(f"Judges: {config.judge_directory}, and beside it")
+    for known in load_judges(config):
+        print(
+            f"{known.name:16}accuracy {known.scores['accuracy']:.4f}, "
+            f"{known.scores['n_examples']:,} examples"
+        )
+
+
+def load_judges(config):
+    """The panel that `--judges` asks for, a list of `judge.Judge`."""
+    names = JUDGES[: config.judges]
+    return judge.load_or_train_panel(
+        names, config.judge_directory, config.images, config.judge_steps
     )
 
 
@@ -59,38 +68,33 @@ def evaluate_run(config, explicit_names):
     check_channels(config.images, network)
     config.check(explicit_names)
     suffix = evaluation_suffix(config.images) + f"_{config.decode}"
-    known_judge = judge.load_or_train_judge(
-        config.judge_directory, config.images, config.judge_steps
-    )
     _measure(
         network,
         config,
         recorded,
-        known_judge,
+        load_judges(config),
         config.images.split,
         workdir,
         suffix,
     )
 
 
-def report(network, config, identity, known_judge, workdir, seconds=None):
+def report(network, config, identity, judges, workdir, seconds=None):
     """Measures, prints and draws a run that has just been trained.
 
     Args:
         network: The Keras model.
         config: `AssemblyConfig`.
         identity: Dict of the facts that tell the run from others beside its settings.
-        known_judge: The judge and its scores, see `judge.load_or_train_judge`.
+        judges: List of `judge.Judge`.
         workdir: The run directory.
         seconds: Seconds of the training.
     """
     recorded = options.recorded(config) | identity
-    _measure(network, config, recorded, known_judge, "test", workdir, "", seconds)
+    _measure(network, config, recorded, judges, "test", workdir, "", seconds)
 
 
-def _measure(
-    network, config, recorded, known_judge, split, workdir, suffix, seconds=None
-):
+def _measure(network, config, recorded, judges, split, workdir, suffix, seconds=None):
     """Measures and prints; writes `metrics<suffix>.json` and `assembly<suffix>.png`."""
     _, n, side, _, _ = network.inputs[0].shape
     grid = math.isqrt(n)
@@ -102,21 +106,19 @@ def _measure(
         grid=grid,
         batch_size=config.images.evaluation_batch_size,
     )
-    classifier, judge_scores = known_judge
     reconstruct = functools.partial(
         acceptance.reconstructions, assembler(network, config)
     )
     started = time.monotonic()
     scores = acceptance.measure(
-        reconstruct, classifier, held_out, images.labels, source.n_labels
+        reconstruct, judges, held_out, images.labels, source.n_labels
     )
-    scores["judge"] = judge_scores
+    scores["judge"] = judges[0].scores
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     evaluated = time.monotonic() - started
     metrics_file.write_metrics(metrics, scores, recorded, evaluated, seconds)
     picture = os.path.join(workdir, f"assembly{suffix}.png")
     figures.draw(reconstruct, images, grid, source.n_labels, picture)
     print(f"\nAssembly {grid}x{grid}, {source.name} {split}")
-    print(f"judge: accuracy {judge_scores['accuracy']:.4f}")
     print(acceptance.table(scores))
     print(f"Metrics: {metrics}\nPicture: {picture}")

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and JSON."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -59,6 +60,22 @@ def write_whole(path, write):
         if os.path.exists(temporary):
             os.remove(temporary)
         os.rmdir(temporary_folder)
+
+
+def make_once(path, make):
+    """Makes a file that is missing; of several processes at once, one makes it.
+
+    Args:
+        path: Name of the file. The lock `.lock` stands beside it.
+        make: Function that makes the file. The others wait for it.
+    """
+    if os.path.exists(path):
+        return
+    lock_path = os.path.join(os.path.dirname(path), ".lock")
+    with open(lock_path, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            make()
 
 
 def _write(path, text):
