@@ -37,7 +37,7 @@ def main(config, explicit_names=frozenset()):
         experiment.AssemblyExperiment,
         config,
         # If there can be no judges, that is known before the training.
-        prepare=experiment.AssemblyExperiment.load_judges,
+        prepare=experiment.AssemblyExperiment.prepare,
     )
 
 

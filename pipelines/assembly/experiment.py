@@ -18,7 +18,7 @@ from pipelines.shared.training.relaxation import Relaxation
 # The number of images of the validation split by which the best weights are chosen.
 _HELD_OUT = 500
 # The judges by which templates are chosen: one that compares pixels, one that was trained.
-_CHOOSERS = ("dense", "nearest")
+_CHOOSERS = ("nearest", "strided")
 
 
 class AssemblyExperiment:
@@ -45,15 +45,20 @@ class AssemblyExperiment:
         """The experiment with other settings of its training, on the same images."""
         return AssemblyExperiment(config, self._fitted_on)
 
+    def prepare(self):
+        """Makes what is kept beside the run, if it is absent: judges and templates."""
+        self.load_judges()
+        if self.config.recipe == "template":
+            self.load_templates()
+
     def load_judges(self):
         """The panel, a list of `judge.Judge`; trains those that are absent."""
         if self._judges is None:
             self._judges = report.load_judges(self.config)
         return self._judges
 
-    @functools.cached_property
-    def _templates(self):
-        """The templates of a seed, which stand beside the first judge."""
+    def load_templates(self):
+        """The templates of the seed, beside the first judge; chooses them if absent."""
         config, seed = self.config, self.training.seed
         name = f"templates_{config.grid}x{config.grid}_{self._size}px_seed{seed}.npy"
 
@@ -119,7 +124,7 @@ class AssemblyExperiment:
             grid=config.grid,
             candidates=config.candidates if config.recipe == "nearest" else 0,
             bold=config.bold,
-            templates=self._templates if config.recipe == "template" else None,
+            templates=self.load_templates() if config.recipe == "template" else None,
         )
 
     @functools.cached_property

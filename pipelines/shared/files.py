@@ -66,12 +66,16 @@ def make_once(path, make):
     """Makes a file that is missing; of several processes at once, one makes it.
 
     Args:
-        path: Name of the file. The lock `.lock` stands beside it.
+        path: Name of the file. Its folder is made; a lock stands beside it, whose name
+            begins with `.lock-`.
         make: Function that makes the file. The others wait for it.
     """
     if os.path.exists(path):
         return
-    lock_path = os.path.join(os.path.dirname(path), ".lock")
+    folder, name = os.path.split(path)
+    os.makedirs(folder or ".", exist_ok=True)
+    # One lock for each file: what makes one may need another in the same folder.
+    lock_path = os.path.join(folder, f".lock-{name}")
     with open(lock_path, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(path):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from pipelines.assembly import acceptance, report
+from pipelines.assembly import acceptance, report, templates
 from pipelines.assembly.__main__ import main
 from pipelines.assembly.config import AssemblyConfig
 from pipelines.assembly.experiment import AssemblyExperiment
@@ -27,6 +27,7 @@ QUICK = {
     "n_iters": 10,
     "validate_every": 30,
     "checkpoint_every": 15,
+    "judges": 2,
     "judge_steps": 12,
     "export": False,
     "jit_compile": "none",
@@ -46,7 +47,10 @@ def folder(tmp_path_factory, some):
     """A directory with the runs of `train_and_evaluate` and of `train_by_own_pieces`."""
     folder = tmp_path_factory.mktemp("assembly")
     said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(said), pytest.MonkeyPatch.context() as patch:
+        # Fewer candidates are tried, with fewer pieces.
+        patch.setattr(templates, "_EXAMPLES", 2)
+        patch.setattr(templates, "_SOURCES", 10)
         train_and_evaluate(folder, some)
     assert "Assembly 4x4, digits test" in said.getvalue()
     assert "accuracy 0." in said.getvalue()
@@ -60,7 +64,7 @@ def run(folder, name=None, **flags):
 
 
 def train_and_evaluate(folder, some):
-    run(folder, "run", bold=1, export=True, final_temperature=0.5)
+    run(folder, "run", export=True, final_temperature=0.5)
     run(folder, judge_only=True)
     run(folder, evaluate=f"{folder}/run", decode="logits")
 
@@ -81,9 +85,10 @@ def train_by_own_pieces(folder):
     written = (folder / "judge" / "network.keras").stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "report", lambda *arguments: None)
+        run(folder, "nearest", recipe="nearest", bold=1, steps=3)
         run(folder, "own", recipe="own", steps=3)
         assert (folder / "judge" / "network.keras").stat().st_mtime_ns == written
-        patch.setattr(AssemblyExperiment, "load_judge", lambda experiment: None)
+        patch.setattr(AssemblyExperiment, "load_judges", lambda experiment: None)
         run(folder, "own_alone", recipe="own", steps=3)
 
 
@@ -107,9 +112,16 @@ def test_a_run_leaves_metrics_picture_network_and_judge(folder):
         assert metrics[kind]["same_digit"] == pytest.approx(diagonal)
         assert 0 < metrics[kind]["standard_error"] < 0.05
         assert metrics[kind]["acceptance"] > 3 * metrics["chance"]["acceptance"]
+    assert {judge["name"] for judge in metrics["judges"]} == {"convolutional", "dense"}
+    for judge in metrics["judges"]:
+        # What a judge says of the whole images of the test is its accuracy.
+        assert judge["accepted_originals"] == pytest.approx(judge["accuracy"])
+        assert len(judge["hard"]["by_target"]) == 10
+    shares = [judge["hard"]["acceptance"] for judge in metrics["judges"]]
+    assert shares == sorted(shares)
+    assert metrics["hard"]["acceptance"] == pytest.approx(np.mean(shares))
     assert metrics["judge"]["accuracy"] > 0.6
-    assert metrics["judge"]["accuracy"] == pytest.approx(metrics["accepted_originals"])
-    assert metrics["flags"]["recipe"] == "nearest"
+    assert metrics["flags"]["recipe"] == "template"
     for name in ("assembly.png", "network.keras", "solver/1/saved_model.pb"):
         assert (folder / "run" / name).exists()
 

@@ -64,10 +64,20 @@ def assembly_metrics(hard):
             "table": [[accepted, 1.0], [0.5, accepted]],
         }
 
+    def judge(name, accepted, of_ones):
+        kinds = {
+            kind: {"acceptance": x, "by_target": [1.0, of_ones]}
+            for kind, x in (("hard", accepted), ("soft", 1.0))
+        }
+        return {"name": name, "accuracy": 0.9932, **kinds}
+
     return {
         "hard": scores(hard),
         "soft": scores(1.0),
-        "judge": {"accuracy": 0.9932},
+        "judges": [
+            judge("dense", hard - 0.125, 0.25),
+            judge("convolutional", hard + 0.125, 0.75),
+        ],
         "seconds": {"training": 90.0},
         "flags": {"seed": 0},
     }

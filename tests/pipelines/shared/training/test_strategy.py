@@ -69,7 +69,6 @@ PROGRAMS = {
         "--validate_every=25",
         "--batch_size=16",
         "--width=32",
-        "--candidates=20",
         "--n_iters=10",
         "--judge_steps=12",
     ),
