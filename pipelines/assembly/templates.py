@@ -22,12 +22,12 @@ _EDGE = 0.4
 _LEVELS = 256
 
 # What `choose` has to choose from: images of each digit, and how each may be changed.
-_EXAMPLES = 8
+_EXAMPLES = 20
 _STRETCHES = ((1.0, 1.0), (1.15, 1.15), (1.25, 1.0))
 _SHEARS = (-0.2, 0.0, 0.2)
 # Images whose pieces try out the candidates of a digit, and images of each digit among
 # which the examples are looked for.
-_SOURCES = 100
+_SOURCES = 80
 _POOL = 1500
 # Divides the logits of judges: a judge that is sure of every candidate would not choose.
 _DOUBT = 4.0

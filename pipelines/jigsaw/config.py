@@ -62,6 +62,14 @@ class JigsawConfig(Options):
         search="3|5|7|9",
         only_for="paper",
     )
+    dropout: float = option(
+        0.0,
+        "paper: share of a piece's features that is dropped in training.",
+        lower=0,
+        upper=0.99,
+        search="",
+        only_for="paper",
+    )
     width: int = option(
         64,
         "context: size of a piece's vector.",

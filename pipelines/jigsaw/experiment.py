@@ -73,6 +73,7 @@ class JigsawExperiment:
             config.network,
             filters=config.filters,
             kernel_size=config.kernel_size,
+            dropout=config.dropout,
             width=config.width,
             depth=config.depth,
             heads=config.heads,

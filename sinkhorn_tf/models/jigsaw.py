@@ -15,6 +15,7 @@ def jigsaw_network(
     *,
     filters: int = 64,
     kernel_size: int = 7,
+    dropout: float = 0.0,
     width: int = 64,
     depth: int = 4,
     heads: int = 8,
@@ -36,6 +37,8 @@ def jigsaw_network(
         kind: "paper" or "context".
         filters: Number of filters of the convolution ("paper" alone).
         kernel_size: Size of the filters in pixels ("paper" alone).
+        dropout: Share of a piece's features that is dropped at random in training, at
+            least 0 and below 1 ("paper" alone).
         width: Size of a piece's vector ("context" alone).
         depth: Number of blocks of attention ("context" alone).
         heads: Heads of attention in each block ("context" alone).
@@ -48,7 +51,8 @@ def jigsaw_network(
         with values in [0, 1] to logits `[B, N, N]`.
 
     Raises:
-        ValueError: If `kind` is unknown, or `width` is not a multiple of `heads`.
+        ValueError: If `kind` is unknown, `dropout` is out of range, or `width` is not a
+            multiple of `heads`.
 
     Example:
 
@@ -62,10 +66,16 @@ def jigsaw_network(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}. Received: kind={kind!r}")
+    if not 0 <= dropout < 1:
+        raise ValueError(
+            f"dropout must be at least 0 and below 1. Received: dropout={dropout}"
+        )
     pieces = keras.Input((n_pieces, *piece_shape), name="pieces")
     x = keras.ops.reshape(pieces, (-1, *piece_shape))
     if kind == "paper":
         x = _convolve_and_pool(x, filters, kernel_size)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name="dropout")(x)
     else:
         x = _encode(x, width)
         x = keras.ops.reshape(x, (-1, n_pieces, width))

@@ -39,6 +39,19 @@ def test_paper_is_one_convolution_and_one_dense_layer():
     assert network.count_params() == parameters
 
 
+def test_dropout_changes_the_logits_in_training_alone(rng):
+    pieces = draw_pieces(rng)
+    keras.utils.set_random_seed(0)
+    network = networks.jigsaw_network(9, (6, 5, 3), filters=8, dropout=0.5)
+    plain = networks.jigsaw_network(9, (6, 5, 3), filters=8)
+    # Dropout has no weights: those of a network without it fit.
+    plain.set_weights(network.get_weights())
+    first, second = (network(pieces, training=True).numpy() for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3
+    np.testing.assert_array_equal(network(pieces, training=False), plain(pieces))
+    np.testing.assert_array_equal(plain(pieces, training=True), plain(pieces))
+
+
 def test_paper_sees_a_piece_alone_and_context_all(rng):
     pieces = draw_pieces(rng)
     changed = pieces.copy()
@@ -149,6 +162,12 @@ def test_edge_features_do_not_suffer_from_half_precision(rng, policy):
 def test_a_width_that_the_heads_do_not_divide_is_an_error():
     with pytest.raises(ValueError, match="heads=8. Received: width=20"):
         networks.jigsaw_network(4, (4, 4, 1), "context", width=20)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1, 1.5, float("nan")])
+def test_dropout_of_all_or_less_than_none_is_an_error(dropout):
+    with pytest.raises(ValueError, match=f"Received: dropout={dropout}"):
+        networks.jigsaw_network(4, (4, 4, 1), dropout=dropout)
 
 
 def test_unknown_kind_is_an_error():
