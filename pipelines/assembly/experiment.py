@@ -60,7 +60,7 @@ class AssemblyExperiment:
     def load_templates(self):
         """The templates of the seed, beside the first judge; chooses them if absent."""
         config, seed = self.config, self.training.seed
-        name = f"templates_{config.grid}x{config.grid}_{self._size}px_seed{seed}.npy"
+        name = f"templates_{config.grid}x{config.grid}_{self._size}px_seed{seed}.npz"
 
         def choose():
             data, n_labels = self._fitted_on, self._source.n_labels
@@ -100,6 +100,7 @@ class AssemblyExperiment:
             self._source.n_labels,
             width=config.width,
             hidden=config.hidden,
+            see_mean=config.see_mean,
             depth=config.depth,
             heads=config.heads,
         )

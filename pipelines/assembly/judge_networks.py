@@ -100,7 +100,8 @@ def nearest(images, labels, n_labels):
         name="judge",
     )
     order = np.argsort(labels, kind="stable")
-    layer.set_weights([images[order].reshape(len(images), -1)])
+    known = images[order].reshape(len(images), -1) / np.float32(255)
+    layer.set_weights([known])
     return network
 
 
@@ -135,14 +136,13 @@ class _NearestImages(keras.layers.Layer):
     def build(self, input_shape):
         self.known = self.add_weight(
             shape=(sum(self.counts), input_shape[-1]),
-            dtype="uint8",
             initializer="zeros",
             trainable=False,
             name="known",
         )
 
     def call(self, inputs):
-        known = tf.cast(self.known, inputs.dtype) / 255
+        known = tf.convert_to_tensor(self.known)
         likeness = tf.matmul(inputs, known, transpose_b=True)
         likeness -= tf.reduce_sum(known**2, axis=1) / 2
         parts = tf.split(likeness, self.counts, axis=1)

@@ -1,10 +1,9 @@
 """Templates: one drawing of each digit, with strokes as bold as the ink of the pieces.
 
-A piece alone does not know which strokes it will be part of, so that a layer that learns
-from many different images of its digit learns their mean, a blur. A template is one image
-of a digit. Its strokes grow or shrink until it has as much ink as the pieces that are to
-make it: the places that fill up first are the same for all of them, and the digit stays
-sharp with little ink as with much.
+A layer that learns from many different images of its digit learns their mean, a blur. A
+template is one drawing of a digit, whose strokes grow or shrink until it has as much ink as
+the pieces that are to make it. For pieces with little ink, some and much there is a drawing
+each: what is a clear digit with little ink may be a blob with much.
 """
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from pipelines.assembly.judge import logits
 from pipelines.shared import files
 from pipelines.shared.puzzles import cutting
+from pipelines.shared.training import progress
 
 # Strokes grow from an edge that is as sharp as this, in pixels.
 _EDGE = 0.4
@@ -23,30 +23,39 @@ _LEVELS = 256
 
 # What `choose` has to choose from: images of each digit, and how each may be changed.
 _EXAMPLES = 20
-_STRETCHES = ((1.0, 1.0), (1.15, 1.15), (1.25, 1.0))
-_SHEARS = (-0.2, 0.0, 0.2)
-# Images whose pieces try out the candidates of a digit, and images of each digit among
-# which the examples are looked for.
-_SOURCES = 80
+_STRETCHES = ((1.0, 1.0), (1.15, 1.15), (1.25, 1.0), (1.0, 0.8))
+_SHEARS = (-0.4, -0.2, 0.0, 0.2, 0.4)
+# The shares of images with less ink than the bounds between classes of ink.
+_CLASSES = (0.1, 0.5)
+# Images whose pieces try out the candidates of a digit: a few for all of them, then more
+# for the best. All for all would take three times as long.
+_FIRST_SOURCES, _SOURCES = 12, 80
+_FINALISTS = 24
+# The images of a digit among which the examples are looked for.
 _POOL = 1500
+_BATCH = 500
 # Divides the logits of judges: a judge that is sure of every candidate would not choose.
 _DOUBT = 4.0
 
 
 class Templates:
-    """The templates of K labels.
+    """The templates of K labels, for Q classes of ink.
 
     Args:
-        drawings: float array `[K, S, S]` in [0, 1], an image of each label.
+        drawings: float array `[K, Q, S, S]` in [0, 1], images of each label.
+        bounds: float array `[Q - 1]`, ascending: the ink between two classes, a sum of
+            pixels.
     """
 
-    def __init__(self, drawings):
+    def __init__(self, drawings, bounds):
         self.drawings = np.asarray(drawings, np.float32)
-        fields = np.stack([_distance_to_strokes(x) for x in self.drawings])
+        self.bounds = np.asarray(bounds, np.float32)
+        flat = self.drawings.reshape(-1, *self.drawings.shape[2:])
+        fields = np.stack([_distance_to_strokes(x) for x in flat])
         # From no ink at all to ink everywhere.
         reach = 8 * _EDGE
         levels = np.linspace(fields.min() - reach, fields.max() + reach, _LEVELS)
-        ink = [[_grown(f, level).sum() for level in levels] for f in fields]
+        ink = [_grown(f, levels[:, None, None]).sum(axis=(1, 2)) for f in fields]
         self._fields = tf.constant(fields, tf.float32)
         self._levels = tf.constant(levels, tf.float32)
         self._ink = tf.constant(ink, tf.float32)
@@ -61,14 +70,16 @@ class Templates:
         Returns:
             float32 `[b, S, S, 1]` in [0, 1].
         """
-        known = tf.gather(self._ink, label)
+        classes = tf.searchsorted(self.bounds, ink, side="right")
+        drawing = label * self.drawings.shape[1] + classes
+        known = tf.gather(self._ink, drawing)
         above = tf.searchsorted(known, ink[:, None])[:, 0]
         above = tf.clip_by_value(above, 1, _LEVELS - 1)
         low, high = (tf.gather(known, k, batch_dims=1) for k in (above - 1, above))
         share = tf.clip_by_value(tf.math.divide_no_nan(ink - low, high - low), 0.0, 1.0)
         below = tf.gather(self._levels, above - 1)
         level = below + share * (self._levels[1] - self._levels[0])
-        field = tf.gather(self._fields, label)
+        field = tf.gather(self._fields, drawing)
         return tf.sigmoid((level[:, None, None] - field) / _EDGE)[..., None]
 
 
@@ -76,21 +87,25 @@ def load_or_choose(path, make):
     """The templates in a file; makes them first if it is absent.
 
     Args:
-        path: Name of the file, which ends in `.npy`.
-        make: Function without arguments to drawings, such as a call of `choose`.
+        path: Name of the file, which ends in `.npz`.
+        make: Function without arguments to `Templates`, such as a call of `choose`.
     """
-    files.make_once(
-        path, lambda: files.write_whole(path, lambda name: np.save(name, make()))
-    )
-    return Templates(np.load(path))
+
+    def write(name):
+        made = make()
+        np.savez(name, drawings=made.drawings, bounds=made.bounds)
+
+    files.make_once(path, lambda: files.write_whole(path, write))
+    with np.load(path) as known:
+        return Templates(known["drawings"], known["bounds"])
 
 
 def choose(images, labels, n_labels, grid, judges, seed=0):
-    """Chooses the drawing of each label: the one whose assemblies convince judges most.
+    """Chooses the drawings of each label: those whose assemblies convince judges most.
 
     Candidates are typical images of the label, also stretched and sheared. Pieces of other
-    digits, all from training images, are matched with each; the judges' mean
-    log-probability of the label decides, from their logits divided by 4.
+    digits with the ink of a class, all from training images, are matched with each; the
+    judges' mean log-probability of the label decides, from their logits divided by 4.
 
     Args:
         images: uint8 array `[M, S, S, C]`, the training images.
@@ -101,36 +116,74 @@ def choose(images, labels, n_labels, grid, judges, seed=0):
         seed: Seed of the images that are tried.
 
     Returns:
-        float32 array `[K, S, S]`.
+        `Templates`.
     """
-    rng = np.random.default_rng(seed)
-    return np.stack(
-        [_best_drawing(images, labels, k, grid, judges, rng) for k in range(n_labels)]
+    rng, drawings = np.random.default_rng(seed), []
+    ink = _grey(images).sum(axis=(1, 2))
+    bounds = np.quantile(ink, _CLASSES)
+    classes = np.searchsorted(bounds, ink, side="right")
+    n_classes = len(bounds) + 1
+    with progress.Bar(0, n_labels * n_classes) as bar:
+        for label in range(n_labels):
+            own = np.flatnonzero(labels == label)
+            own = rng.choice(own, min(_POOL, len(own)), replace=False)
+            candidates = _candidates(_grey(images[own]))
+            for k in range(n_classes):
+                other = np.flatnonzero((labels != label) & (classes == k))
+                # Of few images none may be in the class.
+                other = other if len(other) else np.flatnonzero(labels != label)
+                other = rng.choice(other, min(_SOURCES, len(other)), replace=False)
+                pieces = cutting.cut(images[other] / np.float32(255), grid).numpy()
+                drawing, sure = _best(candidates, pieces, label, grid, judges)
+                drawings.append(drawing)
+                bar.show(len(drawings), template=sure)
+    return Templates(
+        np.reshape(drawings, (n_labels, n_classes, *drawings[0].shape)), bounds
     )
 
 
-def _best_drawing(images, labels, label, grid, judges, rng):
-    own, other = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
-    own = rng.choice(own, min(_POOL, len(own)), replace=False)
-    candidates = [
+def _candidates(images):
+    return [
         _changed(example, stretch, shear)
-        for example in _typical(_grey(images[own]), _EXAMPLES)
+        for example in _typical(images, _EXAMPLES)
         for stretch in _STRETCHES
         for shear in _SHEARS
     ]
-    sources = rng.choice(other, min(_SOURCES, len(other)), replace=False)
-    pieces = cutting.cut(images[sources] / np.float32(255), grid).numpy()
+
+
+def _best(candidates, pieces, label, grid, judges):
+    """The best of candidates for a label, and how sure the judges are of it."""
+    first = _sureness(candidates, pieces[:_FIRST_SOURCES], label, grid, judges)
+    order = np.argsort(-first, kind="stable")
+    finalists = [candidates[k] for k in order[:_FINALISTS]]
+    scores = _sureness(finalists, pieces, label, grid, judges)
+    best = int(np.argmax(scores))
+    return finalists[best], float(scores[best])
+
+
+def _sureness(drawings, pieces, label, grid, judges):
+    """How sure judges are of a label in what each drawing makes of pieces: `[drawings]`."""
+    assembled = tf.concat([_assembled(x, pieces, grid) for x in drawings], axis=0)
+    sure = 0.0
+    for judge in judges:
+        # Large batches: a nearest neighbour reads all that it knows for each of them.
+        said = tf.concat(
+            [
+                logits(judge.network, assembled[start : start + _BATCH])
+                for start in range(0, len(assembled), _BATCH)
+            ],
+            axis=0,
+        )
+        sure += tf.nn.log_softmax(said / _DOUBT)[:, label].numpy() / len(judges)
+    return sure.reshape(len(drawings), len(pieces)).mean(axis=1)
+
+
+def _assembled(drawing, pieces, grid):
+    """Pieces `[b, N, h, w, C]` put together as a template of a drawing `[S, S]`."""
     ink = pieces.mean(axis=-1).sum(axis=(1, 2, 3))
-    scores = []
-    for candidate in candidates:
-        wanted = Templates(candidate[None]).images(ink, tf.zeros(len(ink), tf.int32))
-        assembled = cutting.join(_matched(pieces, cutting.cut(wanted, grid)), grid)
-        sure = [
-            tf.nn.log_softmax(logits(judge.network, assembled) / _DOUBT)[:, label]
-            for judge in judges
-        ]
-        scores.append(np.mean(sure))
-    return candidates[int(np.argmax(scores))]
+    template = Templates(drawing[None, None], [])
+    wanted = template.images(ink, tf.zeros(len(ink), tf.int32))
+    return cutting.join(_matched(pieces, cutting.cut(wanted, grid)), grid)
 
 
 def _matched(pieces, wanted):

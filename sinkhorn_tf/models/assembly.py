@@ -13,6 +13,7 @@ def assembly_network(
     *,
     width: int = 128,
     hidden: int = 2,
+    see_mean: bool = False,
     depth: int = 0,
     heads: int = 8,
     name: str = "assembly",
@@ -24,15 +25,18 @@ def assembly_network(
 
     It differs from the network of the paper in two ways. The trunk begins with `hidden`
     dense layers in place of a convolution, which for pieces of 3 by 3 pixels is nearly
-    the same. With `depth` the pieces also see each other, through attention without
-    positions, so that the whole can depend on which pieces there are.
+    the same. With `see_mean` each piece also sees the mean of all pieces, with `depth` the
+    pieces see each other, through attention without positions, so that the whole can
+    depend on which pieces there are.
 
     Args:
         n_pieces: N, the number of pieces.
         piece_shape: `(height, width, channels)` of a piece.
         n_targets: Number of targets.
         width: Size of a piece's vector.
-        hidden: Number of dense layers that see a piece alone, at least 1.
+        hidden: Number of dense layers of each piece, at least 1.
+        see_mean: Whether a piece is seen beside the mean of all pieces, which tells how
+            bright and dense the whole is.
         depth: Number of blocks of attention, 0 for none.
         heads: Heads of attention in each block.
         name: Name of the model.
@@ -63,6 +67,9 @@ def assembly_network(
     digit = keras.Input((), name="digit", dtype="int32")
     height, wide, channels = piece_shape
     x = keras.ops.reshape(pieces, (-1, n_pieces, height * wide * channels))
+    if see_mean:
+        mean = keras.ops.mean(x, axis=1, keepdims=True)
+        x = keras.ops.concatenate([x, mean + keras.ops.zeros_like(x)], axis=-1)
     for layer in range(1, hidden + 1):
         x = keras.layers.Dense(width, activation="relu", name=f"piece_{layer}")(x)
     if depth:

@@ -14,8 +14,10 @@ def bar():
     return image
 
 
-def draw(drawings, ink, label):
-    made = templates.Templates(drawings)
+def draw(drawings, ink, label, bounds=()):
+    """Templates of drawings `[K, S, S]` that are the same for all ink, or `[K, Q, S, S]`."""
+    drawings = drawings if len(bounds) else drawings[:, None]
+    made = templates.Templates(drawings, bounds)
     return made.images(tf.constant(ink, tf.float32), tf.constant(label)).numpy()
 
 
@@ -37,6 +39,15 @@ def test_strokes_grow_around_those_of_the_drawing(bar):
         assert image[inside].min() > image[~inside].max() - 1e-6
     # With its own amount of ink a template is its drawing.
     assert ((same > 0.5) == inside).all()
+
+
+def test_the_ink_decides_which_drawing_of_a_label_is_taken(bar):
+    drawings = np.stack([[bar, bar.T], [bar.T, bar]])
+    ink, label = [8.0, 29.9, 30.0, 8.0, 60.0], [0, 0, 0, 1, 1]
+    images = draw(drawings, ink, label, bounds=[30.0])[..., 0]
+    for image, expected in zip(images, [bar, bar, bar.T, bar.T, bar], strict=True):
+        inside = expected > 0
+        assert image[inside].min() > image[~inside].max()
 
 
 def test_less_ink_than_none_and_more_than_fits_stay_in_range(bar):
@@ -61,10 +72,11 @@ def test_choose_takes_the_drawing_that_judges_like(rng):
         return Judge("a", network, {})
 
     for wanted in (across, down):
-        drawings = templates.choose(images, labels, 2, 6, [judge(wanted)])
-        assert drawings.shape == (2, 12, 12)
-        assert drawings[1][wanted[..., 0] > 0].mean() > 0.6
-        assert drawings[1][0].max() == 0
+        chosen = templates.choose(images, labels, 2, 6, [judge(wanted)])
+        assert chosen.drawings.shape == (2, 3, 12, 12)
+        for drawing in chosen.drawings[1]:
+            assert drawing[wanted[..., 0] > 0].mean() > 0.6
+            assert drawing[0].max() == 0
 
 
 def test_choose_depends_on_the_seed_alone(rng, monkeypatch):
@@ -77,20 +89,22 @@ def test_choose_depends_on_the_seed_alone(rng, monkeypatch):
 
     judges = [Judge("a", network, {})]
     first, again, other = (
-        templates.choose(images, labels, 2, 3, judges, seed) for seed in (0, 0, 5)
+        templates.choose(images, labels, 2, 3, judges, seed).drawings
+        for seed in (0, 0, 5)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_templates_are_chosen_once_and_read_again(tmp_path, bar):
-    path, made = str(tmp_path / "templates.npy"), []
+    path, made = str(tmp_path / "templates.npz"), []
 
     def make():
         made.append(1)
-        return bar[None]
+        return templates.Templates(np.stack([[bar, bar.T]]), [20.0])
 
     for _ in range(2):
         known = templates.load_or_choose(path, make)
-        np.testing.assert_array_equal(known.drawings, bar[None])
+        np.testing.assert_array_equal(known.drawings, [[bar, bar.T]])
+        np.testing.assert_array_equal(known.bounds, [20.0])
     assert made == [1]

@@ -183,10 +183,10 @@ def test_save_and_load_in_safe_mode(rng, network, tmp_path):
     assert loaded.inputs[0].name == "pieces"
 
 
-@pytest.fixture(scope="module", params=[0, 1])
+@pytest.fixture(scope="module", params=[{}, {"depth": 1}, {"see_mean": True}])
 def assembly(request):
     return networks.assembly_network(
-        9, (3, 3, 1), 4, width=16, hidden=2, depth=request.param, heads=4
+        9, (3, 3, 1), 4, width=16, hidden=2, heads=4, **request.param
     )
 
 
@@ -238,6 +238,22 @@ def test_assembly_is_equivariant_and_survives_saving(rng, assembly, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "network.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded([pieces, digit]), logits)
     assert [x.name for x in loaded.inputs] == ["pieces", "digit"]
+
+
+def test_a_piece_of_an_assembly_sees_the_mean_of_all_if_it_is_asked_for(rng):
+    pieces, digit = draw_assembly(rng)
+    same_mean, other_mean = pieces.copy(), pieces.copy()
+    same_mean[:, [1, 2]] = pieces[:, [2, 1]]
+    other_mean[:, 1] += 1
+    for see_mean in (False, True):
+        network = networks.assembly_network(
+            9, (3, 3, 1), 4, width=16, see_mean=see_mean
+        )
+        first, same, other = (
+            network([x, digit])[:, 0] for x in (pieces, same_mean, other_mean)
+        )
+        np.testing.assert_allclose(same, first, atol=1e-5)
+        assert np.allclose(other, first, atol=1e-5) != see_mean
 
 
 @pytest.mark.parametrize(
