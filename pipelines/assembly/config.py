@@ -43,10 +43,7 @@ class AssemblyConfig(Options):
         upper=8,
     )
     width: int = option(128, "Size of a piece's vector.", lower=1)
-    hidden: int = option(2, "Dense layers of each piece.", lower=1)
-    see_mean: bool | None = option(
-        None, "Each piece sees the mean of all pieces (default: if --recipe=template)."
-    )
+    hidden: int = option(2, "Dense layers that see a piece alone.", lower=1)
     depth: int = option(0, "Blocks of attention among the pieces.", lower=0)
     heads: int = option(8, "Heads of attention.", lower=1)
     decode: str = option(
@@ -90,13 +87,10 @@ class AssemblyConfig(Options):
     )
 
     def completed(self):
-        """The settings with values that suit the dataset and the recipe for None."""
-        known = self
-        if self.grid is None:
-            known = known.replace(grid=_GRIDS.get(source(self.images.dataset).name))
-        if self.see_mean is None:
-            known = known.replace(see_mean=self.recipe == "template")
-        return known
+        """The settings with the grid that suits the dataset if it is None."""
+        if self.grid is not None:
+            return self
+        return self.replace(grid=_GRIDS.get(source(self.images.dataset).name))
 
     def check(self, explicit_names=frozenset()):
         """Raises UserError where settings do not fit one another.

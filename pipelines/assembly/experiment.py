@@ -74,6 +74,13 @@ class AssemblyExperiment:
         path = os.path.join(config.judge_directory, name)
         return templates.load_or_choose(path, choose)
 
+    @property
+    def _bounds(self):
+        """The ink between two templates of a digit, and two output layers."""
+        if self.config.recipe != "template":
+            return ()
+        return templates.bounds_of_ink(self._fitted_on.images)
+
     def default_workdir(self):
         """The run directory where `--workdir` is not set."""
         return f"runs/assembly_{self._source.file_name}_{self.config.recipe}"
@@ -100,7 +107,7 @@ class AssemblyExperiment:
             self._source.n_labels,
             width=config.width,
             hidden=config.hidden,
-            see_mean=config.see_mean,
+            bounds=self._bounds,
             depth=config.depth,
             heads=config.heads,
         )

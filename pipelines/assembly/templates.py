@@ -119,9 +119,8 @@ def choose(images, labels, n_labels, grid, judges, seed=0):
         `Templates`.
     """
     rng, drawings = np.random.default_rng(seed), []
-    ink = _grey(images).sum(axis=(1, 2))
-    bounds = np.quantile(ink, _CLASSES)
-    classes = np.searchsorted(bounds, ink, side="right")
+    bounds = bounds_of_ink(images)
+    classes = np.searchsorted(bounds, _ink(images), side="right")
     n_classes = len(bounds) + 1
     with progress.Bar(0, n_labels * n_classes) as bar:
         for label in range(n_labels):
@@ -140,6 +139,20 @@ def choose(images, labels, n_labels, grid, judges, seed=0):
     return Templates(
         np.reshape(drawings, (n_labels, n_classes, *drawings[0].shape)), bounds
     )
+
+
+def bounds_of_ink(images):
+    """The bounds between classes of ink, sums of pixels, a list.
+
+    Args:
+        images: uint8 array `[M, S, S, C]`, the training images.
+    """
+    # Equal bounds, of equal images, are one bound.
+    return np.unique(np.quantile(_ink(images), _CLASSES)).tolist()
+
+
+def _ink(images):
+    return _grey(images).sum(axis=(1, 2))
 
 
 def _candidates(images):

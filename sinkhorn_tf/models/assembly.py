@@ -1,5 +1,9 @@
 """The network that assembles pieces to a wanted target."""
 
+import itertools
+import math
+from collections.abc import Sequence
+
 import keras
 
 from sinkhorn_tf.layers.dense_by_target import DenseByTarget
@@ -13,7 +17,7 @@ def assembly_network(
     *,
     width: int = 128,
     hidden: int = 2,
-    see_mean: bool = False,
+    bounds: Sequence[float] = (),
     depth: int = 0,
     heads: int = 8,
     name: str = "assembly",
@@ -25,18 +29,18 @@ def assembly_network(
 
     It differs from the network of the paper in two ways. The trunk begins with `hidden`
     dense layers in place of a convolution, which for pieces of 3 by 3 pixels is nearly
-    the same. With `see_mean` each piece also sees the mean of all pieces, with `depth` the
-    pieces see each other, through attention without positions, so that the whole can
-    depend on which pieces there are.
+    the same. With `bounds` a target has several output layers: which one is used depends on
+    the sum of all pieces. With `depth` the pieces also see each other, through attention
+    without positions, so that the whole can depend on which pieces there are.
 
     Args:
         n_pieces: N, the number of pieces.
         piece_shape: `(height, width, channels)` of a piece.
         n_targets: Number of targets.
         width: Size of a piece's vector.
-        hidden: Number of dense layers of each piece, at least 1.
-        see_mean: Whether a piece is seen beside the mean of all pieces, which tells how
-            bright and dense the whole is.
+        hidden: Number of dense layers that see a piece alone, at least 1.
+        bounds: Sums of pixels (the mean of their channels), ascending: an example whose
+            pieces sum to less than the first uses the first layer of its target, and so on.
         depth: Number of blocks of attention, 0 for none.
         heads: Heads of attention in each block.
         name: Name of the model.
@@ -47,8 +51,8 @@ def assembly_network(
         logits `[B, N, N]`; NaN for a target that does not exist.
 
     Raises:
-        ValueError: If `hidden` is below 1, or `width` is not a multiple of `heads`
-            where there is attention.
+        ValueError: If `hidden` is below 1, `bounds` do not ascend, or `width` is not a
+            multiple of `heads` where there is attention.
 
     Example:
 
@@ -63,16 +67,23 @@ def assembly_network(
     """
     if hidden < 1:
         raise ValueError(f"hidden must be at least 1. Received: hidden={hidden}")
+    bounds = [float(bound) for bound in bounds]
+    if not all(a < b for a, b in itertools.pairwise([-math.inf, *bounds])):
+        raise ValueError(f"bounds must be finite and ascend. Received: bounds={bounds}")
     pieces = keras.Input((n_pieces, *piece_shape), name="pieces")
     digit = keras.Input((), name="digit", dtype="int32")
     height, wide, channels = piece_shape
     x = keras.ops.reshape(pieces, (-1, n_pieces, height * wide * channels))
-    if see_mean:
-        mean = keras.ops.mean(x, axis=1, keepdims=True)
-        x = keras.ops.concatenate([x, mean + keras.ops.zeros_like(x)], axis=-1)
     for layer in range(1, hidden + 1):
         x = keras.layers.Dense(width, activation="relu", name=f"piece_{layer}")(x)
     if depth:
         x = attention_blocks(x, None, depth, heads)
-    logits = DenseByTarget(n_pieces, n_targets, name="logits")([x, digit])
+    target = digit
+    if bounds:
+        total = keras.ops.sum(keras.ops.mean(pieces, axis=-1), axis=(1, 2, 3))
+        reached = total[:, None] >= keras.ops.array(bounds, total.dtype)
+        level = keras.ops.sum(keras.ops.cast(reached, "int32"), axis=1)
+        target = digit * (len(bounds) + 1) + level
+    n_layers = n_targets * (len(bounds) + 1)
+    logits = DenseByTarget(n_pieces, n_layers, name="logits")([x, target])
     return keras.Model([pieces, digit], logits, name=name)

@@ -183,7 +183,7 @@ def test_save_and_load_in_safe_mode(rng, network, tmp_path):
     assert loaded.inputs[0].name == "pieces"
 
 
-@pytest.fixture(scope="module", params=[{}, {"depth": 1}, {"see_mean": True}])
+@pytest.fixture(scope="module", params=[{}, {"depth": 1}])
 def assembly(request):
     return networks.assembly_network(
         9, (3, 3, 1), 4, width=16, hidden=2, heads=4, **request.param
@@ -240,20 +240,33 @@ def test_assembly_is_equivariant_and_survives_saving(rng, assembly, tmp_path):
     assert [x.name for x in loaded.inputs] == ["pieces", "digit"]
 
 
-def test_a_piece_of_an_assembly_sees_the_mean_of_all_if_it_is_asked_for(rng):
-    pieces, digit = draw_assembly(rng)
-    same_mean, other_mean = pieces.copy(), pieces.copy()
-    same_mean[:, [1, 2]] = pieces[:, [2, 1]]
-    other_mean[:, 1] += 1
-    for see_mean in (False, True):
-        network = networks.assembly_network(
-            9, (3, 3, 1), 4, width=16, see_mean=see_mean
-        )
-        first, same, other = (
-            network([x, digit])[:, 0] for x in (pieces, same_mean, other_mean)
-        )
-        np.testing.assert_allclose(same, first, atol=1e-5)
-        assert np.allclose(other, first, atol=1e-5) != see_mean
+def test_the_sum_of_the_pieces_decides_which_layer_of_a_target_assembles(rng, tmp_path):
+    network = networks.assembly_network(9, (3, 3, 2), 4, width=16, bounds=[20, 60.0])
+    pieces = rng.random((5, 9, 3, 3, 2)).astype(np.float32)
+    # Sums of the means of channels: below, at and above the bounds.
+    sums = np.array([10, 20, 59, 60, 80], np.float32)
+    pieces *= (sums / pieces.mean(axis=-1).sum(axis=(1, 2, 3)))[
+        :, None, None, None, None
+    ]
+    pieces[[1, 3]] *= 1 + 1e-5
+    digit = np.array([0, 2, 3, 1, 3], np.int32)
+    logits = network([pieces, digit]).numpy()
+    layer = network.get_layer("logits")
+    assert layer.kernel.shape == (12, 16, 9)
+    trunk = keras.Model(network.inputs[0], layer.input[0])
+    kernel, bias = (weight.numpy() for weight in (layer.kernel, layer.bias))
+    used = 3 * digit + [0, 1, 1, 2, 2]
+    expected = trunk(pieces).numpy() @ kernel[used] + bias[used][:, None]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    for missing in (-1, 4):
+        there_is_none = np.full(5, missing, np.int32)
+        assert np.isnan(network([pieces, there_is_none])).all()
+    order = rng.permutation(9)
+    scrambled = network([pieces[:, order], digit]).numpy()
+    np.testing.assert_allclose(scrambled, logits[:, order], atol=2e-5)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded([pieces, digit]), logits)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +274,8 @@ def test_a_piece_of_an_assembly_sees_the_mean_of_all_if_it_is_asked_for(rng):
     [
         ({"hidden": 0}, "hidden=0"),
         ({"n_targets": 0}, "targets=0"),
+        ({"bounds": [3, 3]}, r"bounds=\[3.0, 3.0\]"),
+        ({"bounds": [float("nan")]}, r"bounds=\[nan\]"),
         ({"depth": 1, "heads": 3, "width": 16}, "heads=3. Received: width=16"),
     ],
 )
