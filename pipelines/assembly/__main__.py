@@ -6,8 +6,8 @@
     python -m pipelines.assembly --evaluate=WORKDIR
 
 Trains a network with an output layer for each digit and assembles the pieces of every
-test digit as every digit. A panel of judges, classifiers that take no part in the training,
-say which of the results they take for the wanted digit. Leaves in the run directory
+test digit as every digit. Judges, classifiers of whole digits, say which of the results they
+take for the wanted digit; the network does not learn from them. Leaves in the run directory
 `metrics.json`, `assembly.png`, `network.keras` and the SavedModel `solver/1`.
 """
 
@@ -37,7 +37,7 @@ def main(config, explicit_names=frozenset()):
         experiment.AssemblyExperiment,
         config,
         # If there can be no judges, that is known before the training.
-        prepare=experiment.AssemblyExperiment.prepare,
+        prepare=experiment.AssemblyExperiment.load_judges,
     )
 
 

@@ -79,8 +79,8 @@ def measure(reconstruct, judges, held_out, labels, n_labels):
         the images), `same_digit` (each image as its own label) and `table` (K lists; rows
         are sources, columns targets). Under `judges`, a list with the worst first: the
         `name` of a judge, its `accuracy`, `accepted_originals`, and under `hard` and
-        `soft` its `acceptance`, `same_digit` and `by_target` (K shares of the images of
-        other labels). Under `chance`: the acceptance of the scrambled pieces. Then
+        `soft` its `acceptance`, `same_digit` and `by_target` (for each label the share of
+        the images of others, None if there are none). Under `chance`: the acceptance of the scrambled pieces. Then
         `accepted_originals`, the share of images that are recognized; `n_examples` and
         `n_pairs`.
     """
@@ -171,9 +171,10 @@ def _of_judge(accepted, labels, other):
     return {
         "acceptance": float(accepted[other].mean()),
         "same_digit": float(accepted[~other].mean()),
+        # A small split may have no image of another label.
         "by_target": [
-            float(accepted[labels != label, label].mean())
-            for label in range(accepted.shape[1])
+            float(accepted[others, label].mean()) if others.any() else None
+            for label, others in enumerate(other.T)
         ],
     }
 
@@ -196,7 +197,8 @@ def table(scores):
     lines.append("accepted, hard, by judge, the worst first; columns: target")
     lines.append(f"{'':16}{'accuracy':>9}{'others':>9}{digits}")
     for judge in scores["judges"]:
-        cells = "".join(f"{x:7.3f}" for x in judge["hard"]["by_target"])
+        shares = judge["hard"]["by_target"]
+        cells = "".join(f"{'':7}" if x is None else f"{x:7.3f}" for x in shares)
         lines.append(
             f"{judge['name']:16}{judge['accuracy']:9.4f}"
             f"{judge['hard']['acceptance']:9.4f}{cells}"

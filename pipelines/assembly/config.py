@@ -55,7 +55,7 @@ class AssemblyConfig(Options):
     judges: int = option(
         5,
         "Judges that say which results they accept: the first so many of "
-        f"{', '.join(JUDGES)}.",
+        f"{', '.join(JUDGES)}. Two of them also choose templates, whatever the number.",
         lower=1,
         upper=len(JUDGES),
         may_change=True,
@@ -112,4 +112,4 @@ class AssemblyConfig(Options):
     def judge_directory(self):
         """The directory of the first judge."""
         name = source(self.images.dataset).file_name
-        return self.judge or os.path.join("runs", f"judge_{name}")
+        return os.path.normpath(self.judge or os.path.join("runs", f"judge_{name}"))

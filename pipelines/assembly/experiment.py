@@ -45,22 +45,20 @@ class AssemblyExperiment:
         """The experiment with other settings of its training, on the same images."""
         return AssemblyExperiment(config, self._fitted_on)
 
-    def prepare(self):
-        """Makes what is kept beside the run, if it is absent: judges and templates."""
-        self.load_judges()
-        if self.config.recipe == "template":
-            self.load_templates()
-
     def load_judges(self):
         """The panel, a list of `judge.Judge`; trains those that are absent."""
         if self._judges is None:
             self._judges = report.load_judges(self.config)
         return self._judges
 
-    def load_templates(self):
-        """The templates of the seed, beside the first judge; chooses them if absent."""
+    @functools.cached_property
+    def _templates(self):
+        """The templates of the seed, beside the judges, or None; chooses them if absent."""
         config, seed = self.config, self.training.seed
-        name = f"templates_{config.grid}x{config.grid}_{self._size}px_seed{seed}.npz"
+        if config.recipe != "template":
+            return None
+        digest = templates.fingerprint(self._fitted_on.images)[:12]
+        name = f"{config.grid}x{config.grid}_{self._size}px_seed{seed}_{digest}.npz"
 
         def choose():
             data, n_labels = self._fitted_on, self._source.n_labels
@@ -71,23 +69,19 @@ class AssemblyExperiment:
                 data.images, data.labels, n_labels, config.grid, judges, seed
             )
 
-        path = os.path.join(config.judge_directory, name)
+        path = os.path.join(f"{config.judge_directory}_templates", name)
         return templates.load_or_choose(path, choose)
-
-    @property
-    def _bounds(self):
-        """The ink between two templates of a digit, and two output layers."""
-        if self.config.recipe != "template":
-            return ()
-        return templates.bounds_of_ink(self._fitted_on.images)
 
     def default_workdir(self):
         """The run directory where `--workdir` is not set."""
         return f"runs/assembly_{self._source.file_name}_{self.config.recipe}"
 
     def identity(self):
-        """The hash of the training images."""
-        return {"training_images": fingerprint(self._fitted_on.images)}
+        """The hashes of the training images, and of the templates if there are any."""
+        known = {"training_images": fingerprint(self._fitted_on.images)}
+        if self._templates:
+            known["templates"] = fingerprint(self._templates.drawings)
+        return known
 
     def describe(self):
         """The numbers of training images and of pixels, as a line."""
@@ -107,7 +101,7 @@ class AssemblyExperiment:
             self._source.n_labels,
             width=config.width,
             hidden=config.hidden,
-            bounds=self._bounds,
+            bounds=self._templates.bounds.tolist() if self._templates else (),
             depth=config.depth,
             heads=config.heads,
         )
@@ -132,7 +126,7 @@ class AssemblyExperiment:
             grid=config.grid,
             candidates=config.candidates if config.recipe == "nearest" else 0,
             bold=config.bold,
-            templates=self.load_templates() if config.recipe == "template" else None,
+            templates=self._templates,
         )
 
     @functools.cached_property

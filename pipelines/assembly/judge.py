@@ -1,7 +1,8 @@
 """Judges of digits: classifiers that say what an assembled image shows.
 
-Judges see whole images of the dataset alone, take no part in any other training, and are
-kept in directories of their own, where every later run finds them.
+Judges see whole images of the dataset alone, and no network that they judge learns from
+what they say; two of them choose templates, see `templates`. They are kept in directories of
+their own, where every later run finds them.
 """
 
 import dataclasses
@@ -150,9 +151,10 @@ def load_or_train_judge(workdir, images, steps=None, kind=_FIRST):
     if network.name != "judge" or settings.get("dataset") != source.name:
         raise UserError(f"Not a judge of {source.name}. Received: --judge={workdir}")
     # The first kind had no name when it was the only one.
-    if settings.get("kind", _FIRST) != kind:
+    found = settings.get("kind", _FIRST)
+    if found != kind:
         raise UserError(
-            f"Not a {kind} judge but a {settings['kind']} one. Received: --judge={workdir}"
+            f"Not a {kind} judge but a {found} one. Received: --judge={workdir}"
         )
     if steps not in (None, settings["judge_steps"]):
         raise UserError(
@@ -177,6 +179,10 @@ def _train(workdir, source, images, steps, kind):
         kind=kind,
         seed=seed,
     )
+    metrics = os.path.join(workdir, "metrics.json")
+    if not make and os.path.exists(metrics):
+        # It was stopped before its network was written, and has no checkpoints.
+        os.remove(metrics)
     run.seed_everything(config)
     run_directory.start(config, workdir)
     if make:
@@ -189,7 +195,7 @@ def _train(workdir, source, images, steps, kind):
     test, started = load_labelled(images, "test", SIDE), time.monotonic()
     scores = {"accuracy": _accuracy(judge, test), "n_examples": len(test.images)}
     metrics_file.write_metrics(
-        os.path.join(workdir, "metrics.json"),
+        metrics,
         scores,
         options.recorded(config),
         time.monotonic() - started,

@@ -2,7 +2,7 @@
 
 A batch of pairs is a dict of tensors: `pieces` `[B, N, h, w, C]`, scrambled, float32 in
 [0, 1]; `digit` int32 `[B]`, the wanted label; `target` `[B, N, h, w, C]`, the pieces of
-an image of that label, in their places.
+an image or a template of that label, in their places.
 """
 
 import math
@@ -23,8 +23,8 @@ class Pairs:
         images: uint8 array `[M, S, S, C]`.
         labels: int array `[M]`, from 0 on.
         grid: Pieces along a side.
-        candidates: With 0 the target of every image is the image itself, the recipe of
-            Mena et al. (2018), section 4.3. Else an image is also assembled as other
+        candidates: With 0, and without templates, the target of every image is the image
+            itself, the recipe of Mena et al. (2018), section 4.3. Else an image is also assembled as other
             labels. The target is then one of so many random images with that label: the
             one whose pieces are most like those of the image.
         bold: The number of copies of each image that may also be candidates, each with
@@ -85,7 +85,7 @@ class Pairs:
         return batches.batches_from(index, make_pairs, plan, context)
 
     def evaluation(self, images, labels):
-        """Pairs of other images, with the images of this object as targets.
+        """Pairs of other images, with the targets of this object.
 
         No seed changes them.
         """

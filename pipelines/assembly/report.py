@@ -63,7 +63,7 @@ def evaluate_run(config, explicit_names):
         raise UserError(f"Not a run of pipelines.assembly. Received: {workdir}")
     earlier = read_json(os.path.join(workdir, "flags.json"))
     config, recorded = evaluation_config(
-        config, explicit_names, earlier, ["decode", "judge"]
+        config, explicit_names, earlier, ["decode", "judge", "judges", "judge_steps"]
     )
     check_channels(config.images, network)
     config.check(explicit_names)
@@ -113,6 +113,7 @@ def _measure(network, config, recorded, judges, split, workdir, suffix, seconds=
     scores = acceptance.measure(
         reconstruct, judges, held_out, images.labels, source.n_labels
     )
+    # The first judge is of the paper's kind.
     scores["judge"] = judges[0].scores
     metrics = os.path.join(workdir, f"metrics{suffix}.json")
     evaluated = time.monotonic() - started

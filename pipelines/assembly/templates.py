@@ -6,6 +6,8 @@ the pieces that are to make it. For pieces with little ink, some and much there 
 each: what is a clear digit with little ink may be a blob with much.
 """
 
+import hashlib
+
 import numpy as np
 import tensorflow as tf
 from scipy import ndimage
@@ -13,7 +15,9 @@ from scipy.optimize import linear_sum_assignment
 
 from pipelines.assembly.judge import logits
 from pipelines.shared import files
+from pipelines.shared.errors import UserError
 from pipelines.shared.puzzles import cutting
+from pipelines.shared.puzzles import images as puzzle_images
 from pipelines.shared.training import progress
 
 # Strokes grow from an edge that is as sharp as this, in pixels.
@@ -91,13 +95,30 @@ def load_or_choose(path, make):
         make: Function without arguments to `Templates`, such as a call of `choose`.
     """
 
-    def write(name):
+    def write():
         made = make()
-        np.savez(name, drawings=made.drawings, bounds=made.bounds)
+        files.write_whole(
+            path,
+            lambda name: np.savez(name, drawings=made.drawings, bounds=made.bounds),
+        )
 
-    files.make_once(path, lambda: files.write_whole(path, write))
+    files.make_once(path, write)
     with np.load(path) as known:
         return Templates(known["drawings"], known["bounds"])
+
+
+def fingerprint(images):
+    """A hash of all that decides what `choose` returns, but for judges and seed.
+
+    Args:
+        images: uint8 array `[M, S, S, C]`, the training images.
+    """
+    settings = (
+        (_EXAMPLES, _POOL, _STRETCHES, _SHEARS, _CLASSES),
+        (_FIRST_SOURCES, _SOURCES, _FINALISTS, _DOUBT, _EDGE),
+    )
+    text = f"{puzzle_images.fingerprint(images)} {settings}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def choose(images, labels, n_labels, grid, judges, seed=0):
@@ -117,7 +138,16 @@ def choose(images, labels, n_labels, grid, judges, seed=0):
 
     Returns:
         `Templates`.
+
+    Raises:
+        UserError: If a label has no image.
     """
+    counts = np.bincount(labels, minlength=n_labels)
+    if not counts.all():
+        raise UserError(
+            "--recipe=template needs training images of every label. Received: none of "
+            f"label {np.argmin(counts)}"
+        )
     rng, drawings = np.random.default_rng(seed), []
     bounds = bounds_of_ink(images)
     classes = np.searchsorted(bounds, _ink(images), side="right")
@@ -147,12 +177,16 @@ def bounds_of_ink(images):
     Args:
         images: uint8 array `[M, S, S, C]`, the training images.
     """
+    # Inks are multiples of a step. Between two of them, no rounding of a sum, whose order
+    # is that of the pieces, takes an image to another class.
+    step = 1 / (255 * images.shape[-1])
+    bounds = np.quantile(_ink(images), _CLASSES)
     # Equal bounds, of equal images, are one bound.
-    return np.unique(np.quantile(_ink(images), _CLASSES)).tolist()
+    return np.unique((np.ceil(bounds / step - 1e-3) - 0.5) * step).tolist()
 
 
 def _ink(images):
-    return _grey(images).sum(axis=(1, 2))
+    return images.sum(axis=(1, 2, 3), dtype=np.int64) / (255 * images.shape[-1])
 
 
 def _candidates(images):

@@ -92,7 +92,8 @@ def changes(base, metrics):
     changed = {
         name: value
         for name, value in metrics["flags"].items()
-        if name not in ("seed", "training_images") and value != before.get(name)
+        if name not in ("seed", "training_images", "templates")
+        and value != before.get(name)
     }
     return " ".join(f"`{_as_flag(name, value)}`" for name, value in changed.items())
 

@@ -68,12 +68,16 @@ def _jigsaw(row, record):
 
 def _assembly(row, record):
     lines = [
-        f"# Paper: {paper.ASSEMBLY} of hard reconstructions as another digit accepted"
+        f"# Paper: {paper.ASSEMBLY} of the digits made of another's pieces accepted"
     ]
-    if record:
-        share = formats.share(formats.mean([r["hard"]["acceptance"] for r in record]))
+    if record and all("judges" in run for run in record):
+        alike, all_ = (
+            formats.share(formats.mean(list(map(of, record))))
+            for of in (tables.convolutional_share, lambda r: r["hard"]["acceptance"])
+        )
         lines.append(
-            f"# Ours: {share}, {formats.runs_of(record)}; {formats.minutes(record)} minutes "
-            "on two cores"
+            f"# Ours: {alike} by a judge of that kind, {all_} by "
+            f"{len(record[0]['judges'])} judges, {formats.runs_of(record)}; "
+            f"{formats.minutes(record)} minutes on two cores"
         )
     return lines

@@ -37,9 +37,9 @@ def bounds(runs, name):
         (k - 1) (variance / (s^2 (1 + 1 / k)))^2.
 
     Puzzles that one seed solves and another does not count in both parts, which makes the
-    interval wider than it need be. Where all seeds err in the same puzzles, and the seeds
-    make the larger part, Welch and Satterthwaite's approximation makes it narrower: it
-    holds in 92 % of cases with three runs, and in 87 % with two.
+    interval wider than it need be. Where the seeds make the larger part, Welch and
+    Satterthwaite's approximation makes it narrower: it holds in 92 % of cases with three
+    runs, and in 87 % with two.
 
     With one run the variance is that over the puzzles alone, and the quantile 1.96.
 
@@ -60,7 +60,8 @@ def bounds(runs, name):
     variance = of_seeds + mean([run["standard_error"][name] ** 2 for run in runs])
     freedom = (k - 1) * (variance / of_seeds) ** 2 if of_seeds else math.inf
     quantile = float(stats.t.ppf(0.975, freedom))
-    if name == "proportion_any_wrong" or (not of_seeds and value in (0, 1)):
+    is_extreme = abs(value) == 1 or (value == 0 and name != "kendall_tau")
+    if name == "proportion_any_wrong" or (not of_seeds and is_extreme):
         n = value * (1 - value) / variance if of_seeds else runs[0]["n_examples"]
         middle, half = _wilson(value, n, quantile)
     else:

@@ -101,9 +101,9 @@ def fit(records):
 def generalisation(records):
     """P.W. of networks on datasets that they were not trained on.
 
-    The runs of a row are those that were measured on any other dataset.
+    The runs of a row are those that were measured on the most datasets.
     """
-    rows = [(row, [run for run in r if _elsewhere(run)]) for row, r in _rows(records)]
+    rows = [(row, _measured_elsewhere(runs)) for row, runs in _rows(records)]
     names = sorted({name for _, runs in rows for r in runs for name in _elsewhere(r)})
     lines = []
     for row, runs in rows:
@@ -116,6 +116,11 @@ def generalisation(records):
             ]
             lines.append([f"`{row}`", runs_of(runs), *cells])
     return markdown(["P.W. of", "", *(f"on {name}" for name in names)], lines)
+
+
+def _measured_elsewhere(runs):
+    most = max(len(_elsewhere(run)) for run in runs)
+    return [run for run in runs if 0 < len(_elsewhere(run)) == most]
 
 
 def mirrored(records):

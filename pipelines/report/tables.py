@@ -108,59 +108,55 @@ def sorting_ablation(records):
 def assembly(records):
     """The shares that judges accept: Mena et al. (2018), section 4.3.
 
-    The images that are assembled as their own digit have columns of their own. The judge of
-    the paper, and the first one here, is a convolutional network.
+    The judge of the paper is a convolutional network, as one of the judges here. The images
+    that are assembled as their own digit have columns of their own.
     """
-    heads = [
-        "row",
-        "",
-        "judges",
-        "another digit, hard",
-        "worst judge",
-        "another digit, soft",
-    ]
-    heads += ["same digit, hard", "same digit, soft", "of the 1s, hard, worst judge"]
-    heads += ["minutes"]
+    heads = ["row", "", "convolutional judge", "mean of the judges", "worst judge"]
+    heads += ["of the 1s, worst judge", "soft, mean", "same digit, mean"]
+    heads += ["same digit, soft", "minutes"]
     lines = []
     for row in _assembly_rows(records):
         record = records[row]
-        lines.append([f"`{row}`", "paper", "1", paper.ASSEMBLY, *[""] * 6])
+        lines.append([f"`{row}`", "paper", paper.ASSEMBLY, *[""] * 7])
         for label, over in ((runs_of(record), mean), ("worst", min)):
             if label == "worst" and len(record) == 1:
                 continue
-            other, soft, same, same_soft = (
-                share(over([r[kind][name] for r in record]))
-                for name in ("acceptance", "same_digit")
-                for kind in ("hard", "soft")
-            )
-            worst = share(over([r["judges"][0]["hard"]["acceptance"] for r in record]))
-            ones = over([min(_of_ones(judge) for judge in r["judges"]) for r in record])
-            last = "" if label == "worst" else minutes(record)
-            count = str(len(record[0]["judges"]))
+            shares = [_assembly_shares(run) for run in record]
+            cells = [share(over(values)) for values in zip(*shares, strict=True)]
             lines.append(
-                [
-                    "",
-                    label,
-                    count,
-                    other,
-                    worst,
-                    soft,
-                    same,
-                    same_soft,
-                    share(ones),
-                    last,
-                ]
+                ["", label, *cells, "" if label == "worst" else minutes(record)]
             )
     return markdown(heads, lines)
 
 
-def _of_ones(judge):
-    return judge["hard"]["by_target"][1]
+def _assembly_shares(run):
+    """The shares of one run in a line of `assembly`."""
+    hard, soft = run["hard"], run["soft"]
+    by_judge = [judge["hard"] for judge in run["judges"]]
+    return (
+        convolutional_share(run),
+        hard["acceptance"],
+        min(x["acceptance"] for x in by_judge),
+        min(x["by_target"][1] for x in by_judge),
+        soft["acceptance"],
+        hard["same_digit"],
+        soft["same_digit"],
+    )
+
+
+def convolutional_share(run):
+    """The share of hard assemblies of another digit that the convolutional judge accepts."""
+    (share_of_it,) = (
+        judge["hard"]["acceptance"]
+        for judge in run["judges"]
+        if judge["name"] == "convolutional"
+    )
+    return share_of_it
 
 
 def assembly_judges(records):
     """The shares that each judge accepts of other digits, by digit, the worst first."""
-    lines = []
+    lines, count = [], 0
     for row in _assembly_rows(records):
         by_name = {}
         for run in records[row]:
@@ -168,23 +164,24 @@ def assembly_judges(records):
                 by_name.setdefault(judge["name"], []).append(judge)
         known = [mean_run(runs) for runs in by_name.values()]
         for judge in sorted(known, key=lambda x: x["hard"]["acceptance"]):
-            hard = judge["hard"]
+            by_target = judge["hard"]["by_target"]
+            count = len(by_target)
             lines.append(
                 [
                     f"`{row}`",
                     judge["name"],
                     short(judge["accuracy"]),
                     *(short(judge[kind]["acceptance"]) for kind in ("hard", "soft")),
-                    *(short(x) for x in hard["by_target"]),
+                    *(short(x) for x in by_target),
                 ]
             )
     heads = ["row", "judge", "test digits", "hard", "soft"]
-    return markdown([*heads, *(f"hard, {k}" for k in range(10))], lines)
+    return markdown([*heads, *(f"hard, {k}" for k in range(count))], lines)
 
 
 def assembly_pairs(records):
     """Shares that judges accept in the mean, hard / soft, by source and target."""
-    if not records.get("assembly_mnist"):
+    if "assembly_mnist" not in _assembly_rows(records):
         return []
     scores = mean_run(records["assembly_mnist"])
     both = zip(scores["hard"]["table"], scores["soft"]["table"], strict=True)
@@ -211,7 +208,17 @@ def rows_in(lines, records):
 
 
 def _assembly_rows(records):
-    return [r for r in sorted(records) if r.startswith("assembly_") and records[r]]
+    """The rows of assembly that were measured by a panel of judges.
+
+    Records that are older than the panel have no judges: they are left out.
+    """
+    return [
+        row
+        for row in sorted(records)
+        if row.startswith("assembly_")
+        and records[row]
+        and all("judges" in run for run in records[row])
+    ]
 
 
 def _sorting_rows(records):

@@ -27,7 +27,7 @@ def assembly_network(
     It is a trunk that all targets share, the same for each piece, and an output layer
     for each target. Scrambling the pieces permutes the rows of the logits.
 
-    It differs from the network of the paper in two ways. The trunk begins with `hidden`
+    The network of the paper is this one but for the following. The trunk begins with `hidden`
     dense layers in place of a convolution, which for pieces of 3 by 3 pixels is nearly
     the same. With `bounds` a target has several output layers: which one is used depends on
     the sum of all pieces. With `depth` the pieces also see each other, through attention
@@ -81,7 +81,7 @@ def assembly_network(
     target = digit
     if bounds:
         total = keras.ops.sum(keras.ops.mean(pieces, axis=-1), axis=(1, 2, 3))
-        reached = total[:, None] >= keras.ops.array(bounds, total.dtype)
+        reached = keras.ops.expand_dims(total, 1) >= keras.ops.array(bounds, "float32")
         level = keras.ops.sum(keras.ops.cast(reached, "int32"), axis=1)
         target = digit * (len(bounds) + 1) + level
     n_layers = n_targets * (len(bounds) + 1)

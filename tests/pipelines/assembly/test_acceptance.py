@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import tensorflow as tf
 
@@ -52,6 +54,12 @@ def test_acceptance_counts_pairs_of_other_digits_and_the_diagonal_apart():
     assert metrics["n_pairs"] == 8
     assert metrics["chance"]["acceptance"] == 3 / 8
     assert metrics["accepted_originals"] == 1 / 4
+    # Nothing can be made of other digits where there are none.
+    one = batches.evaluation_puzzles(images[:1], np.arange(1), grid=1, batch_size=3)
+    alone = acceptance.measure(write, judges, one, labels[:1], 3)
+    assert alone["judges"][0]["hard"]["by_target"][0] is None
+    assert json.loads(json.dumps(alone, allow_nan=False)) == alone
+    assert "worst first" in acceptance.table(alone)
     text = acceptance.table(metrics)
     assert "0.5625" in text
     assert text.index("b  ") < text.index("a  ")

@@ -1,4 +1,5 @@
 import concurrent.futures
+import json
 import time
 
 import keras
@@ -84,6 +85,21 @@ def test_a_panel_is_trained_once_and_knows_its_kinds(tmp_path):
         assert right.mean() == known.scores["accuracy"]
     with pytest.raises(UserError, match="Not a convolutional judge but a dense one"):
         judge.load_or_train_judge(f"{tmp_path}/judge_dense", images, 20)
+    metrics = tmp_path / "judge_dense" / "metrics.json"
+    written = json.loads(metrics.read_text())
+    # Before there were kinds, every judge was convolutional.
+    del written["flags"]["kind"]
+    metrics.write_text(json.dumps(written))
+    with pytest.raises(UserError, match="Not a dense judge but a convolutional one"):
+        judge.load_or_train_judge(f"{tmp_path}/judge_dense", images, 20, "dense")
+
+
+def test_a_nearest_neighbour_that_was_stopped_is_made_again(tmp_path):
+    images, workdir = ImagesConfig(dataset="digits"), f"{tmp_path}/judge_nearest"
+    first = judge.load_or_train_judge(workdir, images, kind="nearest")
+    (tmp_path / "judge_nearest" / "network.keras").unlink()
+    again = judge.load_or_train_judge(workdir, images, kind="nearest")
+    assert again.scores == first.scores
 
 
 def test_of_runs_at_once_one_trains_the_judge(tmp_path, monkeypatch):

@@ -51,6 +51,7 @@ def folder(tmp_path_factory, some):
         # Fewer candidates are tried, with fewer pieces.
         patch.setattr(templates, "_EXAMPLES", 2)
         patch.setattr(templates, "_SOURCES", 10)
+        patch.setattr(templates, "_FIRST_SOURCES", 4)
         train_and_evaluate(folder, some)
     assert "Assembly 4x4, digits test" in said.getvalue()
     assert "accuracy 0." in said.getvalue()
@@ -158,6 +159,13 @@ def test_evaluate_measures_the_same_again_and_otherwise_decoded(folder):
         first["soft"]["acceptance"], abs=2e-3
     )
     assert again["hard"] != first["hard"]
+
+
+def test_an_evaluation_has_the_judges_of_its_run_or_those_that_are_asked_for(folder):
+    metrics = json.loads(
+        (folder / "run" / "metrics_digits_test_logits.json").read_text()
+    )
+    assert metrics["flags"]["judges"] == len(metrics["judges"]) == 2
 
 
 def test_a_temperature_given_to_an_evaluation_holds(folder):

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from pipelines.assembly import templates
 from pipelines.assembly.judge import Judge
+from pipelines.shared.errors import UserError
 
 
 @pytest.fixture
@@ -77,6 +78,25 @@ def test_choose_takes_the_drawing_that_judges_like(rng):
         for drawing in chosen.drawings[1]:
             assert drawing[wanted[..., 0] > 0].mean() > 0.6
             assert drawing[0].max() == 0
+
+
+def test_a_label_without_images_is_refused():
+    images, labels = np.zeros((3, 6, 6, 1), np.uint8), np.array([0, 2, 2])
+    with pytest.raises(UserError, match="Received: none of label 1"):
+        templates.choose(images, labels, 3, 2, [])
+
+
+def test_no_ink_of_an_image_is_near_a_bound(rng):
+    images = rng.integers(0, 256, (30, 4, 4, 3), np.uint8)
+    # The sums of the means of channels, in another order and precision.
+    inks = images[:, ::-1].astype(np.float32).mean(axis=-1).sum(axis=(1, 2)) / 255
+    bounds = templates.bounds_of_ink(images)
+    assert len(bounds) == 2
+    assert np.abs(inks[:, None] - bounds).min() > 0.4 / (3 * 255)
+    np.testing.assert_allclose(
+        (inks[:, None] < bounds).mean(axis=0), [0.1, 0.5], atol=0.04
+    )
+    assert len(templates.bounds_of_ink(images[[0, 0]])) == 1
 
 
 def test_choose_depends_on_the_seed_alone(rng, monkeypatch):

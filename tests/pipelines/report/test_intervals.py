@@ -59,6 +59,8 @@ def test_a_correlation_around_zero_is_no_share_of_zero():
     runs = [scores(TAU, value, 0.01) for value in (-0.1, 0.1)]
     low, high = bounds(runs, TAU)
     assert low == pytest.approx(-high) and high > 0.5
+    low, high = bounds([scores(TAU, 0.0, 0.05)], TAU)
+    assert low == pytest.approx(-high) and high == pytest.approx(1.96 * 0.05, rel=1e-3)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0, 4.0])

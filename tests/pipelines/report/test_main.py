@@ -7,7 +7,7 @@ from pipelines.report.__main__ import main
 from pipelines.report.config import ReportConfig
 from pipelines.shared.errors import UserError
 from tests.pipelines.programs import run_with
-from tests.pipelines.report.metrics import sorting_metrics
+from tests.pipelines.report.metrics import assembly_metrics, sorting_metrics
 
 
 def report(folder, **flags):
@@ -71,6 +71,21 @@ def test_a_run_that_stays_is_one_of_the_present_config(configs, tmp_path, make_r
     report(configs, row="sorting_n5", runs=new)
     record = records.read(str(configs), "sorting_n5")
     assert [run["flags"] for run in record] == [{"seed": s, "n": 6} for s in (0, 1)]
+
+
+def test_a_run_of_one_judge_does_not_stay_beside_those_of_a_panel(configs, make_run):
+    (configs / "assembly_mnist.cfg").write_text("# Digits.\n--dataset=mnist\n")
+    old, new = assembly_metrics(0.5), assembly_metrics(0.75)
+    del old["judges"]
+    report(configs, row="assembly_mnist", runs=[make_run("old", old)])
+    new["flags"]["seed"] = 1
+    with pytest.raises(
+        UserError, match="remove that record first. Received: one judge"
+    ):
+        report(configs, row="assembly_mnist", runs=[make_run("new", new)])
+    new["flags"]["seed"] = 0
+    report(configs, row="assembly_mnist", runs=[make_run("again", new)])
+    assert records.read(str(configs), "assembly_mnist")[0]["judges"]
 
 
 def test_nothing_is_written_if_anything_is_wrong(configs, tmp_path, make_run):
