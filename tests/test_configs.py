@@ -23,6 +23,8 @@ def test_a_config_parses_to_the_flags_of_its_record(row):
         assert flags.pop("seed") == number
         if records.program(row) in ("jigsaw", "assembly"):
             assert len(flags.pop("training_images")) == 64
+            if flags.get("recipe") == "template":
+                assert len(flags.pop("templates")) == 64
         for name, value in flags.items():
             assert expected[name] == value, name
 
