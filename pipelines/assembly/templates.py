@@ -7,6 +7,7 @@ each: what is a clear digit with little ink may be a blob with much.
 """
 
 import hashlib
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -152,6 +153,7 @@ def choose(images, labels, n_labels, grid, judges, seed=0):
     bounds = bounds_of_ink(images)
     classes = np.searchsorted(bounds, _ink(images), side="right")
     n_classes = len(bounds) + 1
+    print(f"choosing {n_labels * n_classes} templates", file=sys.stderr)
     with progress.Bar(0, n_labels * n_classes) as bar:
         for label in range(n_labels):
             own = np.flatnonzero(labels == label)
