@@ -7,7 +7,7 @@ from pipelines.shared import figures
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_values_outside_of_0_and_1_are_black_and_white(
-    tmp_path, rng, caplog, capfd, channels
+    tmp_path, rng, caplog, capsys, channels
 ):
     images = rng.uniform(-0.2, 1.2, (2, 6, 6, channels)).astype(np.float32)
     pictures = []
@@ -19,4 +19,4 @@ def test_values_outside_of_0_and_1_are_black_and_white(
     for raw, clipped in zip(*pictures, strict=True):
         np.testing.assert_array_equal(raw, clipped)
     assert caplog.text == ""
-    assert capfd.readouterr().err == ""
+    assert capsys.readouterr().err == ""

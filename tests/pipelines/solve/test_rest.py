@@ -68,14 +68,14 @@ def answering(*answers):
             thread.join()
 
 
-def test_asks_until_the_server_is_there(pauses, caplog, capfd):
+def test_asks_until_the_server_is_there(pauses, caplog, capsys):
     busy = (503, {"error": "loading"})
     with answering(busy, None, busy, (200, metadata())) as (server, left):
         solver = Rest(server, "model", 5, 3)
     assert (solver.shape, solver.n, left) == ((8, 8, 1), 4, [])
     assert pauses == [0.2, 0.4, 0.8]
     # Nothing is said of it.
-    assert caplog.text == "" and capfd.readouterr() == ("", "")
+    assert caplog.text == "" and capsys.readouterr() == ("", "")
 
 
 def test_a_server_that_stays_unavailable_is_one_sentence(pauses):

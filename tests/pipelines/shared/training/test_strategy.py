@@ -70,6 +70,7 @@ PROGRAMS = {
         "--batch_size=16",
         "--width=32",
         "--n_iters=10",
+        "--judges=2",
         "--judge_steps=12",
     ),
 }
