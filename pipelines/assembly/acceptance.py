@@ -110,7 +110,7 @@ def measure(reconstruct, judges, held_out, labels, n_labels):
 
 
 def _ask(reconstruct, judges, held_out, n_labels):
-    """What J judges say of reconstructions and images.
+    """Asks J judges about reconstructions and images.
 
     Returns:
         Dict: `hard` and `soft`, bool `[J, M, K]`, whether a judge accepts an image as a

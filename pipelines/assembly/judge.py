@@ -211,7 +211,9 @@ def _fit(config, source, images, fitted_on, learning_rate):
     held_out = load_labelled(images, "validation", SIDE)
     training = trainer.Trainer(
         FunctionTask(
-            lambda: make(source.channels, source.n_labels, seed),
+            lambda: _made_for(
+                make(source.channels, source.n_labels, seed), config.judge_steps
+            ),
             _losses,
             _examples(fitted_on),
             lambda judge: 1 - _accuracy(judge, held_out),
@@ -228,6 +230,18 @@ def _fit(config, source, images, fitted_on, learning_rate):
         config.workdir,
     )
     return training.run(), training.seconds
+
+
+def _made_for(network, steps):
+    """Lets the moving averages of a network span a tenth of its training at most.
+
+    In 400 steps the usual .99 does not settle: of the embedded digits it left .60 right,
+    the tenth .97.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, max(1 - 10 / steps, 0.0))
+    return network
 
 
 def _losses(judge, batch):

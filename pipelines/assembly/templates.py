@@ -161,7 +161,7 @@ def choose(images, labels, n_labels, grid, judges, seed=0):
             candidates = _candidates(_grey(images[own]))
             for k in range(n_classes):
                 other = np.flatnonzero((labels != label) & (classes == k))
-                # Of few images none may be in the class.
+                # Among few images, the class may have none.
                 other = other if len(other) else np.flatnonzero(labels != label)
                 other = rng.choice(other, min(_SOURCES, len(other)), replace=False)
                 pieces = cutting.cut(images[other] / np.float32(255), grid).numpy()

@@ -94,6 +94,15 @@ def test_a_panel_is_trained_once_and_knows_its_kinds(tmp_path):
         judge.load_or_train_judge(f"{tmp_path}/judge_dense", images, 20, "dense")
 
 
+def test_a_short_training_settles_the_averages_of_batch_normalization(tmp_path):
+    images = ImagesConfig(dataset="digits")
+    known = judge.load_or_train_judge(f"{tmp_path}/judge", images, 100, "strided")
+    momenta = [x.momentum for x in known.network.layers if hasattr(x, "momentum")]
+    assert momenta == [0.9] * 3
+    # With the momentum of .99 that is the default, .40 are right.
+    assert known.scores["accuracy"] > 0.8
+
+
 def test_a_nearest_neighbour_that_was_stopped_is_made_again(tmp_path):
     images, workdir = ImagesConfig(dataset="digits"), f"{tmp_path}/judge_nearest"
     first = judge.load_or_train_judge(workdir, images, kind="nearest")
