@@ -22,6 +22,10 @@ def solve_laplacian(weights, right):
     Returns:
         float64 `[B, N, K]`.
     """
+    # Some processors round a product and its transpose differently. The factorisation
+    # reads one half of the matrix and the degrees are sums of rows: where weights of 1 and
+    # 1e-9 meet, a difference of 1e-7 between the halves would be all that remains.
+    weights = (weights + tf.linalg.matrix_transpose(weights)) / 2
     weights = tf.linalg.set_diag(weights, tf.zeros_like(weights[:, :, 0]))
     degree = tf.reduce_sum(weights, 2) + _WEIGHT_FLOOR
     null = degree / tf.reduce_sum(degree, 1, keepdims=True)
