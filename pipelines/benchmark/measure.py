@@ -13,6 +13,8 @@ from pipelines.benchmark.worker_pool import Ended
 
 # A slow peer has as many bursts, too: fewer have no quartiles.
 _MIN_BURSTS = 3
+# New processes of each peer of the section eager.
+_NEW_PROCESSES = 3
 # A process that keeps more memory than this is started again for the next case.
 _MAX_HELD_MIB = 256
 
@@ -74,13 +76,27 @@ def measure(case, values, workers, folder, config):
     np.savez(os.path.join(folder, "inputs.npz"), **values)
     for name in kinds:
         workers[name].start()
+    first_calls = {name: [] for name in kinds}
+    if case.section == "eager":
+        for name in [*kinds] * (_NEW_PROCESSES - 1):
+            workers[name].close()
+            answer = _ask(
+                workers[name], case, do="prepare", kind=kinds[name], folder=folder
+            )
+            first_calls[name].append(answer.get("first_call_seconds", np.nan))
+            workers[name].close()
     results = {}
     for name, kind in kinds.items():
         answer = _ask(workers[name], case, do="prepare", kind=kind, folder=folder)
+        if "first_call_seconds" in answer:
+            seconds = [*first_calls[name], answer["first_call_seconds"]]
+            answer["first_call_seconds"] = float(np.median(seconds))
         if "memory_mib" in answer and kind != "bound":
             path = os.path.join(folder, f"{name}.npz")
             with np.load(path) as arrays:
                 answer |= judge.judge(arrays)
+                if "warnings" in arrays:
+                    answer["warnings"] = int(arrays["warnings"])
             os.remove(path)
         results[name] = answer
     if case.section != "accuracy":

@@ -5,11 +5,12 @@ It is that of Mena et al. (2018), eq. 1.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments, batching
+from sinkhorn_tf._core import arguments, batching, padding
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.masses import to_marginals
@@ -149,7 +150,18 @@ def sinkhorn(
     )
 
 
-@compiled_when_eager
+def _pad(logits, temperature, row_mask, col_mask, *marginals):
+    """The arguments of `_sinkhorn`, of a size that eager calls share."""
+    n, m = logits.shape[-2:]
+    blocks = all(each is None for each in marginals)
+    padded, *masks = padding.pad(logits, row_mask, col_mask, blocks)
+    if padded is logits:
+        return (logits, temperature, row_mask, col_mask, *marginals), None
+    marginals = map(padding.pad_members, marginals, padded.shape[-2:])
+    return (padded, temperature, *masks, *marginals), lambda plan: plan[..., :n, :m]
+
+
+@functools.partial(compiled_when_eager, pad=_pad)
 def _sinkhorn(logits, temperature, *members, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
     (x, t, *members), batch = batching.flatten(
