@@ -77,19 +77,18 @@ def measure(case, values, workers, folder, config):
     for name in kinds:
         workers[name].start()
     first_calls = {name: [] for name in kinds}
-    if case.section == "eager":
-        for name in [*kinds] * (_NEW_PROCESSES - 1):
-            workers[name].close()
-            answer = _ask(
-                workers[name], case, do="prepare", kind=kinds[name], folder=folder
-            )
-            first_calls[name].append(answer.get("first_call_seconds", np.nan))
-            workers[name].close()
+    rounds = _NEW_PROCESSES if case.section == "eager" else 1
+    for _ in range(rounds):
+        for name, kind in kinds.items():
+            if rounds > 1:
+                workers[name].close()
+            answer = _ask(workers[name], case, do="prepare", kind=kind, folder=folder)
+            first_calls[name].append(answer)
     results = {}
     for name, kind in kinds.items():
-        answer = _ask(workers[name], case, do="prepare", kind=kind, folder=folder)
-        if "first_call_seconds" in answer:
-            seconds = [*first_calls[name], answer["first_call_seconds"]]
+        answer = first_calls[name][-1]
+        if all("first_call_seconds" in each for each in first_calls[name]):
+            seconds = [each["first_call_seconds"] for each in first_calls[name]]
             answer["first_call_seconds"] = float(np.median(seconds))
         if "memory_mib" in answer and kind != "bound":
             path = os.path.join(folder, f"{name}.npz")

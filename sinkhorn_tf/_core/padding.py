@@ -11,11 +11,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-# Up to this N all matrices are padded: a call takes a millisecond at most, compiling it half
-# a second. Beyond it whole squares are, where the next common size is close.
+# Up to this N all matrices are padded: a call takes a millisecond or two, compiling it one
+# to four seconds on one core. Beyond it whole squares are, as the next common size is close.
 _MAX_SMALL_N = 25
-# Beyond this N compiling takes less time than a few calls.
-_MAX_N = 1024
+# Beyond this N every size is compiled by itself: the work that padding adds costs more.
+_MAX_N = 256
 
 
 def _common_sizes():

@@ -87,7 +87,9 @@ def sinkhorn(
         gradient: "unrolled", the derivative of the iterations that were taken, or
             "implicit", that of the limit, taken at the plan that was reached.
         jit_compile: None compiles eager calls by XLA and inlines plain ops inside a
-            trace; True compiles always, False never.
+            trace; True compiles always, False never. A compiled eager call of a size that
+            few have is padded to one that many calls share, so that sizes 5 to 24 take
+            three compilations.
 
     Returns:
         The plan `[..., N, M]` of the dtype of `logits`, whose batch dimensions are
