@@ -18,7 +18,8 @@ which is trained for it; `serving`, exported solvers through TensorFlow's C API 
 disabled, on random logits, on those of a trained network of context, and
 `savedmodels/jigsaw_mnist_3x3` beside its matching alone (of random logits); `shapes`, the
 operator and the matching of rectangles and of ragged sets, whose masks tell their sizes,
-and the operator with masses of rows and columns, with balanced experts, and with dustbins.
+and the operator with masses of rows and columns, with balanced experts, and with dustbins;
+`eager`, calls of every size from 5 to 24, one after the other, by processes that are new.
 
 `--scaling` is the same as `python -m pipelines.training_cost`.
 """

@@ -19,9 +19,11 @@ class Case:
     """One thing to compute by every peer that can.
 
     Attributes:
-        section: `operator`, `scaling`, `accuracy`, `solver`, `matching`, `serving` or
-            `shapes`.
-        kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`.
+        section: `operator`, `scaling`, `accuracy`, `solver`, `matching`, `serving`,
+            `shapes` or `eager`.
+        kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`; in the section
+            eager `forward_sizes`, `backward_sizes`, `match_sizes` or `certify_sizes`, whose
+            batch has as many examples of each size.
         batch: The number of problems.
         n: The number of items of each problem.
         iterations: L, where it is fixed.
@@ -76,7 +78,7 @@ class Case:
             return f"eta = {factor:.3g} n log n"
         if self.section == "matching" and self.source != "normal":
             return self.source
-        if self.section in ("serving", "shapes"):
+        if self.section in ("serving", "shapes", "eager"):
             return self._sets
         return f"N = {self.n}"
 
@@ -116,11 +118,16 @@ def inputs(case, seed, trained=None):
         values["logits"] = rng.standard_normal(shape, np.float32)
     else:
         values["logits"] = np.resize(trained[case.source], shape)
-    if case.kind == "backward":
+    if case.kind in ("backward", "backward_sizes"):
         values["weights"] = rng.standard_normal(shape, np.float32)
     if case.smallest is not None:
         for name, length in zip(("row_mask", "col_mask"), shape[1:], strict=True):
-            sizes = rng.integers(case.smallest, length, case.batch, endpoint=True)
+            if case.section == "eager":
+                sizes = np.repeat(
+                    eager_sizes(case), case.batch // len(eager_sizes(case))
+                )
+            else:
+                sizes = rng.integers(case.smallest, length, case.batch, endpoint=True)
             values[name] = np.arange(length) < sizes[:, None]
     if case.problem is not None:
         values |= _PROBLEMS[case.problem](rng, *shape)
@@ -128,6 +135,11 @@ def inputs(case, seed, trained=None):
         if getattr(case, name) is not None:
             values[name] = getattr(case, name)
     return values
+
+
+def eager_sizes(case):
+    """The sizes of the calls of a case of the section eager, int array."""
+    return np.arange(case.smallest, case.n + 1)
 
 
 def _masses(rng, batch, n, m):
@@ -158,7 +170,7 @@ class Operator:
 
     def __init__(self, case, values):
         self._inputs = types.SimpleNamespace(**values)
-        self._is_gradient = case.kind == "backward"
+        self._is_gradient = case.kind in ("backward", "backward_sizes")
         reference = Reference(self._inputs)
         self.plan = reference.plan
         self._expected = self._result(reference)
@@ -294,4 +306,8 @@ JUDGES = {
     "match": Matching,
     "serve": Matching,
     "request": Request,
+    "forward_sizes": Operator,
+    "backward_sizes": Operator,
+    "match_sizes": Matching,
+    "certify_sizes": Matching,
 }

@@ -15,6 +15,7 @@ SECTIONS = (
     "matching",
     "serving",
     "shapes",
+    "eager",
 )
 
 # The problems of the section shapes beside sets of different sizes.
@@ -31,6 +32,7 @@ _QUICK = {
     "matching_sizes": ["64x36"],
     "serving_sizes": ["64x9"],
     "shapes": ["64x6x9", "64x9x9:3", "64x9x9:dustbins"],
+    "eager_sizes": ["8x5x9"],
     "grids": ["3"],
     "training_steps": 200,
     "repeats": 3,
@@ -82,6 +84,10 @@ class BenchmarkConfig(Options):
         "Batch x N x M of the section shapes; with :K sets of K to N items and K to M "
         "positions; with :balanced items of mass 1 and positions that share their total; "
         "with :masses random masses; with :dustbins a score for those without a partner.",
+    )
+    eager_sizes: list[str] = option(
+        ["8x5x24"],
+        "Batch x smallest N x largest N of the section eager, which calls each size once.",
     )
     grids: list[str] = option(["3", "6"], "Puzzles to train for, pieces along a side.")
     training_steps: int = option(1000, "Steps of the training for puzzles.", lower=1)
@@ -170,6 +176,21 @@ def parse_shape(flag, text):
             f"--{flag} takes a smallest size that is at most N and M. Received: {text}"
         )
     return fields | {"smallest": smallest}
+
+
+def parse_range(flag, text):
+    """The triple of batch, smallest and largest N, from a text such as `8x5x24`."""
+    parts = text.lower().split("x")
+    if len(parts) != 3:
+        raise UserError(
+            f"--{flag} takes a batch and two sizes, like 8x5x24. Received: {text}"
+        )
+    batch, smallest, largest = (parse_count(flag, part) for part in parts)
+    if smallest > largest:
+        raise UserError(
+            f"--{flag} takes the smaller size before the larger one. Received: {text}"
+        )
+    return batch, smallest, largest
 
 
 def parse_count(flag, text):

@@ -13,6 +13,8 @@ from pipelines.benchmark.worker_pool import Ended
 
 # A slow peer has as many bursts, too: fewer have no quartiles.
 _MIN_BURSTS = 3
+# New processes of each peer of the section eager.
+_NEW_PROCESSES = 3
 # A process that keeps more memory than this is started again for the next case.
 _MAX_HELD_MIB = 256
 
@@ -74,13 +76,26 @@ def measure(case, values, workers, folder, config):
     np.savez(os.path.join(folder, "inputs.npz"), **values)
     for name in kinds:
         workers[name].start()
+    first_calls = {name: [] for name in kinds}
+    rounds = _NEW_PROCESSES if case.section == "eager" else 1
+    for _ in range(rounds):
+        for name, kind in kinds.items():
+            if rounds > 1:
+                workers[name].close()
+            answer = _ask(workers[name], case, do="prepare", kind=kind, folder=folder)
+            first_calls[name].append(answer)
     results = {}
     for name, kind in kinds.items():
-        answer = _ask(workers[name], case, do="prepare", kind=kind, folder=folder)
+        answer = first_calls[name][-1]
+        if all("first_call_seconds" in each for each in first_calls[name]):
+            seconds = [each["first_call_seconds"] for each in first_calls[name]]
+            answer["first_call_seconds"] = float(np.median(seconds))
         if "memory_mib" in answer and kind != "bound":
             path = os.path.join(folder, f"{name}.npz")
             with np.load(path) as arrays:
                 answer |= judge.judge(arrays)
+                if "warnings" in arrays:
+                    answer["warnings"] = int(arrays["warnings"])
             os.remove(path)
         results[name] = answer
     if case.section != "accuracy":

@@ -5,6 +5,7 @@ import sys
 from pipelines.benchmark import cases
 from pipelines.benchmark.config import (
     parse_count,
+    parse_range,
     parse_shape,
     parse_size,
     parse_sizes,
@@ -39,6 +40,7 @@ def planned_cases(config):
         "matching": _matching,
         "serving": _serving,
         "shapes": _shapes,
+        "eager": _eager,
     }
     return [
         case
@@ -172,4 +174,28 @@ def _shapes(config):
             elif "problem" in fields:
                 continue
             plan.append(cases.Case("shapes", kind, **fields))
+    return plan
+
+
+def _eager(config):
+    """Calls of every size in a range, once each, by processes that are new."""
+    fewest = min(_iterations(config))
+    operator = {"iterations": fewest, "temperature": config.temperature}
+    plan = []
+    for kind in ("forward_sizes", "backward_sizes", "match_sizes", "certify_sizes"):
+        fields = operator if kind in ("forward_sizes", "backward_sizes") else {}
+        for text in config.eager_sizes:
+            batch, smallest, largest = parse_range("eager_sizes", text)
+            count = largest - smallest + 1
+            plan.append(
+                cases.Case(
+                    "eager",
+                    kind,
+                    batch * count,
+                    largest,
+                    m=largest,
+                    smallest=smallest,
+                    **fields,
+                )
+            )
     return plan

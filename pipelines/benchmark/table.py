@@ -15,6 +15,10 @@ _TITLES = {
     ("shapes", "forward"): "Sets of any size and masses, forward",
     ("shapes", "backward"): "Sets of any size and masses, forward + backward",
     ("shapes", "match"): "Rectangles and ragged sets, matching",
+    ("eager", "forward_sizes"): "Many sizes, called eagerly, forward",
+    ("eager", "backward_sizes"): "Many sizes, called eagerly, forward + backward",
+    ("eager", "match_sizes"): "Many sizes, called eagerly, matching",
+    ("eager", "certify_sizes"): "Many sizes, called eagerly, certified matching",
     ("serving", "serve"): "Exported solvers",
     ("serving", "request"): "Requests of a jigsaw model",
 }
@@ -162,6 +166,21 @@ def _shapes(title, records):
     )
 
 
+def _eager(title, records):
+    return "\n\n".join(
+        [
+            _matrix(
+                f"{title}: seconds of the first calls of a new process, one of each size",
+                records,
+                _number("first_call_seconds", ".2f"),
+            ),
+            _matrix(f"{title}: milliseconds of a later call", records, _milliseconds),
+            _matrix(f"{title}: warnings", records, _number("warnings", "d")),
+            _matrix(f"{title}: largest error", records, _error),
+        ]
+    )
+
+
 def _serving(title, records):
     parts = []
     for source in dict.fromkeys(case.source for case, _ in records):
@@ -184,6 +203,7 @@ _SECTIONS = {
     "solver": _solver,
     "matching": _matching,
     "shapes": _shapes,
+    "eager": _eager,
 }
 
 

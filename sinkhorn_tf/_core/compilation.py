@@ -20,7 +20,7 @@ def is_for_xla():
     return tensorflow_private.is_compiled_by_xla(tf.compat.v1.get_default_graph())
 
 
-def compiled_when_eager(function: Callable) -> Callable:
+def compiled_when_eager(function: Callable, pad: Callable | None = None) -> Callable:
     """Wraps an operator on tensors with the keyword `jit_compile`.
 
     `jit_compile=None` compiles eager calls and leaves a trace alone, so that the
@@ -31,6 +31,12 @@ def compiled_when_eager(function: Callable) -> Callable:
 
     Under two gradient tapes XLA refuses loops of an eager call: with None it runs as a
     plain graph then, with True it raises NotImplementedError.
+
+    Args:
+        function: The operator.
+        pad: Function of its tensors to `(tensors, crop)`: those of a shape that many eager
+            calls share, and the function from their result to that of the given tensors,
+            or None if they are the same. None if every shape is compiled by itself.
     """
 
     @functools.cache
@@ -44,21 +50,34 @@ def compiled_when_eager(function: Callable) -> Callable:
 
         return tf.function(on_present, jit_compile=jit_compile, autograph=False)
 
+    @functools.cache
+    def concrete(jit_compile, absent, *specs, **static):
+        # Unlike a call, this does not warn of every new shape.
+        return traced(jit_compile, absent, **static).get_concrete_function(*specs)
+
     @functools.wraps(function)
     def call(*tensors, jit_compile=None, **static):
         jit_compile = to_jit_compile(jit_compile)
         if not jit_compile and not tf.executing_eagerly():
             return function(*tensors, **static)
+        if pad is None or jit_compile is False or not tf.executing_eagerly():
+            return run(*tensors, jit_compile=jit_compile, **static)
+        tensors, crop = pad(*tensors)
+        result = run(*tensors, jit_compile=jit_compile, **static)
+        return result if crop is None else crop(result)
+
+    def run(*tensors, jit_compile, **static):
         absent = tuple(i for i, x in enumerate(tensors) if x is None)
-        present = [x for x in tensors if x is not None]
+        present = [tf.convert_to_tensor(x) for x in tensors if x is not None]
+        specs = [tf.TensorSpec(x.shape, x.dtype) for x in present]
         if jit_compile is False:
-            return traced(False, absent, **static)(*present)
+            return concrete(False, absent, *specs, **static)(*present)
         try:
-            return traced(True, absent, **static)(*present)
+            return concrete(True, absent, *specs, **static)(*present)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             # XLA refuses the forward pass of a second derivative.
             if jit_compile:
                 raise NotImplementedError(_SECOND_DERIVATIVE) from error
-        return traced(False, absent, **static)(*present)
+        return concrete(False, absent, *specs, **static)(*present)
 
     return call

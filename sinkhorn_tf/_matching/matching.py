@@ -5,6 +5,7 @@ It is that of Mena et al. (2018), eq. 2.
 
 from __future__ import annotations
 
+import functools
 import math
 import typing
 import warnings
@@ -12,7 +13,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments, batching
+from sinkhorn_tf._core import arguments, batching, padding
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
@@ -164,7 +165,24 @@ def certified_matching(
     return _certified_matching(logits, *masks, jit_compile=jit_compile)
 
 
-@compiled_when_eager
+def _pad(logits, row_mask, col_mask):
+    """The arguments of an operator, of a size that eager calls share."""
+    # Integers have no infinity.
+    blocks = logits.dtype.is_floating
+    padded, *masks = padding.pad(logits, row_mask, col_mask, blocks)
+    if padded is logits:
+        return (logits, row_mask, col_mask), None
+    return (padded, *masks), functools.partial(cropped, n=logits.shape[-2])
+
+
+def cropped(result, n):
+    """A matching, or a `CertifiedMatching`, of the first N items."""
+    if isinstance(result, CertifiedMatching):
+        return result._replace(perm=result.perm[..., :n])
+    return result[..., :n]
+
+
+@functools.partial(compiled_when_eager, pad=_pad)
 def _matching(logits, row_mask, col_mask):
     x, masks, batch = _flatten(logits, row_mask, col_mask)
     x, existing, place_back = orient(x, *masks)
@@ -172,7 +190,7 @@ def _matching(logits, row_mask, col_mask):
     return batch.unflatten(tf.stop_gradient(place_back(perm)))
 
 
-@compiled_when_eager
+@functools.partial(compiled_when_eager, pad=_pad)
 def _certified_matching(logits, row_mask, col_mask):
     x, masks, batch = _flatten(logits, row_mask, col_mask)
     x, existing, place_back = orient(tf.stop_gradient(x), *masks)

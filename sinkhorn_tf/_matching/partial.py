@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments, batching
+from sinkhorn_tf._core import arguments, batching, padding
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._matching import interior_duals
 from sinkhorn_tf._matching.augmenting_paths import assign
-from sinkhorn_tf._matching.matching import CertifiedMatching, bounds
+from sinkhorn_tf._matching.matching import CertifiedMatching, bounds, cropped
 from sinkhorn_tf._matching.rectangular import Existing, invert, orient
 
 
@@ -90,7 +91,15 @@ def _to_score(value, logits):
     return tf.cast(score, tf.float64)
 
 
-@compiled_when_eager
+def _pad(logits, score, row_mask, col_mask):
+    """The arguments of `_partial_matching`, of a size that eager calls share."""
+    padded, *masks = padding.pad(logits, row_mask, col_mask, blocks=False)
+    if padded is logits:
+        return (logits, score, row_mask, col_mask), None
+    return (padded, score, *masks), functools.partial(cropped, n=logits.shape[-2])
+
+
+@functools.partial(compiled_when_eager, pad=_pad)
 def _partial_matching(logits, score, row_mask, col_mask, *, certified):
     x = tf.stop_gradient(tf.cast(logits, tf.float64))
     tensors, batch = batching.flatten(x, (score, 0), (row_mask, 1), (col_mask, 1))

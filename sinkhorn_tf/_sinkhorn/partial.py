@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments, batching
+from sinkhorn_tf._core import arguments, batching, padding
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
@@ -110,7 +111,23 @@ def partial_sinkhorn(
     )
 
 
-@compiled_when_eager
+def _pad(logits, score, temperature, row_mask, col_mask):
+    """The arguments of `_partial_sinkhorn`, of a size that eager calls share."""
+    n, m = logits.shape[-2:]
+    padded, *masks = padding.pad(logits, row_mask, col_mask, blocks=False)
+    if padded is logits:
+        return (logits, score, temperature, row_mask, col_mask), None
+
+    def crop(result):
+        plan, unmatched_rows, unmatched_cols = result
+        return PartialPlan(
+            plan[..., :n, :m], unmatched_rows[..., :n], unmatched_cols[..., :m]
+        )
+
+    return (padded, score, temperature, *masks), crop
+
+
+@functools.partial(compiled_when_eager, pad=_pad)
 def _partial_sinkhorn(
     logits, score, temperature, row_mask, col_mask, *, n_iters, tolerance, gradient
 ):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments, batching
+from sinkhorn_tf._core import arguments, batching, padding
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.conversion import known_array, to_numbers
@@ -137,7 +138,15 @@ def _to_mask(mask, values):
     return mask
 
 
-@compiled_when_eager
+def _pad(values, k, temperature, mask):
+    """The arguments of `_soft_top_k`, of a size that eager calls share."""
+    n = values.shape[-1]
+    padded, mask = padding.pad_vectors(values, mask)
+    crop = None if padded is values else lambda shares: shares[..., :n]
+    return (padded, k, temperature, mask), crop
+
+
+@functools.partial(compiled_when_eager, pad=_pad)
 def _soft_top_k(values, k, temperature, mask):
     x = tf.expand_dims(tf.cast(values, tf.float64), -2)
     tensors, batch = batching.flatten(x, (k, 0), (temperature, 0), (mask, 1))

@@ -37,7 +37,9 @@ class Peer(typing.NamedTuple):
         kinds: The kinds of work that it does: `forward`, `backward` (forward and the
             gradient of the logits), `solve` (to a tolerance), `match`, `serve` (a
             matching by an exported solver), `request` (the same with its network),
-            `bound` (matrix-vector products alone, which take part in `forward`).
+            `bound` (matrix-vector products alone, which take part in `forward`). In the
+            section eager they have names such as `forward_sizes`: calls of many sizes,
+            one after the other.
         needs: Dict of the distributions that it needs to their import names.
     """
 
@@ -62,11 +64,20 @@ _POT = {"POT": "ot"}
 _PYGMTOOLS = {"pygmtools": "pygmtools"}
 _LAPX = {"lapx": "lap"}
 _BOTH = ("forward", "backward")
+_SIZES = ("forward_sizes", "backward_sizes", "match_sizes", "certify_sizes")
 
 PEERS = {
     "ours_xla": Peer("ours, XLA", "tensorflow_peers", (*_BOTH, "solve", "match"), _TF),
     "ours_graph": Peer(
         "ours, graph", "tensorflow_peers", (*_BOTH, "solve", "match"), _TF
+    ),
+    "ours_eager": Peer("ours, eager", "eager_peers", _SIZES, _TF),
+    "ours_eager_graph": Peer("ours, eager graph", "eager_peers", _SIZES, _TF),
+    "log_eager": Peer(
+        "log loop, XLA for each size",
+        "eager_peers",
+        ("forward_sizes", "backward_sizes"),
+        _TF,
     ),
     "log_xla": Peer("log loop, XLA", "tensorflow_peers", (*_BOTH, "solve"), _TF),
     "log_graph": Peer("log loop, graph", "tensorflow_peers", _BOTH, _TF),
@@ -96,7 +107,12 @@ PEERS = {
     "served_perm": Peer(
         "SavedModel, permutation", "serving_peers", ("serve", "request"), _TF
     ),
-    "scipy": Peer("SciPy, loop", "numpy_peers", ("match", "serve"), {"scipy": "scipy"}),
+    "scipy": Peer(
+        "SciPy, loop",
+        "numpy_peers",
+        ("match", "serve", "match_sizes"),
+        {"scipy": "scipy"},
+    ),
     "lapx": Peer("lapx, loop", "numpy_peers", ("match",), _LAPX),
     "lapx_batch": Peer("lapx, batch", "numpy_peers", ("match",), _LAPX),
     "optax": Peer(

@@ -32,7 +32,7 @@ class _TensorFlow:
 
     def forward(self, inputs):
         def plan(x, sets):
-            return self._plan(x, inputs, **sets)
+            return self.plan(x, inputs, **sets)
 
         return self._ready(plan, inputs.logits, self._sets(inputs))
 
@@ -40,7 +40,7 @@ class _TensorFlow:
         def gradient(x, weights, sets):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                loss = tf.reduce_sum(self._plan(x, inputs, **sets) * weights)
+                loss = tf.reduce_sum(self.plan(x, inputs, **sets) * weights)
             return tape.gradient(loss, x)
 
         return self._ready(gradient, inputs.logits, inputs.weights, self._sets(inputs))
@@ -96,7 +96,7 @@ class _TensorFlow:
 class Ours(_TensorFlow):
     """The operators of this library."""
 
-    def _plan(self, x, inputs, **sets):
+    def plan(self, x, inputs, **sets):
         settings = (inputs.temperature, inputs.iterations)
         if not has_dustbins(inputs):
             return st.sinkhorn(x, *settings, **sets)
@@ -157,7 +157,7 @@ class LogLoop(_TensorFlow):
     For masses and dustbins it is the loop of SuperGlue (Sarlin et al. 2020).
     """
 
-    def _plan(self, x, inputs, log_rows=None, log_cols=None):
+    def plan(self, x, inputs, log_rows=None, log_cols=None):
         x = x / inputs.temperature
         if log_rows is None:
             return tf.exp(self._loop(inputs.iterations, _normalized, x))

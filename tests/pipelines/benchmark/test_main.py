@@ -17,7 +17,7 @@ from pipelines.shared.errors import UserError
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TINY = [
     # Without XLA, which takes seconds to compile each.
-    "--peers=ours_graph,log_graph,certified_graph,bound,served,scipy,optax",
+    "--peers=ours_graph,ours_eager_graph,log_graph,certified_graph,bound,served,scipy,optax",
     "--sizes=4x3",
     "--iterations=2",
     "--scaling_sizes=2x3",
@@ -27,6 +27,7 @@ TINY = [
     "--matching_sizes=4x3",
     "--serving_sizes=4x4",
     "--shapes=4x3x3:1,4x2x3:masses,4x3x3:dustbins",
+    "--eager_sizes=2x3x4",
     "--grids=2",
     "--training_steps=10",
     "--repeats=1",
@@ -72,12 +73,12 @@ def test_every_section_is_measured_and_right(finished):
         "matching",
         "serving",
         "shapes",
+        "eager",
     }
-    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 7
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 7 + 4
+    ours = {"serving": "served", "eager": "ours_eager_graph"}
     for case in measured.values():
-        assert ("served" if case["section"] == "serving" else "ours_graph") in case[
-            "peers"
-        ]
+        assert ours.get(case["section"], "ours_graph") in case["peers"]
         for name, peer in case["peers"].items():
             if "unsupported" in peer:
                 continue

@@ -6,7 +6,9 @@ import types
 
 import pytest
 
-from pipelines.benchmark import cases, peers
+from pipelines.benchmark import cases, peers, plan
+from pipelines.benchmark.config import BenchmarkConfig
+from pipelines.benchmark.peers import eager_peers
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ OTHERS = [
     if name == "log_graph" or peer.module in ("numpy_peers", "jax_peers")
     if not peer.missing()
     for kind in cases.JUDGES
-    if kind in peer.kinds and kind not in ("serve", "solve")
+    if kind in peer.kinds and kind not in ("serve", "solve", "match_sizes")
 ]
 
 SHAPES = [
@@ -81,3 +83,18 @@ def test_a_peer_solves_a_problem_or_says_why_not(name, kind, fields):
         assert error is None
     else:
         assert error < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["forward_sizes", "match_sizes", "certify_sizes"])
+def test_calls_of_many_sizes_are_right_and_without_a_warning(kind):
+    settings = {"eager_sizes": ["2x2x9"], "sections": ["eager"]}
+    planned = plan.planned_cases(BenchmarkConfig(**settings))
+    (case,) = [case for case in planned if case.kind == kind]
+    values = cases.inputs(case, seed=0)
+    assert values["row_mask"].sum(1).tolist() == sorted(2 * [*range(2, 10)])
+    peer = eager_peers.PEERS["ours_eager_graph"]()
+    run = getattr(peer, kind)(types.SimpleNamespace(**values))
+    assert run.calls == 8
+    arrays = peer.arrays(run())
+    assert arrays["warnings"] == 0
+    assert cases.JUDGES[kind](case, values).judge(arrays)["error"] < 1e-5

@@ -43,6 +43,10 @@ def test_the_cases_of_the_sections_in_their_order():
         "shapes/backward/64x9x9:dustbins/L20/t1/normal",
         "shapes/match/64x6x9/normal",
         "shapes/match/64x9x9:3/normal",
+        "eager/forward_sizes/40x9x9:5/L20/t1/normal",
+        "eager/backward_sizes/40x9x9:5/L20/t1/normal",
+        "eager/match_sizes/40x9x9:5/normal",
+        "eager/certify_sizes/40x9x9:5/normal",
     ]
 
 
@@ -69,6 +73,8 @@ def test_the_bound_takes_part_in_the_operator_alone():
         ({"shapes": ["64x9x9:"]}, "masses, balanced, dustbins .*: 64x9x9:$"),
         ({"shapes": ["64x9x9:0"]}, "--shapes takes whole numbers from 1. Received: 0"),
         ({"shapes": ["64x9x9:bins"]}, "after the colon. Received: 64x9x9:bins"),
+        ({"eager_sizes": ["8x9"]}, "a batch and two sizes, .*: 8x9$"),
+        ({"eager_sizes": ["8x9x5"]}, "the smaller size before .*: 8x9x5$"),
         ({"shapes": ["64x6x9:7"]}, "at most N and M. Received: 64x6x9:7"),
         ({"grids": ["0"]}, "--grids takes whole numbers from 1. Received: 0"),
         ({"temperatures": ["inf"]}, "--temperatures takes positive .*: inf"),
