@@ -211,7 +211,7 @@ def _fit(config, source, images, fitted_on, learning_rate):
     held_out = load_labelled(images, "validation", SIDE)
     training = trainer.Trainer(
         FunctionTask(
-            lambda: _made_for(
+            lambda: _with_short_averages(
                 make(source.channels, source.n_labels, seed), config.judge_steps
             ),
             _losses,
@@ -232,8 +232,8 @@ def _fit(config, source, images, fitted_on, learning_rate):
     return training.run(), training.seconds
 
 
-def _made_for(network, steps):
-    """Lets the moving averages of a network span a tenth of its training at most.
+def _with_short_averages(network, steps):
+    """The network, whose moving averages span a tenth of its training at most.
 
     In 400 steps the usual .99 does not settle: of the embedded digits it left .60 right,
     the tenth .97.

@@ -123,9 +123,8 @@ def inputs(case, seed, trained=None):
     if case.smallest is not None:
         for name, length in zip(("row_mask", "col_mask"), shape[1:], strict=True):
             if case.section == "eager":
-                sizes = np.repeat(
-                    eager_sizes(case), case.batch // len(eager_sizes(case))
-                )
+                each = np.arange(case.smallest, length + 1)
+                sizes = np.repeat(each, case.batch // len(each))
             else:
                 sizes = rng.integers(case.smallest, length, case.batch, endpoint=True)
             values[name] = np.arange(length) < sizes[:, None]
@@ -135,11 +134,6 @@ def inputs(case, seed, trained=None):
         if getattr(case, name) is not None:
             values[name] = getattr(case, name)
     return values
-
-
-def eager_sizes(case):
-    """The sizes of the calls of a case of the section eager, int array."""
-    return np.arange(case.smallest, case.n + 1)
 
 
 def _masses(rng, batch, n, m):

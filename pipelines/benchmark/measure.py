@@ -42,9 +42,11 @@ class Measurement(NamedTuple):
 
     Attributes:
         peers: Dict of a peer's name to its result, a dict. Either the result has `failed`
-            or `unsupported`, a sentence with the reason; or it has `first_call_seconds`,
-            `memory_mib`, the scores of the case's judge (such as `error`), and, where the
-            case is timed, `seconds`, a dict of the fields of `Seconds`.
+            or `unsupported`, a sentence with the reason; or it has `first_call_seconds`
+            (in the section eager the median of three new processes), `memory_mib`, the
+            scores of the case's judge (such as `error`), in the section eager the number
+            of `warnings`, and, where the case is timed, `seconds`, a dict of the fields of
+            `Seconds`.
         reference: Dict of the facts that the judge knows of its float64 reference.
     """
 
@@ -76,19 +78,19 @@ def measure(case, values, workers, folder, config):
     np.savez(os.path.join(folder, "inputs.npz"), **values)
     for name in kinds:
         workers[name].start()
-    first_calls = {name: [] for name in kinds}
+    answers = {name: [] for name in kinds}
     rounds = _NEW_PROCESSES if case.section == "eager" else 1
     for _ in range(rounds):
         for name, kind in kinds.items():
             if rounds > 1:
                 workers[name].close()
             answer = _ask(workers[name], case, do="prepare", kind=kind, folder=folder)
-            first_calls[name].append(answer)
+            answers[name].append(answer)
     results = {}
     for name, kind in kinds.items():
-        answer = first_calls[name][-1]
-        if all("first_call_seconds" in each for each in first_calls[name]):
-            seconds = [each["first_call_seconds"] for each in first_calls[name]]
+        answer = answers[name][-1]
+        seconds = [each.get("first_call_seconds") for each in answers[name]]
+        if None not in seconds:
             answer["first_call_seconds"] = float(np.median(seconds))
         if "memory_mib" in answer and kind != "bound":
             path = os.path.join(folder, f"{name}.npz")

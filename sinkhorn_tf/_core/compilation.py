@@ -68,7 +68,7 @@ def compiled_when_eager(function: Callable, pad: Callable | None = None) -> Call
 
     def run(*tensors, jit_compile, **static):
         absent = tuple(i for i, x in enumerate(tensors) if x is None)
-        present = [tf.convert_to_tensor(x) for x in tensors if x is not None]
+        present = [x for x in tensors if x is not None]
         specs = [tf.TensorSpec(x.shape, x.dtype) for x in present]
         if jit_compile is False:
             return concrete(False, absent, *specs, **static)(*present)

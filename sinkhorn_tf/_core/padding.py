@@ -37,7 +37,7 @@ def pad(logits, row_mask=None, col_mask=None, blocks=True):
     """Pads matrices to a common size, whose answers are those of the matrices.
 
     Args:
-        logits: floating point `[..., N, M]`.
+        logits: `[..., N, M]`; floating point if there may be a block.
         row_mask, col_mask: bool `[..., N]` and `[..., M]`, or None.
         blocks: Whether what is added to a whole square may form a block of its own,
             which takes less time than masks.
@@ -91,7 +91,7 @@ def _with_block(matrices, size):
 
 
 def _mask(mask, n, size):
-    return np.arange(size) < n if mask is None else pad_members(mask, size)
+    return tf.range(size) < n if mask is None else pad_members(mask, size)
 
 
 def _paddings(tensor, added):
