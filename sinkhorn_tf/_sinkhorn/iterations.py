@@ -18,9 +18,10 @@ matrix whose rows sum to 1: again a factor between 1/N and N. (With sides, N is 
 total over the smallest: still the longer side, and one factor more for the first v of a
 slack.) No later step changes a
 scaling by more than the step before, since the half steps are non-expansive in the
-largest difference of the logarithms. So the steps go in short blocks: an example whose
-scalings have grown absorbs them into its base, and within a block they cannot outgrow
-what the format holds.
+largest difference of the logarithms. So the steps go in short blocks: an example absorbs
+its scalings into its base where, with as much growth as the last step had, they could
+outgrow in the next block what the format holds. Few do: none in 20 iterations of unit
+normal logits at t = 0.01, N = 1024.
 
 *Nothing is computed twice.* An example whose scalings did not change any more, to
 within rounding, has `S^L` already for every larger L, and takes no further block.
@@ -45,8 +46,8 @@ _MAX_BLOCK_LENGTHS = ((24, 12), (64, 8), (math.inf, 5))
 _UNKNOWN_N = 1000
 # Stands for the total of given masses over the smallest one.
 _GIVEN_SPREAD = 1e6
-# Scalings may grow at least so far before they are absorbed.
-_MIN_ROOM = 1e3
+# The logarithms of scalings may grow at least so far before they are absorbed.
+_MIN_ROOM = math.log(1e3)
 # A scaling that changes in an iteration by no more than this, relatively and in units
 # of the machine's epsilon, changes by rounding alone; 2.5 was seen at N = 9 to 1024.
 _MAX_CHANGE_BY_ROUNDING = 4
@@ -104,6 +105,7 @@ class _Point(typing.NamedTuple):
     u: tf.Tensor  # [B, N, 1]
     v: tf.Tensor  # [B, 1, M]
     active: tf.Tensor  # bool [B], False once there is nothing left to do
+    change: tf.Tensor  # [B], bounds how much log u and log v change in an iteration
     left: tf.Tensor  # int32 [B], iterations not taken yet
 
 
@@ -150,24 +152,34 @@ def iterate(z, sides, n_iters, tolerance=None, keeps=True):
 def _block_length(z, sides, n_iters):
     n = max(_sizes(z))
     longest = next(length for size, length in _MAX_BLOCK_LENGTHS if n <= size)
-    while longest > 1 and _room(z, sides, longest) < _MIN_ROOM:
+    while longest > 1:
+        flushed, squared = _limits_of_growth(z)
+        growth = longest * _largest_change(z, sides)
+        if min(flushed - 2 * growth, squared - growth) >= _MIN_ROOM:
+            break
         longest -= 1
     return math.ceil(n_iters / math.ceil(n_iters / longest))
 
 
-def _room(z, sides, length):
-    """How far the scalings may have grown before a block of `length` steps.
+def _limits_of_growth(z):
+    """How far scalings may grow: the logs of `max(u) max(v)`, and of each of them.
 
-    A block of m steps multiplies each scaling by at most `N^m`, or the m-th power of the
-    spread of the masses. Entries that were flushed to zero stay below rounding while
+    Entries that were flushed to zero stay below rounding while
     `N tiny max(u) max(v) < eps`, and the backward pass squares the scalings.
     """
     limits = np.finfo(z.dtype.as_numpy_dtype)
     n = max(_sizes(z))
-    growth = length * math.log(_GIVEN_SPREAD if sides.are_given else n)
     flushed = math.log(float(limits.eps)) - math.log(n * float(limits.tiny))
     squared = math.log(float(limits.max)) / 2 - math.log(10)
-    return math.exp(min(flushed - 2 * growth, squared - growth))
+    return flushed, squared
+
+
+def _largest_change(z, sides):
+    """A bound of the change of the log scalings in any iteration after the first base.
+
+    It is log N, or the log of the spread of the masses.
+    """
+    return math.log(_GIVEN_SPREAD if sides.are_given else max(_sizes(z)))
 
 
 def _sizes(z):
@@ -187,6 +199,9 @@ def _start(z, sides, n_iters):
         # `b^0 = 0`.
         v=tf.exp(-col_base),
         active=tf.ones(tf.shape(z)[:1], tf.bool),
+        change=tf.fill(
+            tf.shape(z)[:1], tf.constant(_largest_change(z, sides), z.dtype)
+        ),
         left=tf.fill(tf.shape(z)[:1], n_iters),
     )
 
@@ -248,7 +263,7 @@ def _arrays_of_blocks(point, count, steps):
 
 def _next_block(z, sides, point, steps, tolerance, settles):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
-    point, absorbed = _absorb(z, point, _room(z, sides, steps))
+    point, absorbed = _absorb(z, point, steps)
     return _take_steps(point, sides, steps, tolerance, settles, absorbed)
 
 
@@ -263,12 +278,16 @@ def _take_steps(point, sides, steps, tolerance, settles, absorbed):
         if tolerance is not None:
             target = 1 if sides.rows is None else sides.rows
             taken &= _any(tf.abs(point.u * sums - target) > tolerance)
+    # NaN counts as no change: no step changes it.
+    before, after = tf.stop_gradient(vs[-2]), tf.stop_gradient(vs[-1])
+    ratio = tf.where(after > 0, before / after, tf.ones_like(after))
+    high, low = tf.reduce_max(ratio, [1, 2]), tf.reduce_min(ratio, [1, 2])
     moving = taken
     if settles:
-        # NaN counts as settled: no step changes it.
         epsilon = np.finfo(point.kernel.dtype.as_numpy_dtype).eps
-        change = _MAX_CHANGE_BY_ROUNDING * epsilon
-        moving &= _any(tf.abs(vs[-1] - vs[-2]) > change * vs[-1])
+        rounding = _MAX_CHANGE_BY_ROUNDING * epsilon
+        moving &= (high > 1 + rounding) | (low < 1 - rounding)
+    change = tf.math.log(tf.maximum(high, 1 / low))
     block = Block(
         row_base=point.row_base,
         col_base=point.col_base,
@@ -282,15 +301,18 @@ def _take_steps(point, sides, steps, tolerance, settles, absorbed):
         u=batching.where(taken, us[-1], point.u),
         v=batching.where(taken, vs[-1], point.v),
         active=moving,
+        change=batching.where(taken, tf.minimum(change, point.change), point.change),
         left=point.left - tf.where(taken, steps, 0),
     )
     return point, block
 
 
-def _absorb(z, point, room):
-    """Moves scalings that have grown by more than `room` into the bases."""
-    growth = _largest_growth(point.u) * _largest_growth(point.v)
-    grown = point.active & (growth > room)
+def _absorb(z, point, steps):
+    """Moves scalings into the bases that could grow too far in the next `steps`."""
+    flushed, squared = _limits_of_growth(z)
+    growth = tf.math.log(_largest_growth(point.u) * _largest_growth(point.v))
+    most = steps * point.change
+    grown = point.active & (growth > tf.minimum(flushed - 2 * most, squared - most))
     new_row_base = point.row_base + _log_of_positive(point.u)
     new_col_base = point.col_base + _log_of_positive(point.v)
     row_base = batching.where(grown, new_row_base, point.row_base)
