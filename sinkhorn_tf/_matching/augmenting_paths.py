@@ -14,7 +14,7 @@ It differs from the paper in two points. The first duals come from `warm_start` 
 of column reduction and augmenting row reduction, and mostly leave few rows to search
 for. Equal rows are scanned once in a search (`_equal_rows`): otherwise k of them, such
 as the black pieces of a puzzle, would cost k^2 / 2 scans. Few rows need no search
-(`held_karp`).
+(`held_karp`), and plain graphs, which pay for each step, take `sweeps` where they can.
 """
 
 import math
@@ -23,6 +23,7 @@ import typing
 import tensorflow as tf
 
 from sinkhorn_tf._core import batching
+from sinkhorn_tf._matching import sweeps
 from sinkhorn_tf._matching.held_karp import assign_few, is_few
 from sinkhorn_tf._matching.warm_start import warm_duals
 
@@ -98,7 +99,12 @@ def _scaled(x):
 def _search(x, invalid, existing=None):
     """`assign` of any number of items."""
     x = batching.where(invalid, tf.zeros_like(x), x)
-    state = _first_state(x, warm_duals(x, existing), invalid, existing)
+    g = warm_duals(x, existing)
+    if existing is None and sweeps.is_for_sweeps(x):
+        perm, g = sweeps.assign(x, g, skipped=invalid)
+        solved = tf.reduce_all(perm >= 0, axis=1, keepdims=True)
+        return tf.where(solved, perm, -1), g
+    state = _first_state(x, g, invalid, existing)
     # Without a search there is no use for the classes of equal rows.
     row_class = tf.cond(
         tf.reduce_all(state.done),

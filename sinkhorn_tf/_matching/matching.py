@@ -207,6 +207,10 @@ def _certified_matching(logits, row_mask, col_mask):
     if existing is not None:
         terms = tf.where(existing.rows, terms, 0)
     proven, f = _proves(x, safe, g, existing)
+    if not is_few(x) and existing is None:
+        g = interior_duals.loosen(x, safe, g, answered & ~proven)
+        proven_now, f = _proves(x, safe, g)
+        proven |= proven_now
     if not is_few(x):
         needed = answered & ~proven
         g = interior_duals.move_inside(x, safe, g, needed, existing)

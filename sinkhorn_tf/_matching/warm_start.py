@@ -16,7 +16,7 @@ from sinkhorn_tf._core import batching
 
 # Their unit is the mean distance of the scores from the best of their column.
 TEMPERATURES = (0.2, 0.05, 0.01)
-N_ITERS = 3
+N_ITERS = 5
 # Up to this N, sums over the matrices with the batch as the last axis, where they
 # vectorise, are faster than products of matrices.
 MAX_SMALL_N = 16
