@@ -129,10 +129,15 @@ def update_in_chunks(update, inputs, results, needed, size):
             for whole, part in zip(results, parts, strict=True)
         )
 
-    _, *results = tf.while_loop(
-        lambda start, *_: start < count, update_chunk, (0, *results)
-    )
-    return results
+    def update_all():
+        _, *updated = tf.while_loop(
+            lambda start, *_: start < count, update_chunk, (0, *results)
+        )
+        return tuple(updated)
+
+    # XLA computes parts of a loop's body before the loop, even of one that takes no step:
+    # 0.45 s of 0.55 s for a proof of N = 1000 that needed none.
+    return list(tf.cond(count > 0, update_all, lambda: tuple(results)))
 
 
 def static_or_dynamic(tensor, axis):
