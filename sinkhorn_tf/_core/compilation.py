@@ -20,10 +20,16 @@ def is_for_xla():
     return tensorflow_private.is_compiled_by_xla(tf.compat.v1.get_default_graph())
 
 
-def compiled_when_eager(function: Callable, pad: Callable | None = None) -> Callable:
+def compiled_when_eager(
+    function: Callable,
+    pad: Callable | None = None,
+    runs_plain: Callable | None = None,
+    unknown_axes: int = 0,
+) -> Callable:
     """Wraps an operator on tensors with the keyword `jit_compile`.
 
-    `jit_compile=None` compiles eager calls and leaves a trace alone, so that the
+    `jit_compile=None` compiles eager calls, except those that are faster as a plain graph,
+    and leaves a trace alone, so that the
     operator takes part in the caller's compilation and an exported model carries no
     function that must be compiled. True compiles always, False never. Keyword
     arguments are Python values and part of the cache key, and so is which tensors are
@@ -37,6 +43,10 @@ def compiled_when_eager(function: Callable, pad: Callable | None = None) -> Call
         pad: Function of its tensors to `(tensors, crop)`: those of a shape that many eager
             calls share, and the function from their result to that of the given tensors,
             or None if they are the same. None if every shape is compiled by itself.
+        runs_plain: Function of its first tensor to whether an eager call with
+            `jit_compile=None` runs as a plain graph. None if none does.
+        unknown_axes: How many of the last sizes of the first tensor a plain graph of an
+            eager call leaves open, so that calls of all sizes share one.
     """
 
     @functools.cache
@@ -60,6 +70,8 @@ def compiled_when_eager(function: Callable, pad: Callable | None = None) -> Call
         jit_compile = to_jit_compile(jit_compile)
         if not jit_compile and not tf.executing_eagerly():
             return function(*tensors, **static)
+        if jit_compile is None and runs_plain is not None and runs_plain(tensors[0]):
+            jit_compile = False
         if pad is None or jit_compile is False or not tf.executing_eagerly():
             return run(*tensors, jit_compile=jit_compile, **static)
         tensors, crop = pad(*tensors)
@@ -71,6 +83,8 @@ def compiled_when_eager(function: Callable, pad: Callable | None = None) -> Call
         present = [x for x in tensors if x is not None]
         specs = [tf.TensorSpec(x.shape, x.dtype) for x in present]
         if jit_compile is False:
+            known = present[0].shape[: present[0].shape.rank - unknown_axes]
+            specs[0] = tf.TensorSpec([*known, *[None] * unknown_axes], specs[0].dtype)
             return concrete(False, absent, *specs, **static)(*present)
         try:
             return concrete(True, absent, *specs, **static)(*present)

@@ -11,7 +11,8 @@ gradient is `r - s`, minus its Hessian is `diag(s) - P diag(1 / c) P^T`, a Lapla
 All masses are 1 but for those of a slack, and of what does not exist.
 
 At a low temperature the steps are good only close to the solution. So an example
-starts at a temperature of the order of its scores. One factorisation gives both the
+starts at a temperature of the order of its scores, unless a potential is known that is
+close at the lowest one. One factorisation gives both the
 Newton step and the tangent of the path `f(t)`; an example that is close to its path
 follows them to the lowest temperature that keeps it close, any other takes a Newton
 step at its temperature. The batch runs until its slowest example is done; results never
@@ -22,6 +23,7 @@ import typing
 
 import tensorflow as tf
 
+from sinkhorn_tf._core import batching
 from sinkhorn_tf._sinkhorn.laplacian import solve_laplacian
 
 _INF = float("inf")
@@ -92,7 +94,7 @@ class _State(typing.NamedTuple):
     active: tf.Tensor  # [B]
 
 
-def solve(extended, temperature, tolerance, max_iters):
+def solve(extended, temperature, tolerance, max_iters, guess=None):
     """The Sinkhorn limit of `x / temperature`, as a `NewtonResult`.
 
     Args:
@@ -101,6 +103,8 @@ def solve(extended, temperature, tolerance, max_iters):
         temperature: float64 `[B]`.
         tolerance: float64 `[B]`, the largest error of a row sum.
         max_iters: Python int, the largest number of steps of an example.
+        guess: float64 `[B, N]`, potentials of the rows, with which those examples start
+            at `temperature` whose row sums they bring near; None for none.
     """
     x = extended.x
     row_max = _finite_max(x, 2)
@@ -120,6 +124,9 @@ def solve(extended, temperature, tolerance, max_iters):
     spread = -tf.reduce_min(tf.where(forbidden, tf.zeros_like(x), x), [1, 2])
     start = tf.maximum(temperature, spread / 2)
     point = _point(problem, tf.zeros_like(row_max), start)
+    if guess is not None:
+        guessed = _point(problem, guess + row_max, temperature)
+        point = _choose(guessed.error <= _MAX_ERROR_AFTER_FALL, guessed, point)
     infeasible = _is_infeasible(problem, point.dual)
     state = _State(
         point=point,
@@ -173,6 +180,13 @@ def _point(problem, dual, temperature):
         col_dual=col_dual + temperature[:, None] * tf.math.log(_or_one(cols)),
         gradient=gradient,
         error=tf.reduce_max(tf.abs(gradient) / _or_one(rows), 1),
+    )
+
+
+def _choose(examples, point, other):
+    """One point in some examples, and another in the rest."""
+    return _Point(
+        *(batching.where(examples, *pair) for pair in zip(point, other, strict=True))
     )
 
 

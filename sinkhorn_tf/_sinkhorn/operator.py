@@ -17,7 +17,7 @@ from sinkhorn_tf._core.masses import to_marginals
 from sinkhorn_tf._core.refusals import takes_tensors
 from sinkhorn_tf._sinkhorn import iterations
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
-from sinkhorn_tf._sinkhorn.kernel_products import is_thin
+from sinkhorn_tf._sinkhorn.kernel_products import is_large, is_thin
 from sinkhorn_tf._sinkhorn.marginals import Sides, extend
 from sinkhorn_tf._sinkhorn.unrolled_gradient import unrolled_gradient
 
@@ -87,7 +87,8 @@ def sinkhorn(
         gradient: "unrolled", the derivative of the iterations that were taken, or
             "implicit", that of the limit, taken at the plan that was reached.
         jit_compile: None compiles eager calls by XLA and inlines plain ops inside a
-            trace; True compiles always, False never. A compiled eager call of a size that
+            trace; True compiles always, False never. On a CPU, eager calls from N = 512 on
+            run as a plain graph, which uses all cores. A compiled eager call of a size that
             few have is padded to one that many calls share, so that sizes 5 to 24 take
             three compilations.
 
@@ -163,7 +164,7 @@ def _pad(logits, temperature, row_mask, col_mask, *marginals):
     return (padded, temperature, *masks, *marginals), lambda plan: plan[..., :n, :m]
 
 
-@functools.partial(compiled_when_eager, pad=_pad)
+@functools.partial(compiled_when_eager, pad=_pad, runs_plain=is_large)
 def _sinkhorn(logits, temperature, *members, n_iters, tolerance, gradient):
     x = tf.cast(logits, temperature.dtype)
     (x, t, *members), batch = batching.flatten(

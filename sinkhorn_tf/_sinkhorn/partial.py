@@ -11,6 +11,7 @@ from sinkhorn_tf._core import arguments, batching, padding
 from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.refusals import takes_tensors
+from sinkhorn_tf._sinkhorn.kernel_products import is_large
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 
 
@@ -127,7 +128,7 @@ def _pad(logits, score, temperature, row_mask, col_mask):
     return (padded, score, temperature, *masks), crop
 
 
-@functools.partial(compiled_when_eager, pad=_pad)
+@functools.partial(compiled_when_eager, pad=_pad, runs_plain=is_large)
 def _partial_sinkhorn(
     logits, score, temperature, row_mask, col_mask, *, n_iters, tolerance, gradient
 ):

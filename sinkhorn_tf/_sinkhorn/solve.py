@@ -17,6 +17,9 @@ from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 from sinkhorn_tf._sinkhorn.marginals import extend
 
 
+_TOLERANCE, _MAX_ITERS = 1e-6, 100
+
+
 class SinkhornSolution(typing.NamedTuple):
     """The limit that `sinkhorn_solve` reached, its potentials and its error.
 
@@ -73,8 +76,8 @@ def sinkhorn_solve(
     col_mask: TensorLike | None = None,
     row_marginals: TensorLike | None = None,
     col_marginals: TensorLike | None = None,
-    tolerance: float = 1e-6,
-    max_iters: int = 100,
+    tolerance: float = _TOLERANCE,
+    max_iters: int = _MAX_ITERS,
     jit_compile: bool | None = None,
 ) -> SinkhornSolution:
     """The limit `S(X / t)` of the Sinkhorn operator, and the potentials behind it.
@@ -142,6 +145,7 @@ def sinkhorn_solve(
     return _sinkhorn_solve(
         logits,
         temperature,
+        None,
         *masks,
         *marginals,
         tolerance=arguments.to_tolerance(tolerance, "tolerance"),
@@ -150,11 +154,34 @@ def sinkhorn_solve(
     )
 
 
-@compiled_when_eager
-def _sinkhorn_solve(logits, temperature, *members, tolerance, max_iters):
-    (x, t, *members), batch = batching.flatten(
-        logits, (temperature, 0), *((each, 1) for each in members)
+def solve_near(logits, row_potential, temperature):
+    """As `sinkhorn_solve` in a trace, where row potentials that are close are known.
+
+    Args:
+        logits: `[..., N, N]`.
+        row_potential: `[..., N]`; any will do, close ones save steps.
+        temperature: float64, scalar or `[...]`.
+    """
+    return _sinkhorn_solve(
+        logits,
+        temperature,
+        tf.stop_gradient(row_potential),
+        *[None] * 4,
+        tolerance=_TOLERANCE,
+        max_iters=_MAX_ITERS,
     )
+
+
+@compiled_when_eager
+def _sinkhorn_solve(logits, temperature, row_potential, *members, tolerance, max_iters):
+    (x, t, guess, *members), batch = batching.flatten(
+        logits,
+        (temperature, 0),
+        (row_potential, 1),
+        *((each, 1) for each in members),
+    )
+    if guess is not None:
+        guess = -tf.cast(guess, tf.float64)
     problem = extend(tf.cast(x, tf.float64), *members)
     invalid = batching.find_invalid(problem.x) | tf.math.is_nan(t)
     allowed = tf.zeros_like(problem.x)
@@ -164,7 +191,7 @@ def _sinkhorn_solve(logits, temperature, *members, tolerance, max_iters):
     # The bound keeps differences from overflowing.
     x = tf.where(x == -math.inf, x, tf.clip_by_value(x, -1e300, 1e300))
     t = tf.where(invalid, tf.ones_like(t), t)
-    solution = _solve_valid(problem._replace(x=x), t, tolerance, max_iters)
+    solution = _solve_valid(problem._replace(x=x), t, tolerance, max_iters, guess)
 
     def finish(result, dtype, restrict=tf.identity):
         # A potential may exceed the largest float16.
@@ -185,10 +212,10 @@ def _sinkhorn_solve(logits, temperature, *members, tolerance, max_iters):
     )
 
 
-def _solve_valid(problem, t, tolerance, max_iters):
+def _solve_valid(problem, t, tolerance, max_iters, guess):
     """The solution of a float64 `Problem` for `t` `[B]`, without NaN or +inf."""
     scale = tf.ones_like(t) if problem.scale is None else problem.scale
-    result = _newton(problem, t, tolerance / scale, max_iters)
+    result = _newton(problem, t, tolerance / scale, max_iters, guess)
     result = tf.nest.map_structure(tf.stop_gradient, result)
     residual = tf.maximum(
         _largest_error(tf.reduce_sum(result.plan, 1), problem.col_masses),
@@ -219,11 +246,11 @@ def _solve_valid(problem, t, tolerance, max_iters):
     )
 
 
-def _newton(problem, t, tolerance, max_iters):
+def _newton(problem, t, tolerance, max_iters, guess):
     """Newton's method, whose systems are those of the rows, on the shorter side."""
     n, m = problem.x.shape[1:]
     if n is None or m is None or n <= m:
-        return newton.solve(problem, t, tolerance, max_iters)
+        return newton.solve(problem, t, tolerance, max_iters, guess)
     result = newton.solve(problem.transpose(), t, tolerance, max_iters)
     return result._replace(
         plan=tf.linalg.matrix_transpose(result.plan),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+import functools
+
 import tensorflow as tf
 
-from sinkhorn_tf._core import arguments
+from sinkhorn_tf._core import arguments, batching
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.conversion import to_numbers
 from sinkhorn_tf._core.refusals import WrongKindError, takes_tensors
-from sinkhorn_tf._sinkhorn.solve import sinkhorn_solve
+from sinkhorn_tf._sinkhorn.solve import solve_near
 
 
 @takes_tensors()
@@ -50,10 +52,7 @@ def soft_sort(
         Cuturi, Teboul & Vert 2019, Differentiable ranking and sorting using optimal
         transport, section 3.
     """
-    values, n, top_k = _check(values, top_k)
-    plan = _plan(values, n, temperature, jit_compile)
-    moved = tf.linalg.matvec(plan, tf.cast(values, plan.dtype), transpose_a=True)
-    return tf.cast(moved[..., n - top_k :], values.dtype)
+    return _transport(_soft_sort, values, temperature, top_k, jit_compile)
 
 
 @takes_tensors()
@@ -87,14 +86,11 @@ def soft_rank(
     Reference:
         As `soft_sort`.
     """
-    values, n, top_k = _check(values, top_k)
-    plan = _plan(values, n, temperature, jit_compile)
-    ranks = tf.maximum(tf.range(n) - (n - top_k), 0)
-    return tf.cast(tf.linalg.matvec(plan, tf.cast(ranks, plan.dtype)), values.dtype)
+    return _transport(_soft_rank, values, temperature, top_k, jit_compile)
 
 
-def _check(values, top_k):
-    """Converts and checks the values, and gives N and `top_k`."""
+def _transport(function, values, temperature, top_k, jit_compile):
+    """The result of `_soft_sort` or `_soft_rank` for arguments that it checks."""
     values = to_numbers(values, "values")
     if not values.dtype.is_floating:
         raise WrongKindError(
@@ -110,10 +106,32 @@ def _check(values, top_k):
     top_k = n if top_k is None else arguments.to_count(top_k, "top_k", 1)
     if top_k > n:
         raise ValueError(f"top_k must be at most N = {n}. Received: top_k={top_k}")
-    return values, n, top_k
+    temperature = arguments.to_positive(
+        temperature, "temperature", tf.float64, values.shape[:-1]
+    )
+    return function(
+        values,
+        temperature,
+        n_left_out=n - top_k,
+        jit_compile=arguments.to_jit_compile(jit_compile) or False,
+    )
 
 
-def _plan(values, n, temperature, jit_compile):
+@functools.partial(compiled_when_eager, unknown_axes=1)
+def _soft_sort(values, temperature, n_left_out):
+    plan = _plan(values, temperature)
+    moved = tf.linalg.matvec(plan, tf.cast(values, plan.dtype), transpose_a=True)
+    return tf.cast(moved[..., n_left_out:], values.dtype)
+
+
+@functools.partial(compiled_when_eager, unknown_axes=1)
+def _soft_rank(values, temperature, n_left_out):
+    plan = _plan(values, temperature)
+    ranks = tf.maximum(tf.range(tf.shape(values)[-1]) - n_left_out, 0)
+    return tf.cast(tf.linalg.matvec(plan, tf.cast(ranks, plan.dtype)), values.dtype)
+
+
+def _plan(values, temperature):
     """The soft permutation `[..., N, N]` that sorts the values."""
     dtype = arguments.compute_dtype(values.dtype)
     x = tf.cast(values, dtype)
@@ -123,9 +141,28 @@ def _plan(values, n, temperature, jit_compile):
     low = tf.reduce_min(x, axis=-1, keepdims=True)
     span = tf.reduce_max(x, axis=-1, keepdims=True) - low
     x = (x - low) / tf.where(span > 0, span, tf.ones_like(span))
-    anchors = tf.constant(np.linspace(0, 1, n), dtype)
     # Only the product in the square matters: the other terms are the same for a whole
     # row or column. The factor N keeps neighbours apart at the same temperature.
-    logits = 2 * n * x[..., :, None] * anchors
+    n = batching.static_or_dynamic(x, -1)
+    x *= 2 * tf.cast(n, dtype)
+    anchors = tf.cast(tf.range(n) / tf.maximum(n - 1, 1), dtype)
     # Plain iterations are far from the limit at temperatures that sort.
-    return sinkhorn_solve(logits, temperature, jit_compile=jit_compile).plan
+    solution = solve_near(
+        x[..., :, None] * anchors, -_duals_of_sorted(x, anchors), temperature
+    )
+    return solution.plan
+
+
+def _duals_of_sorted(x, anchors):
+    """Optimal row duals `[..., N]` of the scores `x_i anchors_j` at temperature 0.
+
+    Both of two neighbours in order keep their anchors as long as the difference of their
+    duals is between two bounds; it is taken in the middle, where it is at temperatures that
+    are low but not 0.
+    """
+    order = tf.argsort(x, axis=-1)
+    steps = tf.gather(x, order, batch_dims=x.shape.rank - 1)
+    steps = steps[..., 1:] - steps[..., :-1]
+    duals = -tf.cumsum(steps * (anchors[1:] + anchors[:-1]) / 2, axis=-1)
+    duals = tf.concat([tf.zeros_like(x[..., :1]), duals], axis=-1)
+    return tf.gather(duals, tf.argsort(order, axis=-1), batch_dims=x.shape.rank - 1)

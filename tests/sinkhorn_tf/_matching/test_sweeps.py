@@ -91,7 +91,9 @@ def test_lengths_that_differ_by_rounding_leave_no_cycle(rng):
 def test_matching_in_a_plain_graph_takes_sweeps(rng, monkeypatch):
     called = []
     whole = sweeps.assign
-    monkeypatch.setattr(sweeps, "assign", lambda *a, **k: called.append(1) or whole(*a, **k))
+    monkeypatch.setattr(
+        sweeps, "assign", lambda *a, **k: called.append(1) or whole(*a, **k)
+    )
     x = tf.constant(rng.normal(size=(2, 20, 20)))
     graph = tf.function(lambda x: st.matching(x), autograph=False)
     np.testing.assert_array_equal(graph(x), st.matching(x))
