@@ -19,7 +19,9 @@ disabled, on random logits, on those of a trained network of context, and
 `savedmodels/jigsaw_mnist_3x3` beside its matching alone (of random logits); `shapes`, the
 operator and the matching of rectangles and of ragged sets, whose masks tell their sizes,
 and the operator with masses of rows and columns, with balanced experts, and with dustbins;
-`eager`, calls of every size from 5 to 24, one after the other, by processes that are new.
+`eager`, calls of every size from 5 to 24, one after the other, by processes that are new;
+`large`, the operator of single matrices of 512 to 2048 items; `spread`, the operator on
+logits as far apart as those of trained networks.
 
 `--scaling` is the same as `python -m pipelines.training_cost`.
 """

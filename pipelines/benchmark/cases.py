@@ -12,6 +12,9 @@ from pipelines.benchmark.reference import Reference, residual
 
 # A result with a larger error is wrong, however fast it is.
 WRONG = 1e-3
+# Normal logits whose standard deviation is 3, about that of trained networks, where few
+# examples settle.
+SPREAD = "3 normal"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +23,16 @@ class Case:
 
     Attributes:
         section: `operator`, `scaling`, `accuracy`, `solver`, `matching`, `serving`,
-            `shapes` or `eager`.
+            `shapes`, `eager`, `large` or `spread`.
         kind: `forward`, `backward`, `solve`, `match`, `serve` or `request`; in the section
-            eager `forward_sizes`, `backward_sizes`, `match_sizes` or `certify_sizes`, whose
-            batch has as many examples of each size.
+            eager `forward_sizes`, `backward_sizes`, `match_sizes`, `certify_sizes` or
+            `rank_sizes`, whose batch has as many examples of each size.
         batch: The number of problems.
         n: The number of items of each problem.
         iterations: L, where it is fixed.
         temperature: The temperature of the operator.
-        source: The origin of the logits: `normal`, `tight` (Weed 2018, theorem 2) or the
-            name of a trained network.
+        source: The origin of the logits: `normal`, `3 normal`, `tight` (Weed 2018,
+            theorem 2) or the name of a trained network.
         m: The number of positions, where it is not the number of items or is told beside
             it.
         smallest: The size of the smallest sets. The sizes of an example's two sets are
@@ -71,6 +74,8 @@ class Case:
         if self.section == "operator":
             at = "" if self.temperature == 1 else f" t={self.temperature:g}"
             return f"{self.batch}x{self.n} L{self.iterations}{at}"
+        if self.section == "large":
+            return f"N = {self.n} t = {self.temperature:g}"
         if self.section == "accuracy":
             return f"t = {self.temperature:g}"
         if self.section == "solver":
@@ -78,7 +83,7 @@ class Case:
             return f"eta = {factor:.3g} n log n"
         if self.section == "matching" and self.source != "normal":
             return self.source
-        if self.section in ("serving", "shapes", "eager"):
+        if self.section in ("serving", "shapes", "eager", "spread"):
             return self._sets
         return f"N = {self.n}"
 
@@ -111,8 +116,10 @@ def inputs(case, seed, trained=None):
         free = np.eye(case.n) + np.eye(case.n, k=1)
         values["logits"] = np.broadcast_to(free - 1, shape).copy()
         values |= {"tolerance": 1e-6, "iteration_tolerance": 1e-3}
-    elif case.source == "normal":
+    elif case.source in ("normal", SPREAD):
         values["logits"] = rng.standard_normal(shape, np.float32)
+        if case.source == SPREAD:
+            values["logits"] *= 3
     elif case.kind == "request":
         values["pieces"] = rng.uniform(size=(*shape[:2], 9, 9, 1)).astype(np.float32)
         values["logits"] = rng.standard_normal(shape, np.float32)
@@ -293,6 +300,30 @@ class Request:
         return {"error": 0.0 if is_right else None}
 
 
+class Ranks:
+    """The judge of soft ranks of the first rows."""
+
+    facts = types.MappingProxyType({})
+
+    def __init__(self, case, values):
+        del case
+        inputs = types.SimpleNamespace(**values)
+        self._values = [
+            x[0, :n] for x, n in zip(inputs.logits, sizes(inputs)[0], strict=True)
+        ]
+
+    def judge(self, result):
+        """The scores of ranks: `error` is that of their sums, None for a wrong order."""
+        error = 0.0
+        for values, ranks in zip(self._values, result["result"], strict=True):
+            n = len(values)
+            in_order = ranks[:n][np.argsort(values)]
+            if not (np.diff(in_order) >= -WRONG).all():
+                return {"error": None}
+            error = max(error, abs(float(in_order.sum()) - n * (n - 1) / 2) / n)
+        return {"error": error}
+
+
 JUDGES = {
     "forward": Operator,
     "backward": Operator,
@@ -304,4 +335,5 @@ JUDGES = {
     "backward_sizes": Operator,
     "match_sizes": Matching,
     "certify_sizes": Matching,
+    "rank_sizes": Ranks,
 }

@@ -16,6 +16,8 @@ SECTIONS = (
     "serving",
     "shapes",
     "eager",
+    "large",
+    "spread",
 )
 
 # The problems of the section shapes beside sets of different sizes.
@@ -33,6 +35,8 @@ _QUICK = {
     "serving_sizes": ["64x9"],
     "shapes": ["64x6x9", "64x9x9:3", "64x9x9:dustbins"],
     "eager_sizes": ["8x5x9"],
+    "large_sizes": ["1x512"],
+    "spread_sizes": ["64x9"],
     "grids": ["3"],
     "training_steps": 200,
     "repeats": 3,
@@ -88,6 +92,15 @@ class BenchmarkConfig(Options):
     eager_sizes: list[str] = option(
         ["8x5x24"],
         "Batch x smallest N x largest N of the section eager, which calls each size once.",
+    )
+    large_sizes: list[str] = option(
+        ["1x512", "1x1024", "1x2048"], "Batch x N of the section large."
+    )
+    large_temperatures: list[str] = option(
+        ["1", "0.05"], "Temperatures of the section large."
+    )
+    spread_sizes: list[str] = option(
+        ["64x36", "64x100", "16x256"], "Batch x N of the section spread."
     )
     grids: list[str] = option(["3", "6"], "Puzzles to train for, pieces along a side.")
     training_steps: int = option(1000, "Steps of the training for puzzles.", lower=1)

@@ -10,7 +10,12 @@ from pipelines.shared import figures
 _KINDS = {"forward": "forward", "backward": "forward + backward"}
 
 # A peer has the same colour in every panel, and no two are alike.
-_COLORS = {"ours_xla": "black", "ours_graph": "slateblue", "bound": "gray"}
+_COLORS = {
+    "ours_xla": "black",
+    "ours_graph": "slateblue",
+    "bound": "gray",
+    "bound_graph": "gray",
+}
 _COLORS |= {
     name: matplotlib.colormaps["tab20"](k)
     for k, name in enumerate(name for name in PEERS if name not in _COLORS)
@@ -93,7 +98,7 @@ def _lines(axis, title, records):
         if points:
             axis.plot(
                 *zip(*points, strict=True),
-                "--" if name == "bound" else "-",
+                "--" if name.startswith("bound") else "-",
                 marker="o",
                 markersize=3,
                 linewidth=2.5 if name in ("ours_xla", "bound") else 1.2,

@@ -41,6 +41,8 @@ def planned_cases(config):
         "serving": _serving,
         "shapes": _shapes,
         "eager": _eager,
+        "large": _large,
+        "spread": _spread,
     }
     return [
         case
@@ -182,7 +184,13 @@ def _eager(config):
     fewest = min(_iterations(config))
     operator = {"iterations": fewest, "temperature": config.temperature}
     plan = []
-    for kind in ("forward_sizes", "backward_sizes", "match_sizes", "certify_sizes"):
+    for kind in (
+        "forward_sizes",
+        "backward_sizes",
+        "match_sizes",
+        "certify_sizes",
+        "rank_sizes",
+    ):
         fields = operator if kind in ("forward_sizes", "backward_sizes") else {}
         for text in config.eager_sizes:
             batch, smallest, largest = parse_range("eager_sizes", text)
@@ -199,3 +207,26 @@ def _eager(config):
                 )
             )
     return plan
+
+
+def _large(config):
+    """The operator of single matrices of many items."""
+    fewest = min(_iterations(config))
+    return [
+        cases.Case(
+            "large", kind, *size, fewest, parse_temperature("large_temperatures", text)
+        )
+        for kind in _KINDS
+        for text in config.large_temperatures
+        for size in parse_sizes("large_sizes", config.large_sizes)
+    ]
+
+
+def _spread(config):
+    """The operator on logits as far apart as those of trained networks."""
+    fewest = min(_iterations(config))
+    return [
+        cases.Case("spread", kind, *size, fewest, 1.0, source=cases.SPREAD)
+        for kind in _KINDS
+        for size in parse_sizes("spread_sizes", config.spread_sizes)
+    ]

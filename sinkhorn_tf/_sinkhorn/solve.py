@@ -16,7 +16,6 @@ from sinkhorn_tf._sinkhorn import newton
 from sinkhorn_tf._sinkhorn.implicit_gradient import implicit_gradient
 from sinkhorn_tf._sinkhorn.marginals import extend
 
-
 _TOLERANCE, _MAX_ITERS = 1e-6, 100
 
 

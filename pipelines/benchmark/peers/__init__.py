@@ -62,15 +62,23 @@ _OTT = {"ott-jax": "ott", "jax": "jax"}
 _TORCH = {"torch": "torch"}
 _POT = {"POT": "ot"}
 _PYGMTOOLS = {"pygmtools": "pygmtools"}
+_SCIPY = {"scipy": "scipy"}
 _LAPX = {"lapx": "lap"}
 _BOTH = ("forward", "backward")
-_SIZES = ("forward_sizes", "backward_sizes", "match_sizes", "certify_sizes")
+_SIZES = (
+    "forward_sizes",
+    "backward_sizes",
+    "match_sizes",
+    "certify_sizes",
+    "rank_sizes",
+)
 
 PEERS = {
     "ours_xla": Peer("ours, XLA", "tensorflow_peers", (*_BOTH, "solve", "match"), _TF),
     "ours_graph": Peer(
         "ours, graph", "tensorflow_peers", (*_BOTH, "solve", "match"), _TF
     ),
+    "ours_call": Peer("ours, eager call", "tensorflow_peers", _BOTH, _TF),
     "ours_eager": Peer("ours, eager", "eager_peers", _SIZES, _TF),
     "ours_eager_graph": Peer("ours, eager graph", "eager_peers", _SIZES, _TF),
     "log_eager": Peer(
@@ -87,6 +95,8 @@ PEERS = {
     "certified_xla": Peer("certified, XLA", "tensorflow_peers", ("match",), _TF),
     "certified_graph": Peer("certified, graph", "tensorflow_peers", ("match",), _TF),
     "bound": Peer("2L mat-vecs, XLA", "tensorflow_peers", ("bound",), _TF),
+    "bound_graph": Peer("2L mat-vecs, graph", "tensorflow_peers", ("bound",), _TF),
+    "numpy": Peer("NumPy, kernel loop", "numpy_peers", ("forward",), _SCIPY),
     "ott_log": Peer("OTT, lse_mode", "jax_peers", _BOTH, _OTT),
     "ott_kernel": Peer("OTT, kernel", "jax_peers", _BOTH, _OTT),
     "pot": Peer("POT, loop", "numpy_peers", ("forward",), _POT),
@@ -111,7 +121,7 @@ PEERS = {
         "SciPy, loop",
         "numpy_peers",
         ("match", "serve", "match_sizes"),
-        {"scipy": "scipy"},
+        _SCIPY,
     ),
     "lapx": Peer("lapx, loop", "numpy_peers", ("match",), _LAPX),
     "lapx_batch": Peer("lapx, batch", "numpy_peers", ("match",), _LAPX),

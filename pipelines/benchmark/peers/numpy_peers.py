@@ -103,6 +103,26 @@ def _padded(logits, problem):
     return np.pad(logits, problem.padding, constant_values=problem.slack_logit)
 
 
+class KernelLoop(_Arrays):
+    """The loop that one writes first: no logarithms, hence for high temperatures."""
+
+    def forward(self, inputs):
+        if not is_square(inputs):
+            raise Unsupported("the loop is that of squares whose masses are 1")
+        z = inputs.logits / np.float32(inputs.temperature)
+
+        def run():
+            kernel = np.exp(z - z.max(axis=2, keepdims=True))
+            transposed = kernel.transpose(0, 2, 1)
+            v = np.ones_like(kernel[:, :, :1])
+            for _ in range(inputs.iterations):
+                u = 1 / (kernel @ v)
+                v = 1 / (transposed @ u)
+            return u * kernel * v.transpose(0, 2, 1)
+
+        return run
+
+
 class Pygmtools(_Arrays):
     """pygmtools with its backend for NumPy."""
 
@@ -219,6 +239,7 @@ class LapxBatch(_Matching):
 
 
 PEERS = {
+    "numpy": KernelLoop,
     "pot": Pot,
     "pot_batch": lambda: PotBatch(False),
     "pot_batch_log": lambda: PotBatch(True),

@@ -123,6 +123,14 @@ class Ours(_TensorFlow):
         return self._repeated(match, inputs)
 
 
+class OursEager(Ours):
+    """The operators of this library, called eagerly: it chooses how they run."""
+
+    def __init__(self):
+        super().__init__(jit_compile=None)
+        self._compiled = lambda function: function
+
+
 class Iterations(_TensorFlow):
     """`st.sinkhorn`, iterating until it meets the tolerance."""
 
@@ -245,6 +253,10 @@ class Bound(_TensorFlow):
     def bound(self, inputs):
         def products(kernel, v):
             def body(index, v):
+                if not self._jit_compile:
+                    # The fastest products of plain graphs.
+                    u = tf.matmul(v, kernel, transpose_b=True)
+                    return index + 1, tf.matmul(u, kernel)
                 u = tf.einsum("bij,bj->bi", kernel, v)
                 return index + 1, tf.einsum("bij,bi->bj", kernel, u)
 
@@ -256,6 +268,8 @@ class Bound(_TensorFlow):
             )[1]
 
         ones = tf.ones_like(inputs.kernel[:, 0])
+        if not self._jit_compile:
+            ones = ones[:, None]
         return self._ready(products, inputs.kernel, ones)
 
 
@@ -268,4 +282,6 @@ PEERS = {
     "certified_xla": lambda: Certified(True),
     "certified_graph": lambda: Certified(False),
     "bound": lambda: Bound(True),
+    "bound_graph": lambda: Bound(False),
+    "ours_call": OursEager,
 }

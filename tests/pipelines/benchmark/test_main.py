@@ -28,6 +28,9 @@ TINY = [
     "--serving_sizes=4x4",
     "--shapes=4x3x3:1,4x2x3:masses,4x3x3:dustbins",
     "--eager_sizes=2x3x4",
+    "--large_sizes=1x5",
+    "--large_temperatures=1",
+    "--spread_sizes=4x3",
     "--grids=2",
     "--training_steps=10",
     "--repeats=1",
@@ -74,8 +77,10 @@ def test_every_section_is_measured_and_right(finished):
         "serving",
         "shapes",
         "eager",
+        "large",
+        "spread",
     }
-    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 7 + 4
+    assert len(measured) == 2 + 2 + 2 + 2 + 2 + 2 + 7 + 5 + 2 + 2
     ours = {"serving": "served", "eager": "ours_eager_graph"}
     for case in measured.values():
         assert ours.get(case["section"], "ours_graph") in case["peers"]

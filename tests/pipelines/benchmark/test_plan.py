@@ -47,6 +47,13 @@ def test_the_cases_of_the_sections_in_their_order():
         "eager/backward_sizes/40x9x9:5/L20/t1/normal",
         "eager/match_sizes/40x9x9:5/normal",
         "eager/certify_sizes/40x9x9:5/normal",
+        "eager/rank_sizes/40x9x9:5/normal",
+        "large/forward/1x512/L20/t1/normal",
+        "large/forward/1x512/L20/t0.05/normal",
+        "large/backward/1x512/L20/t1/normal",
+        "large/backward/1x512/L20/t0.05/normal",
+        "spread/forward/64x9/L20/t1/3 normal",
+        "spread/backward/64x9/L20/t1/3 normal",
     ]
 
 
