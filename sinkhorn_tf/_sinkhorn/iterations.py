@@ -310,9 +310,11 @@ def _take_steps(point, sides, steps, tolerance, settles, absorbed):
 def _absorb(z, point, steps):
     """Moves scalings into the bases that could grow too far in the next `steps`."""
     flushed, squared = _limits_of_growth(z)
-    growth = tf.math.log(_largest_growth(point.u) * _largest_growth(point.v))
+    of_u, of_v = _largest_growth(point.u), _largest_growth(point.v)
     most = steps * point.change
-    grown = point.active & (growth > tf.minimum(flushed - 2 * most, squared - most))
+    grown = of_u + of_v > flushed - 2 * most
+    grown |= tf.maximum(of_u, of_v) > squared - most
+    grown &= point.active
     new_row_base = point.row_base + _log_of_positive(point.u)
     new_col_base = point.col_base + _log_of_positive(point.v)
     row_base = batching.where(grown, new_row_base, point.row_base)
@@ -328,7 +330,8 @@ def _absorb(z, point, steps):
 
 
 def _largest_growth(x):
-    return tf.maximum(tf.reduce_max(x, axis=[1, 2]), 1)
+    """The logarithm of the largest scaling of each example, at least 0: `[B]`."""
+    return tf.math.log(tf.maximum(tf.reduce_max(x, axis=[1, 2]), 1))
 
 
 def _log_of_positive(x):

@@ -6,7 +6,12 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import sinkhorn_tf as st
-from sinkhorn_tf._matching import augmenting_paths, interior_duals, rectangular
+from sinkhorn_tf._matching import (
+    augmenting_paths,
+    interior_duals,
+    matching,
+    rectangular,
+)
 from sinkhorn_tf._matching.warm_start import warm_duals
 
 N = 8
@@ -195,3 +200,24 @@ def test_batches_without_examples_or_of_size_one(certify):
         assert (certified.perm.numpy() == 0).all() and (
             certified.gap.numpy() == 0
         ).all()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_slightly_shorter_edges_prove_a_unique_matching(rng, jit_compile):
+    x = rng.normal(size=(3, 40, 40))
+    # Two equal rows have two best matchings.
+    x[2, 7] = x[2, 3]
+    x = tf.constant(x)
+    perm, g = augmenting_paths.assign(x)
+    loosen = tf.function(interior_duals.loosen, jit_compile=jit_compile)
+    everyone = tf.fill([3], True)
+    moved = loosen(x, perm, g, everyone)
+    proven, _ = matching._proves(x, perm, moved)
+    assert proven.numpy().tolist() == [True, True, False]
+    np.testing.assert_array_equal(moved[2], g[2])
+    bound = tf.reduce_sum(moved, 1) + tf.reduce_sum(
+        tf.reduce_max(x - moved[:, None], 2), 1
+    )
+    np.testing.assert_allclose(bound, optima(x.numpy()), atol=1e-5)
+    nobody = loosen(x, perm, g, ~everyone)
+    np.testing.assert_array_equal(nobody, g)

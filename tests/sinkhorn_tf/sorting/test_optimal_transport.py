@@ -3,6 +3,8 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
+from sinkhorn_tf._sinkhorn.solve import solve_near
+from sinkhorn_tf.sorting import optimal_transport
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,), (7,), (3, 20), (2, 2, 5)])
@@ -101,3 +103,31 @@ def test_errors_name_the_value_received(arguments, error):
 def test_top_k_out_of_range(top_k):
     with pytest.raises((TypeError, ValueError), match="top_k"):
         st.soft_sort([1.0, 2.0, 3.0], top_k=top_k)
+
+
+def test_the_first_duals_save_steps_and_change_no_plan(rng):
+    n = 30
+    x = tf.constant(rng.uniform(size=(4, n)))
+    anchors = tf.constant(np.linspace(0, 1, n))
+    logits = 2 * n * x[:, :, None] * anchors
+    potential = -optimal_transport._duals_of_sorted(2 * n * x, anchors)
+    near = tf.function(solve_near)
+    for t in (1.0, 0.1, 0.01, 1e-3):
+        ours = near(logits, potential, tf.constant(t, tf.float64))
+        whole = st.sinkhorn_solve(logits, t)
+        assert ours.converged.numpy().all()
+        np.testing.assert_allclose(ours.plan, whole.plan, atol=2e-5)
+        for a, b in ((ours.row_potential, whole.row_potential),):
+            np.testing.assert_allclose(a, b, atol=1e-3 * n * t)
+        if t < 1:
+            assert (ours.n_iters.numpy() <= whole.n_iters.numpy() / 2).all()
+
+
+def test_any_first_duals_lead_to_the_limit(rng):
+    logits = tf.constant(rng.normal(size=(3, 12, 12)))
+    wrong = tf.constant(rng.normal(size=(3, 12)) * 100)
+    t = tf.constant(0.1, tf.float64)
+    ours = tf.function(solve_near)(logits, wrong, t)
+    np.testing.assert_allclose(
+        ours.plan, st.sinkhorn_solve(logits, 0.1).plan, atol=2e-5
+    )
