@@ -29,11 +29,10 @@ def compiled_when_eager(
     """Wraps an operator on tensors with the keyword `jit_compile`.
 
     `jit_compile=None` compiles eager calls, except those that are faster as a plain graph,
-    and leaves a trace alone, so that the
-    operator takes part in the caller's compilation and an exported model carries no
-    function that must be compiled. True compiles always, False never. Keyword
-    arguments are Python values and part of the cache key, and so is which tensors are
-    None.
+    and leaves a trace alone, so that the operator takes part in the caller's compilation
+    and an exported model carries no function that must be compiled. True compiles always,
+    False never. Keyword arguments are Python values and part of the cache key, and so is
+    which tensors are None.
 
     Under two gradient tapes XLA refuses loops of an eager call: with None it runs as a
     plain graph then, with True it raises NotImplementedError.
@@ -45,8 +44,8 @@ def compiled_when_eager(
             or None if they are the same. None if every shape is compiled by itself.
         runs_plain: Function of its first tensor to whether an eager call with
             `jit_compile=None` runs as a plain graph. None if none does.
-        unknown_axes: How many of the last sizes of the first tensor a plain graph of an
-            eager call leaves open, so that calls of all sizes share one.
+        unknown_axes: How many of the last sizes of the first tensor that is present a plain
+            graph of an eager call leaves open, so that calls of all sizes share one.
     """
 
     @functools.cache

@@ -8,8 +8,8 @@ slack on every other pair if the matching is unique.
 All distances take N^3 operations. Less will do for a proof: distances over edges that are
 all shorter by a little leave that little on every other pair, and exist unless other
 matchings are as good to within it. Rounds over all edges find them, as many as the longest
-chain of tight edges has: 42 and 59 for random scores of N = 1000, where Floyd and Warshall
-take 1000 such rounds.
+chain of tight edges has: 42 and 59 for two matrices of random scores of N = 1000, where
+Floyd and Warshall take 1000 such rounds.
 """
 
 import math
@@ -48,8 +48,9 @@ def _loosen(x, perm, g):
     slack = _slack(x, perm, g)
     finite = slack < math.inf
     count = tf.reduce_sum(tf.cast(finite, slack.dtype), axis=[1, 2], keepdims=True)
-    total = tf.reduce_sum(tf.where(finite, slack, 0), axis=[1, 2], keepdims=True)
-    edges = slack - _MARGIN * total / count
+    # The sum of what has been divided does not overflow.
+    parts = tf.where(finite, slack / count, 0)
+    edges = slack - _MARGIN * tf.reduce_sum(parts, axis=[1, 2], keepdims=True)
     edges = tf.linalg.set_diag(edges, tf.zeros_like(g))
 
     def shorten(_, distance):
@@ -63,7 +64,8 @@ def _loosen(x, perm, g):
         (tf.ones_like(perm[:, 0], tf.bool), tf.zeros_like(g)),
         maximum_iterations=tf.shape(g)[1] // 2,
     )
-    return batching.where(moving, g, g + _by_column(distance, perm))
+    kept = moving | ~tf.reduce_all(tf.math.is_finite(distance), axis=1)
+    return batching.where(kept, g, g + _by_column(distance, perm))
 
 
 def move_inside(x, perm, g, needed, existing=None, least=None):

@@ -33,7 +33,7 @@ class _State(typing.NamedTuple):
 
 
 class _Paths(typing.NamedTuple):
-    """Shortest paths from the unmatched rows, whose edges to matched columns are free."""
+    """Shortest paths from the unmatched rows; from a column to its row they cost nothing."""
 
     row_distance: tf.Tensor  # [B, N], inf where there is no path
     col_distance: tf.Tensor  # [B, N]
@@ -93,13 +93,13 @@ def _sweep(x, state):
     paths = _shortest_paths(length, col_of, starts, ~free)
     parent = _parents(length, paths)
     found = paths.col_distance < math.inf
-    turned = _disjoint_paths(parent, col_of, free & found)
+    ends, turned = _disjoint_paths(parent, col_of, free & found, paths.col_distance)
     longest = tf.reduce_max(
-        tf.where(found, paths.col_distance, 0), axis=1, keepdims=True
+        tf.where(ends, paths.col_distance, 0), axis=1, keepdims=True
     )
     row_of = tf.where(turned, parent, state.row_of)
     return _State(
-        # What no path reaches moves along with the farthest, which keeps it loose.
+        # What is farther than all ends moves as they do, which keeps it loose.
         g=state.g - tf.minimum(paths.col_distance, longest),
         row_of=row_of,
         active=tf.reduce_any(turned, axis=1) & tf.reduce_any(row_of < 0, axis=1),
@@ -165,13 +165,17 @@ def _orders(n):
     return (orders * n + np.arange(n)[:, None]).astype(np.int32)
 
 
-def _disjoint_paths(parent, col_of, ends):
-    """The columns on one path from each unmatched row that has one: bool `[B, N]`.
+def _disjoint_paths(parent, col_of, ends, distance):
+    """The shortest path to an unmatched column from each unmatched row that has one.
 
     Args:
         parent: The row before each column.
         col_of: The column of each row, -1 for unmatched ones.
         ends: bool `[B, N]`, the unmatched columns that have a path.
+        distance: `[B, N]`, of the columns.
+
+    Returns:
+        The ends of these paths, and all columns on them: bool `[B, N]`.
     """
     n = parent.shape[1]
     cols = tf.range(n)
@@ -183,12 +187,15 @@ def _disjoint_paths(parent, col_of, ends):
         steps.append(step)
         step = tf.gather(step, step, batch_dims=1)
     root = tf.gather(parent, step, batch_dims=1)
-    # The first of the ends from each unmatched row.
-    chosen = _first_of_each(tf.where(ends, cols, n), root)
-    turned = ends & tf.equal(tf.gather(chosen, root, batch_dims=1), cols)
+    # Near ends keep duals small, and with them their digits.
+    infinity = tf.constant(math.inf, distance.dtype)
+    nearest = _least_of_each(tf.where(ends, distance, infinity), root)
+    ends &= tf.equal(distance, nearest)
+    ends &= tf.equal(_least_of_each(tf.where(ends, cols, n), root), cols)
+    turned = ends
     for step in steps:
         turned |= _scatter_any(turned, step)
-    return turned
+    return ends, turned
 
 
 def _inverse(row_of):
@@ -201,12 +208,11 @@ def _inverse(row_of):
     return tf.maximum(tf.reshape(inverse, [-1, n + 1])[:, :n], -1)
 
 
-def _first_of_each(values, index):
-    """The smallest of the values that share an index: int32 `[B, N]`."""
-    n = values.shape[1]
-    flat, total = _flat(index, n)
+def _least_of_each(values, index):
+    """For each value the smallest of those that share its index: `[B, N]`."""
+    flat, total = _flat(index, values.shape[1])
     smallest = tf.math.unsorted_segment_min(tf.reshape(values, [-1]), flat, total)
-    return tf.reshape(smallest, [-1, n])
+    return tf.reshape(tf.gather(smallest, flat), tf.shape(values))
 
 
 def _scatter_any(marks, index):

@@ -20,8 +20,8 @@ slack.) No later step changes a
 scaling by more than the step before, since the half steps are non-expansive in the
 largest difference of the logarithms. So the steps go in short blocks: an example absorbs
 its scalings into its base where, with as much growth as the last step had, they could
-outgrow in the next block what the format holds. Few do: none in 20 iterations of unit
-normal logits at t = 0.01, N = 1024.
+outgrow in the next block what the format holds. Few examples do: none in 20 iterations of
+unit normal logits at t = 0.01, N = 100.
 
 *Nothing is computed twice.* An example whose scalings did not change any more, to
 within rounding, has `S^L` already for every larger L, and takes no further block.
@@ -162,7 +162,7 @@ def _block_length(z, sides, n_iters):
 
 
 def _limits_of_growth(z):
-    """How far scalings may grow: the logs of `max(u) max(v)`, and of each of them.
+    """The largest logs of `max(u) max(v)`, and of a single scaling.
 
     Entries that were flushed to zero stay below rounding while
     `N tiny max(u) max(v) < eps`, and the backward pass squares the scalings.
@@ -263,7 +263,7 @@ def _arrays_of_blocks(point, count, steps):
 
 def _next_block(z, sides, point, steps, tolerance, settles):
     """`steps` iterations of the active examples: the point after them, the `Block`."""
-    point, absorbed = _absorb(z, point, steps)
+    point, absorbed = _absorb(z, sides, point, steps)
     return _take_steps(point, sides, steps, tolerance, settles, absorbed)
 
 
@@ -307,9 +307,13 @@ def _take_steps(point, sides, steps, tolerance, settles, absorbed):
     return point, block
 
 
-def _absorb(z, point, steps):
+def _absorb(z, sides, point, steps):
     """Moves scalings into the bases that could grow too far in the next `steps`."""
     flushed, squared = _limits_of_growth(z)
+    # The smallest u is at least `1 / (N max(v))`, and its square must not be flushed: the
+    # backward pass would lose the gradient of that row.
+    tiny = float(np.finfo(z.dtype.as_numpy_dtype).tiny)
+    squared = min(squared, -math.log(tiny) / 2 - _largest_change(z, sides))
     of_u, of_v = _largest_growth(point.u), _largest_growth(point.v)
     most = steps * point.change
     grown = of_u + of_v > flushed - 2 * most

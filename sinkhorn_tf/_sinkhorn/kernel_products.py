@@ -63,7 +63,7 @@ def is_large(matrices):
     graph, at N = 512 1.7 times, at N = 2048 7 times.
     """
     n, m = matrices.shape[-2:]
-    return max(n, m) >= _MIN_LARGE_N and not has_gpu()
+    return min(n, m) >= _MIN_LARGE_N and not has_gpu()
 
 
 def has_gpu():

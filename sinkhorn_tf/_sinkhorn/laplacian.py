@@ -18,7 +18,8 @@ def solve_laplacian(weights, right):
     (a plan close to a permutation) lose no digits to a difference from 1. The system
     is scaled to a unit diagonal; its null direction, the constant, gets a weight of
     its own. Cholesky's factorisation gives NaN for a singular example alone, where
-    `tf.linalg.solve` would raise for the whole batch.
+    `tf.linalg.solve` would raise for the whole batch; elimination, under XLA, gives such
+    an example numbers without meaning.
 
     Args:
         weights: float64 `[B, N, N]`.
@@ -55,7 +56,7 @@ def _eliminate(matrix, right):
     def eliminate(k, rows):
         pivot_row, factors = rows[:, k], rows[:, :, k]
         pivot_row /= pivot_row[:, k, None]
-        # The pivot's own row loses all but one of itself.
+        # The pivot's own row becomes the scaled one.
         factors -= tf.cast(tf.equal(index, k), factors.dtype)
         return k + 1, rows - factors[:, :, None] * pivot_row[:, None, :]
 

@@ -87,8 +87,8 @@ def sinkhorn(
         gradient: "unrolled", the derivative of the iterations that were taken, or
             "implicit", that of the limit, taken at the plan that was reached.
         jit_compile: None compiles eager calls by XLA and inlines plain ops inside a
-            trace; True compiles always, False never. On a CPU, eager calls from N = 512 on
-            run as a plain graph, which uses all cores. A compiled eager call of a size that
+            trace; True compiles always, False never. On a CPU, eager calls where N and M are
+            at least 512 run as a plain graph, which uses all cores. A compiled eager call of a size that
             few have is padded to one that many calls share, so that sizes 5 to 24 take
             three compilations.
 

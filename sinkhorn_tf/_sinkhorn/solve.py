@@ -105,8 +105,8 @@ def sinkhorn_solve(
         tolerance: Number > 0: the largest error of a row or column sum, that of the
             slack of a rectangle included.
         max_iters: Python int >= 1, the largest number of steps of an example.
-        jit_compile: True compiles by XLA. None and False run plain ops: XLA on a CPU
-            expands the Cholesky factorisation into loops many times slower.
+        jit_compile: True compiles by XLA. None and False run plain ops: beyond N = 25 XLA
+            on a CPU expands the Cholesky factorisation into loops many times slower.
 
     Returns:
         A `SinkhornSolution`. Its batch shape is that of `logits` broadcast with

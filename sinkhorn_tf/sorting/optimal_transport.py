@@ -156,9 +156,9 @@ def _plan(values, temperature):
 def _duals_of_sorted(x, anchors):
     """Optimal row duals `[..., N]` of the scores `x_i anchors_j` at temperature 0.
 
-    Both of two neighbours in order keep their anchors as long as the difference of their
-    duals is between two bounds; it is taken in the middle, where it is at temperatures that
-    are low but not 0.
+    Two neighbours in order keep their anchors as long as the difference of their duals is
+    between two bounds. The middle is taken, to which the difference tends as the temperature
+    falls to 0.
     """
     order = tf.argsort(x, axis=-1)
     steps = tf.gather(x, order, batch_dims=x.shape.rank - 1)

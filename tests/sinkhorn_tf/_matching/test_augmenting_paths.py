@@ -221,3 +221,9 @@ def test_slightly_shorter_edges_prove_a_unique_matching(rng, jit_compile):
     np.testing.assert_allclose(bound, optima(x.numpy()), atol=1e-5)
     nobody = loosen(x, perm, g, ~everyone)
     np.testing.assert_array_equal(nobody, g)
+
+
+def test_proofs_of_scores_whose_sums_overflow(rng):
+    x = rng.integers(0, 5, size=(2, 150, 150)) * 1e304
+    certified = st.certified_matching(x, jit_compile=False)
+    assert (certified.gap <= 1e-9 * certified.value).numpy().all()

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import logsumexp
 
+import sinkhorn_tf as st
 from sinkhorn_tf._sinkhorn import iterations
 from sinkhorn_tf._sinkhorn.marginals import Sides
 
@@ -51,3 +52,25 @@ def test_an_example_of_nan_is_alone(rng):
         plan, *_ = iterate(x, 0.02, 40)
     assert np.isnan(plan[0]).all()
     np.testing.assert_array_equal(plan[2], alone[0])
+
+
+def test_squares_of_small_scalings_keep_their_gradients(rng):
+    """No permutation exists: the scalings of the rows fall until the base changes."""
+    n, rows, cols = 1000, 20, 272
+    x = np.full((n, n), -np.inf)
+    x[: n - rows, : n - cols] = 0
+    x[n - rows :, n - cols :] = 0.3 * rng.normal(size=(rows, cols))
+    weights = rng.normal(size=(n, n))
+
+    def gradient(dtype):
+        logits = tf.constant(x, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            plan = st.sinkhorn(logits, 1.0, 16, jit_compile=False)
+            loss = tf.reduce_sum(plan * tf.constant(weights, dtype))
+        return tape.gradient(loss, logits).numpy()
+
+    expected = gradient("float64")
+    np.testing.assert_allclose(
+        gradient("float32"), expected, atol=1e-6 * np.abs(expected).max()
+    )
