@@ -9,7 +9,9 @@ from scipy.special import logsumexp
 
 import sinkhorn_tf as st
 from sinkhorn_tf._core import arguments
+from sinkhorn_tf._sinkhorn.solve import solve_near
 from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise
+from sinkhorn_tf.sorting import optimal_transport
 
 # A tenth, as float64 has it.
 TENTH = np.float64(0.1)
@@ -89,8 +91,14 @@ def test_noise_scale(x, scale):
 def test_soft_sort_and_rank_have_anchors_of_float64():
     n = 7
     values = np.linspace(0, 1, n) ** 2
-    logits = 2 * n * values[:, None] * (np.arange(n) / (n - 1))
-    plan = st.sinkhorn_solve(logits, TENTH).plan.numpy()
+    anchors = tf.constant(np.arange(n) / (n - 1))
+    scores = tf.constant(2 * n * values)
+    # The same start, since a solution has the digits that its tolerance asks for.
+    start = -optimal_transport._duals_of_sorted(scores, anchors)
+    t = tf.constant(TENTH, tf.float64)
+    plan = solve_near(scores[:, None] * anchors, start, t).plan.numpy()
+    limit = st.sinkhorn_solve(scores[:, None] * anchors, TENTH).plan
+    np.testing.assert_allclose(plan, limit, rtol=0, atol=2e-6)
     for temperature in (0.1, TENTH):
         ranks = st.soft_rank(values, temperature)
         np.testing.assert_allclose(ranks, plan @ np.arange(n), rtol=0, atol=1e-13)

@@ -108,7 +108,7 @@ class KernelLoop(_Arrays):
 
     def forward(self, inputs):
         if not is_square(inputs):
-            raise Unsupported("the loop is that of squares whose masses are 1")
+            raise Unsupported("the loop has no sets of different sizes, and no masses")
         z = inputs.logits / np.float32(inputs.temperature)
 
         def run():
