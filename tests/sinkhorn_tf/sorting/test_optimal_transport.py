@@ -117,8 +117,6 @@ def test_the_first_duals_save_steps_and_change_no_plan(rng):
         whole = st.sinkhorn_solve(logits, t)
         assert ours.converged.numpy().all()
         np.testing.assert_allclose(ours.plan, whole.plan, atol=2e-5)
-        for a, b in ((ours.row_potential, whole.row_potential),):
-            np.testing.assert_allclose(a, b, atol=1e-3 * n * t)
         if t < 1:
             assert (ours.n_iters.numpy() <= whole.n_iters.numpy() / 2).all()
 
