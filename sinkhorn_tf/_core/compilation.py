@@ -42,7 +42,7 @@ def compiled_when_eager(
         pad: Function of its tensors to `(tensors, crop)`: those of a shape that many eager
             calls share, and the function from their result to that of the given tensors,
             or None if they are the same. None if every shape is compiled by itself.
-        runs_plain: Function of its first tensor to whether an eager call with
+        runs_plain: Function of the first tensor to whether an eager call with
             `jit_compile=None` runs as a plain graph. None if none does.
         unknown_axes: How many of the last sizes of the first tensor that is present a plain
             graph of an eager call leaves open, so that calls of all sizes share one.

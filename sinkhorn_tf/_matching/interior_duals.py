@@ -22,8 +22,8 @@ from sinkhorn_tf._matching.rectangular import invert
 
 # Examples at a time: enough work for one step, and their distances stay in the cache.
 CHUNK = 8
-# What a proof leaves on every pair, in units of the mean loss: far above rounding, and
-# below most differences of matchings.
+# The slack that a proof leaves on every other pair, in units of the mean loss. It is far
+# above rounding, and smaller than what most second-best matchings lose.
 _MARGIN = 2.0**-26
 
 

@@ -99,7 +99,8 @@ def _sweep(x, state):
     )
     row_of = tf.where(turned, parent, state.row_of)
     return _State(
-        # What is farther than all ends moves as they do, which keeps it loose.
+        # Columns beyond the farthest end move as far as that end does: their edges stay
+        # feasible.
         g=state.g - tf.minimum(paths.col_distance, longest),
         row_of=row_of,
         active=tf.reduce_any(turned, axis=1) & tf.reduce_any(row_of < 0, axis=1),
