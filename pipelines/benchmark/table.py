@@ -241,7 +241,8 @@ def _summary(title, records):
     for name in sorted(chosen):
         cells = [record["ratios"].get(name) for _, record in records]
         label = " / ".join(
-            PEERS[part].label if part in PEERS else part for part in name.split(" / ")
+            PEERS[part].label if part in PEERS and part != "bound" else part
+            for part in name.split(" / ")
         )
         rows.append((label, [f"{x:.2f}" if x else "-" for x in cells]))
     return _aligned(f"{title}: ratios", [case.size for case, _ in records], rows)
