@@ -36,7 +36,12 @@ import numpy as np
 import tensorflow as tf
 
 from sinkhorn_tf._core import batching
-from sinkhorn_tf._sinkhorn.kernel_products import col_sums, is_small, row_sums
+from sinkhorn_tf._sinkhorn.kernel_products import (
+    col_sums,
+    is_large,
+    is_small,
+    row_sums,
+)
 
 # Pairs of a largest N and the largest number of iterations between two checks of the
 # scalings: a longer block notices later that an example has settled, a shorter one
@@ -81,7 +86,10 @@ class Trajectory(typing.NamedTuple):
         head: The first blocks, in their order.
         loop: The blocks after them, each part stacked with the block as the first
             axis; None if there are none.
-        kernel: The kernel of the last base, `[B, N, M]`.
+        kernel: The kernel of the last base, `[B, N, M]`; None for large matrices, of which
+            the backward pass makes it again.
+        row_base, col_base: The last base, `[B, N, 1]` and `[B, 1, M]`.
+        u, v: The last scalings, `[B, N, 1]` and `[B, 1, M]`.
         settled: How many iterations were not taken because they would have changed
             nothing, int32 `[B]`; None if that was not checked.
         blocks, length: The largest number of blocks after the first one, and the
@@ -90,7 +98,11 @@ class Trajectory(typing.NamedTuple):
 
     head: list[Block]
     loop: Block | None
-    kernel: tf.Tensor
+    kernel: tf.Tensor | None
+    row_base: tf.Tensor
+    col_base: tf.Tensor
+    u: tf.Tensor
+    v: tf.Tensor
     settled: tf.Tensor | None
     blocks: int
     length: int
@@ -146,7 +158,9 @@ def iterate(z, sides, n_iters, tolerance=None, keeps=True):
     settled = point.left if settles else None
     if not keeps:
         return plan, None
-    return plan, Trajectory(head, loop, point.kernel, settled, blocks, length)
+    kernel = None if is_large(z) else point.kernel
+    last = (kernel, point.row_base, point.col_base, point.u, point.v)
+    return plan, Trajectory(head, loop, *last, settled, blocks, length)
 
 
 def _block_length(z, sides, n_iters):

@@ -204,15 +204,19 @@ def _iterated(problem, t, n_iters, tolerance, gradient):
         plan, backward = _transposed_if_thin(z, known, n_iters, tolerance, unrolls)
 
         def grad(upstream):
-            bars = backward(upstream) if unrolls else implicit_gradient(plan, upstream)
-            z_bar, *mass_bars = bars
+            # A large matrix is made again: none is kept but the plan.
+            scaled = _scaled(x, t) if is_large(x) else z
+            if unrolls:
+                z_bar, *mass_bars = backward(scaled, upstream)
+            else:
+                z_bar, *mass_bars = implicit_gradient(plan, upstream)
             # The gradient is 0 in an invalid example, and for a forbidden pair.
             invalid = tf.math.is_nan(plan[:, :1, :1])
             mass_bars = (
                 tf.where(invalid, tf.zeros_like(bar), bar)
                 for bar in mass_bars[: len(given)]
             )
-            return *_through_scaling(z, t, z_bar, invalid), *mass_bars
+            return *_through_scaling(scaled, t, z_bar, invalid), *mass_bars
 
         return plan, grad
 
@@ -228,13 +232,13 @@ def _transposed_if_thin(z, sides, n_iters, tolerance, keeps):
     """
     flips = is_thin(z)
     flip = tf.linalg.matrix_transpose if flips else lambda x: x
-    stored, sides = flip(z), sides.transpose() if flips else sides
+    sides = sides.transpose() if flips else sides
     plan, trajectory = iterations.iterate(
-        stored, sides, n_iters, tolerance, keeps=keeps
+        flip(z), sides, n_iters, tolerance, keeps=keeps
     )
 
-    def backward(upstream):
-        bars = unrolled_gradient(stored, sides, plan, trajectory, flip(upstream))
+    def backward(z, upstream):
+        bars = unrolled_gradient(flip(z), sides, plan, trajectory, flip(upstream))
         return tuple(map(flip, bars))
 
     return flip(plan), backward
@@ -254,13 +258,22 @@ def _scaled(x, t):
     # +inf make a row of NaN, which the first iteration spreads over the example; no
     # comparison is true for it.
     lowest = _lowest(x.dtype)
-    z = tf.where(z < lowest, tf.minimum(x, lowest), z)
+
+    def guard():
+        return tf.where(z < lowest, tf.minimum(x, lowest), z)
+
+    # To look takes a fifth of the time at N = 2048.
+    guarded = (
+        tf.cond(tf.reduce_all(z >= lowest), lambda: z, guard)
+        if is_large(x)
+        else guard()
+    )
 
     def grad(z_bar):
-        invalid = batching.find_invalid(z)[:, None, None]
-        return _through_scaling(z, t, z_bar, invalid)
+        invalid = batching.find_invalid(guarded)[:, None, None]
+        return _through_scaling(guarded, t, z_bar, invalid)
 
-    return z, grad
+    return guarded, grad
 
 
 def _through_scaling(z, t, z_bar, invalid):

@@ -11,9 +11,11 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from sinkhorn_tf._sinkhorn import outer_products
 from sinkhorn_tf._sinkhorn.iterations import update_kernel
 from sinkhorn_tf._sinkhorn.kernel_products import (
     col_sums,
+    is_large,
     row_sums,
     sum_of_outer_products,
 )
@@ -27,6 +29,7 @@ class _Carry(typing.NamedTuple):
     a_bar: tf.Tensor  # [B, N, 1], with respect to the log potentials of the rows
     b_bar: tf.Tensor  # [B, 1, M], with respect to those of the columns
     z_bar: tf.Tensor  # [B, N, M], with respect to z, of the blocks after the point
+    waiting: outer_products.Waiting | None  # What z_bar lacks of them; None if nothing
     mass_bars: tuple  # of [B, N, 1] and [B, 1, M] as z_bar; () if masses are constants
 
 
@@ -51,33 +54,79 @@ def unrolled_gradient(z, sides, plan, trajectory, upstream):
         `[B, N, 1]` and `[B, 1, M]`.
     """
     flow = upstream * plan
-    a_bar = tf.reduce_sum(flow, axis=3 - sides.rows_axis, keepdims=True)
-    b_bar = tf.reduce_sum(flow, axis=sides.rows_axis, keepdims=True)
+    a_bar, b_bar = _sums(flow, sides.rows_axis)
     negligible = _negligible(a_bar, b_bar, sides)
     mass_bars = (0 * a_bar, 0 * b_bar) if sides.are_given else ()
+    kernel = trajectory.kernel
+    if kernel is None:
+        kernel = tf.exp(z + trajectory.row_base + trajectory.col_base)
+    waiting = _none_waiting(kernel, trajectory)
     if trajectory.settled is not None:
         settled = _through_settled_steps(
             plan, sides, trajectory, a_bar, b_bar, negligible
         )
         a_bar, b_bar = settled.a_bar, settled.b_bar
-        flow = plan * (upstream - settled.a_sum - settled.b_sum)
+        if waiting is None:
+            flow = plan * (upstream - settled.a_sum - settled.b_sum)
+        else:
+            u, v = trajectory.u, trajectory.v
+            of_rows, of_cols = [u * settled.a_sum, u], [v, v * settled.b_sum]
+            flow, waiting = outer_products.add(
+                waiting, of_rows, of_cols, kernel, flow
+            )
         if sides.are_given:
             mass_bars = (settled.a_sum, settled.b_sum)
-    carry = _Carry(trajectory.kernel, None, a_bar, b_bar, flow, mass_bars)
+    carry = _Carry(kernel, None, a_bar, b_bar, flow, waiting, mass_bars)
     if trajectory.loop is None:
         for block in reversed(trajectory.head):
             carry = _through_block(z, sides, block, negligible, carry)
-        return carry.z_bar, *carry.mass_bars
+        return _whole(carry), *carry.mass_bars
     carry = _through_loop(z, sides, trajectory, negligible, carry)
 
     def through_head():
         last = _through_block(z, sides, trajectory.head[0], negligible, carry)
-        return last.z_bar, last.mass_bars
+        return _whole(last), last.mass_bars
 
     z_bar, mass_bars = tf.cond(
-        _is_left(carry), through_head, lambda: (carry.z_bar, carry.mass_bars)
+        _is_left(carry), through_head, lambda: (_whole(carry), carry.mass_bars)
     )
     return z_bar, *mass_bars
+
+
+def _none_waiting(kernel, trajectory):
+    """Place for the outer products of large matrices; None for others, which need none."""
+    if not is_large(kernel):
+        return None
+    longest = max(trajectory.length, trajectory.head[0].u.shape[0])
+    # The settled steps are one group, the first block another.
+    return outer_products.none_waiting(kernel, 2 * longest, trajectory.blocks + 2)
+
+
+def _whole(carry):
+    """The gradient with respect to z, with all that waits."""
+    if carry.waiting is None:
+        return carry.z_bar
+    everywhere = tf.ones(tf.shape(carry.kernel)[:1], tf.bool)
+    return outer_products.subtract(
+        carry.waiting, carry.kernel, carry.z_bar, everywhere
+    )[0]
+
+
+def _sums(matrices, rows_axis):
+    """The sums of the rows and of the columns."""
+    if not is_large(matrices):
+        return tuple(
+            tf.reduce_sum(matrices, axis, keepdims=True)
+            for axis in (3 - rows_axis, rows_axis)
+        )
+    # A product with ones takes a third of the time at N = 2048.
+    of_rows, of_cols = matrices[:, :, :1], matrices[:, :1]
+    if rows_axis == 2:
+        of_rows, of_cols = of_cols, of_rows
+    return (
+        row_sums(matrices, tf.ones_like(of_cols), rows_axis),
+        col_sums(matrices, tf.ones_like(of_rows), rows_axis),
+    )
 
 
 def _through_loop(z, sides, trajectory, negligible, carry):
@@ -137,8 +186,10 @@ def _through_settled_steps(plan, sides, trajectory, a_bar, b_bar, negligible):
 
 def _through_block(z, sides, block, negligible, carry):
     """Takes the gradients after a block, a `_Carry`, to before it."""
-    kernel, stale, a_bar, b_bar, z_bar, mass_bars = carry
+    kernel, stale, a_bar, b_bar, z_bar, waiting, mass_bars = carry
     if stale is not None:
+        if waiting is not None:
+            z_bar, waiting = outer_products.subtract(waiting, kernel, z_bar, stale)
         kernel = update_kernel(z, kernel, block.row_base, block.col_base, stale)
     taken = block.taken[:, None, None]
     zeros = tf.zeros_like(a_bar)
@@ -165,10 +216,13 @@ def _through_block(z, sides, block, negligible, carry):
         if step:
             moved_b = minus_v_v[step - 1] * sums
     b = -block.v_start * sums
-    z_bar -= kernel * sum_of_outer_products(of_rows, of_cols, sides.rows_axis)
+    if waiting is None:
+        z_bar -= kernel * sum_of_outer_products(of_rows, of_cols, sides.rows_axis)
+    else:
+        z_bar, waiting = outer_products.add(waiting, of_rows, of_cols, kernel, z_bar)
     b_bar = _drop_negligible(tf.where(taken, b, b_bar), negligible, sides)
     a_bar = tf.where(taken, zeros, a_bar)
-    return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar, mass_bars)
+    return _Carry(kernel, block.absorbed, a_bar, b_bar, z_bar, waiting, mass_bars)
 
 
 def _per_mass(x, masses):
