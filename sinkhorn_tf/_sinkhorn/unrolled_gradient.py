@@ -29,7 +29,7 @@ class _Carry(typing.NamedTuple):
     a_bar: tf.Tensor  # [B, N, 1], with respect to the log potentials of the rows
     b_bar: tf.Tensor  # [B, 1, M], with respect to those of the columns
     z_bar: tf.Tensor  # [B, N, M], with respect to z, of the blocks after the point
-    waiting: outer_products.Waiting | None  # What z_bar lacks of them; None if nothing
+    waiting: outer_products.Waiting | tuple  # What z_bar lacks of them; () if nothing
     mass_bars: tuple  # of [B, N, 1] and [B, 1, M] as z_bar; () if masses are constants
 
 
@@ -66,14 +66,12 @@ def unrolled_gradient(z, sides, plan, trajectory, upstream):
             plan, sides, trajectory, a_bar, b_bar, negligible
         )
         a_bar, b_bar = settled.a_bar, settled.b_bar
-        if waiting is None:
+        if not waiting:
             flow = plan * (upstream - settled.a_sum - settled.b_sum)
         else:
             u, v = trajectory.u, trajectory.v
             of_rows, of_cols = [u * settled.a_sum, u], [v, v * settled.b_sum]
-            flow, waiting = outer_products.add(
-                waiting, of_rows, of_cols, kernel, flow
-            )
+            flow, waiting = outer_products.add(waiting, of_rows, of_cols, kernel, flow)
         if sides.are_given:
             mass_bars = (settled.a_sum, settled.b_sum)
     carry = _Carry(kernel, None, a_bar, b_bar, flow, waiting, mass_bars)
@@ -94,9 +92,9 @@ def unrolled_gradient(z, sides, plan, trajectory, upstream):
 
 
 def _none_waiting(kernel, trajectory):
-    """Place for the outer products of large matrices; None for others, which need none."""
+    """Place for the outer products of large matrices; () for others, which need none."""
     if not is_large(kernel):
-        return None
+        return ()
     longest = max(trajectory.length, trajectory.head[0].u.shape[0])
     # The settled steps are one group, the first block another.
     return outer_products.none_waiting(kernel, 2 * longest, trajectory.blocks + 2)
@@ -104,7 +102,7 @@ def _none_waiting(kernel, trajectory):
 
 def _whole(carry):
     """The gradient with respect to z, with all that waits."""
-    if carry.waiting is None:
+    if not carry.waiting:
         return carry.z_bar
     everywhere = tf.ones(tf.shape(carry.kernel)[:1], tf.bool)
     return outer_products.subtract(
@@ -188,7 +186,7 @@ def _through_block(z, sides, block, negligible, carry):
     """Takes the gradients after a block, a `_Carry`, to before it."""
     kernel, stale, a_bar, b_bar, z_bar, waiting, mass_bars = carry
     if stale is not None:
-        if waiting is not None:
+        if waiting:
             z_bar, waiting = outer_products.subtract(waiting, kernel, z_bar, stale)
         kernel = update_kernel(z, kernel, block.row_base, block.col_base, stale)
     taken = block.taken[:, None, None]
@@ -216,7 +214,7 @@ def _through_block(z, sides, block, negligible, carry):
         if step:
             moved_b = minus_v_v[step - 1] * sums
     b = -block.v_start * sums
-    if waiting is None:
+    if not waiting:
         z_bar -= kernel * sum_of_outer_products(of_rows, of_cols, sides.rows_axis)
     else:
         z_bar, waiting = outer_products.add(waiting, of_rows, of_cols, kernel, z_bar)
