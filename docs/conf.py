@@ -72,7 +72,7 @@ bibtex_default_style = "plain"
 os.environ |= {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "MATPLOTLIBRC": str(HERE / "matplotlibrc"),
+    "MATPLOTLIBRC": str(ROOT / "pipelines/shared/matplotlibrc"),
     "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:2]]),
     # The kernel of IPython writes its history here.
     "IPYTHONDIR": tempfile.mkdtemp(prefix="ipython"),

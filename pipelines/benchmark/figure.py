@@ -11,8 +11,8 @@ _KINDS = {"forward": "forward", "backward": "forward + backward"}
 
 # A peer has the same colour in every panel, and no two are alike.
 _COLORS = {
-    "ours_xla": "black",
-    "ours_graph": "slateblue",
+    "ours_xla": "#0072B2",
+    "ours_graph": "#56B4E9",
     "bound": "gray",
     "bound_graph": "gray",
 }
@@ -32,12 +32,13 @@ def draw(path, records):
     panels = _panels(records)
     if not panels:
         return
-    figure = Figure(figsize=(12, 4.2 * len(panels)))
-    axes = figure.subplots(len(panels), squeeze=False)
-    for axis, (paint, title, part) in zip(axes[:, 0], panels, strict=True):
-        paint(axis, title, part)
-    figure.tight_layout(h_pad=2)
-    figures.save(figure, path, dpi=100)
+    with figures.style():
+        figure = Figure(figsize=(12, 4.2 * len(panels)))
+        axes = figure.subplots(len(panels), squeeze=False)
+        for axis, (paint, title, part) in zip(axes[:, 0], panels, strict=True):
+            paint(axis, title, part)
+        figure.tight_layout(h_pad=2)
+        figures.save_drawing(figure, path, dpi=100)
 
 
 def _panels(records):
@@ -78,7 +79,7 @@ def _bars(axis, title, records):
             color=_COLORS[name],
             label=PEERS[name].label,
         )
-    axis.axhline(1, color="black", linewidth=1)
+    axis.axhline(1, color="0.5", linewidth=1)
     axis.set_yscale("log")
     # A label of two lines does not run into its neighbour.
     labels = [case.size.replace(":", "\n") for case, _ in records]

@@ -59,6 +59,22 @@ def ranking(scores):
     return np.lexsort((scores["cross_entropy"], scores["by_content/proportion_wrong"]))
 
 
+def first_puzzles(scores, count):
+    """The indices of the first puzzles, of which one has wrong pieces if any puzzle has.
+
+    Where none of the first `count` has some, the first that has takes the last place.
+
+    Args:
+        scores: Dict that `Evaluator.examples` returns.
+        count: The number of puzzles.
+    """
+    wrong = scores["by_content/proportion_wrong"] > 0
+    first = np.arange(min(count, len(wrong)))
+    if wrong.any() and not wrong[first].any():
+        first[-1] = np.argmax(wrong)
+    return first
+
+
 def summary(scores, n):
     """The means of the scores of puzzles.
 

@@ -24,7 +24,7 @@ from pipelines.shared.training import export, metrics_file, profiling
 from pipelines.shared.training.trainer import Trainer
 
 # The number of puzzles in a picture.
-_DRAWN = 10
+_DRAWN = 6
 
 
 def as_puzzles(images, config):
@@ -79,8 +79,8 @@ def report(network, config, identity, split, workdir, suffix, seconds=None):
 def _measure(network, config, recorded, split, workdir, suffix, seconds=None):
     """Measures a network, prints, and writes metrics and pictures.
 
-    The files are `metrics<suffix>.json`, and pictures of the first puzzles, of those
-    solved best and of those solved worst: `puzzles<suffix>.png`, `best...`, `worst...`.
+    The files are `metrics<suffix>.json`, and pictures of the first puzzles (the last of
+    them one with wrong pieces, if there is any), of those solved best and of those solved worst: `puzzles<suffix>.png`, `best...`, `worst...`.
     """
     if config.mirrored:
         network = with_mirrored(network)
@@ -95,7 +95,8 @@ def _measure(network, config, recorded, split, workdir, suffix, seconds=None):
     evaluated = time.monotonic() - started
     metrics_file.write_metrics(metrics, scores, recorded, evaluated, seconds)
     order = evaluation.ranking(examples)
-    shown = {"puzzles": np.arange(len(order)), "best": order, "worst": order[::-1]}
+    first = evaluation.first_puzzles(examples, _DRAWN)
+    shown = {"puzzles": first, "best": order, "worst": order[::-1]}
     pictures = []
     for name, chosen in shown.items():
         some = datasets.Images(*(x[chosen[:_DRAWN]] for x in images[:2]), 0)

@@ -95,44 +95,44 @@ def draw(path, trials, settings):
     columns = min(len(settings), 4)
     rows = -(-len(settings) // columns)
     size = (3.1 * columns + 0.6, 2.7 * rows + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    colors = matplotlib.colormaps["viridis_r"]
-    steps = sorted({trial["steps"] for trial in order})
-    for axis, setting in zip(axes.flat, settings, strict=False):
-        for number, count in enumerate(steps):
-            rung = [trial for trial in order if trial["steps"] == count]
+    with figures.style():
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        colors = matplotlib.colormaps["cividis_r"]
+        steps = sorted({trial["steps"] for trial in order})
+        for axis, setting in zip(axes.flat, settings, strict=False):
+            for number, count in enumerate(steps):
+                rung = [trial for trial in order if trial["steps"] == count]
+                axis.plot(
+                    [trial["values"][setting.name] for trial in rung],
+                    [trial["score"] for trial in rung],
+                    "o",
+                    color=colors((number + 1) / len(steps)),
+                    markersize=5,
+                    alpha=0.8,
+                    label=f"{count} steps",
+                )
+            best = order[0]
             axis.plot(
-                [trial["values"][setting.name] for trial in rung],
-                [trial["score"] for trial in rung],
+                best["values"][setting.name],
+                best["score"],
                 "o",
-                color=colors((number + 1) / len(steps)),
-                markersize=5,
-                alpha=0.8,
-                label=f"{count} steps",
+                color=figures.WRONG,
+                markersize=11,
+                fillstyle="none",
+                label="the best",
             )
-        best = order[0]
-        axis.plot(
-            best["values"][setting.name],
-            best["score"],
-            "o",
-            color="red",
-            markersize=11,
-            fillstyle="none",
-            label="the best",
+            _scale(axis, setting)
+            axis.set_xlabel(setting.name)
+        for row in axes:
+            row[0].set_ylabel("validation")
+        for axis in list(axes.flat)[len(settings) :]:
+            axis.axis("off")
+        figure.suptitle(
+            f"{len(order)} trials; smaller is better, none is of the reported data",
         )
-        _scale(axis, setting)
-        axis.set_xlabel(setting.name)
-    for row in axes:
-        row[0].set_ylabel("validation")
-    for axis in list(axes.flat)[len(settings) :]:
-        axis.axis("off")
-    figure.suptitle(
-        f"{len(order)} trials; smaller is better, none is of the reported data",
-        fontsize=9,
-    )
-    axes[0, 0].legend(fontsize=7)
-    figures.save(figure, path)
+        axes[0, 0].legend()
+        figures.save_drawing(figure, path)
 
 
 def _scale(axis, setting):

@@ -86,6 +86,8 @@ def compiled_when_eager(
             specs[0] = tf.TensorSpec([*known, *[None] * unknown_axes], specs[0].dtype)
             return concrete(False, absent, *specs, **static)(*present)
         try:
+            if _ends_the_process(present):
+                raise tf.errors.UnimplementedError(None, None, "second derivatives")
             return concrete(True, absent, *specs, **static)(*present)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             # XLA refuses the forward pass of a second derivative.
@@ -94,3 +96,10 @@ def compiled_when_eager(
         return concrete(False, absent, *specs, **static)(*present)
 
     return call
+
+
+def _ends_the_process(tensors):
+    """Whether XLA would end the process, since it refuses a loop on a GPU."""
+    return tensorflow_private.may_have_second_derivatives(tensors) and bool(
+        tf.config.list_physical_devices("GPU")
+    )

@@ -6,7 +6,7 @@ new version has changed.
 """
 
 from tensorflow.python.framework import op_def_registry
-from tensorflow.python.ops import control_flow_util
+from tensorflow.python.ops import control_flow_util, gradients_util
 
 
 def is_compiled_by_xla(graph):
@@ -25,3 +25,14 @@ def op_definition(name):
     exported model would have to be taken for one with side effects.
     """
     return op_def_registry.get(name)
+
+
+def may_have_second_derivatives(tensors):
+    """Whether an eager function of these tensors prepares derivatives of its derivatives.
+
+    It does under two gradient tapes, and under one that is persistent. No public function
+    tells. XLA refuses what is prepared with an error on a CPU, and ends the process on a
+    GPU.
+    """
+    types = gradients_util.PossibleTapeGradientTypes(list(tensors))
+    return types == gradients_util.POSSIBLE_GRADIENT_TYPES_HIGHER_ORDER

@@ -60,3 +60,20 @@ def test_large_plans_run_on_all_cores(monkeypatch, rng):
         assert seen == [is_compiled]
         in_graph = tf.function(functools.partial(st.sinkhorn, n_iters=23))(x)
         np.testing.assert_allclose(plan, in_graph, rtol=1e-4, atol=1e-7)
+
+
+def test_on_a_gpu_xla_never_sees_second_derivatives(traces, monkeypatch):
+    # There XLA would end the process.
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    call, x = double(traces), tf.ones([2])
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = call(x)
+            with pytest.raises(NotImplementedError, match="jit_compile=True outside"):
+                call(x, jit_compile=True)
+        np.testing.assert_array_equal(inner.gradient(y, x), [2, 2])
+    assert traces == [((2,), False)]
+    call(x)
+    assert traces[-1] == ((2,), True)

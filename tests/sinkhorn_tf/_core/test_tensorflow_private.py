@@ -45,6 +45,25 @@ def test_the_definition_of_an_op_tells_whether_it_has_state(private):
     assert private.op_definition("NoSuchOp") is None, message
 
 
+def test_which_tapes_prepare_second_derivatives(private):
+    message = MOVED.format("gradients_util.PossibleTapeGradientTypes")
+    x = tf.constant(1.0)
+
+    def answer():
+        return private.may_have_second_derivatives([x])
+
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        assert not answer(), message
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            assert answer(), message
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        assert answer(), message
+    assert not answer(), message
+
+
 def test_no_other_module_uses_what_is_private():
     root = pathlib.Path(st.__file__).parent
     users = [
