@@ -42,7 +42,9 @@ _EPSILON = 1e-6
 def reconstruction(
     soft: TensorLike, items: TensorLike, target: TensorLike
 ) -> tf.Tensor:
-    """Squared error of the softly restored items, `|P^T items - target|^2`.
+    """Squared error of the softly restored items, :math:`|P^T x - y|^2`.
+
+    The items are x and the target is y.
 
     Args:
         soft: `[b, N, M]`, a soft permutation of each example, or `[b, S, N, M]`, S of
@@ -83,7 +85,10 @@ def reconstruction(
 
 
 def cross_entropy(soft: TensorLike, perm: TensorLike) -> tf.Tensor:
-    """Minus the logarithm of the probabilities of the true places.
+    r"""Minus the logarithm of the probabilities of the true places.
+
+    It is the mean of :math:`-\log(P_{ij} + 10^{-6})` over items i with their true
+    places j.
 
     Args:
         soft: `[b, N, M]`, a soft permutation of each example, or `[b, S, N, M]`, S of

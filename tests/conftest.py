@@ -27,6 +27,14 @@ def swept():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def exact_products():
+    """A GPU would round the factors of float32 products in networks to 10 bits."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -1,14 +1,16 @@
-"""The configs, their records, and the page of results."""
+"""The configs, their records, and the pages of results."""
 
 import pathlib
+import re
 
 import pytest
 
-from pipelines.report import heads, records, tables
-from pipelines.report.pages import with_tables
+from pipelines.report import heads, pages, records, tables
+from pipelines.report.config import ReportConfig
 from pipelines.shared import options
 
 ROOT = pathlib.Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
 CONFIGS = str(ROOT / "configs")
 ROWS = records.rows(CONFIGS)
 
@@ -29,11 +31,35 @@ def test_a_config_parses_to_the_flags_of_its_record(row):
             assert expected[name] == value, name
 
 
-def test_the_tables_show_the_records():
-    text = (ROOT / "RESULTS.md").read_text()
-    assert with_tables(text, {row: records.read(CONFIGS, row) for row in ROWS}) == text
+def test_the_pages_show_the_records():
+    known = {row: records.read(CONFIGS, row) for row in ROWS}
+    texts = pages.texts(ReportConfig(configs=CONFIGS, results=[str(RESULTS)]), known)
+    for path, text in texts.items():
+        assert pathlib.Path(path).read_text() == text, path
+    assert {str(page) for page in RESULTS.glob("*.md")} <= texts.keys()
+    # Each table stands on one page.
+    of_pages = "".join(texts.values())
     for name in tables.TABLES:
-        assert f"<!-- table: {name} -->" in text
+        assert of_pages.count(f"<!-- table: {name} -->") == 1, name
+
+
+def test_headlines_are_numbers_of_their_pages():
+    def headlines(overview):
+        """The cells of each row, and the text of the page that the row links to."""
+        rows = []
+        for line in overview.read_text().splitlines():
+            link = re.search(r"\((\S+)\.md\)", line)
+            if line.startswith("| ") and link:
+                page = overview.parent / f"{link.group(1)}.md"
+                rows.append((line.split(" | ")[1:4], page.read_text()))
+        return rows
+
+    rows = headlines(RESULTS / "index.md")
+    short = [([cell.strip(" |") for cell in cells], text) for cells, text in rows]
+    assert headlines(ROOT / "RESULTS.md") == short and len(rows) > 5
+    for (_, ours, of_paper), text in short:
+        for number in re.findall(r"\.?\d[\d.]*", f"{ours} {of_paper}"):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", text), number
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -1,1 +1,1 @@
-"""From the metrics of runs to the tables of RESULTS.md and the heads of configs."""
+"""From the metrics of runs to the tables of docs/results and the heads of configs."""

@@ -13,7 +13,9 @@ class ReportConfig(Options):
     row: str | None = option(None, "The row that --runs belong to.")
     runs: list[str] = option([], "Run directories to add to the record of that row.")
     configs: str = option("configs", "Directory of the configs.")
-    results: str = option("RESULTS.md", "The file with the tables.")
+    results: list[str] = option(
+        ["docs/results"], "Folders of the pages with the tables, or single pages."
+    )
 
     def check(self, explicit_names=frozenset()):
         """Raises UserError if only one of --row and --runs is set."""

@@ -67,7 +67,7 @@ def processors(records):
     """
     rows_of = {}
     for row, record in records.items():
-        for name in dict.fromkeys(_processor(run) for run in record):
+        for name in processors_of(record):
             rows_of.setdefault(name, []).append(f"`{row}`")
     names = [name for name in rows_of if name != _UNKNOWN]
     parts = [f"{name} ({', '.join(rows_of[name])})" for name in names]
@@ -76,6 +76,11 @@ def processors(records):
     elif _UNKNOWN in rows_of:
         parts.append(f"{_UNKNOWN} (the other rows)")
     return f"Processor: {'; '.join(parts)}. {DIFFERENCE}"
+
+
+def processors_of(record):
+    """The processors of the runs of a record in words, each once."""
+    return list(dict.fromkeys(map(_processor, record)))
 
 
 def _processor(run):

@@ -14,23 +14,35 @@ def update_head(text, row, record):
         row: The name of the config.
         record: The record of the config.
     """
+    author_comments, rest = _without_numbers(text)
+    kinds = {"sorting": _sorting, "jigsaw": _jigsaw, "assembly": _assembly}
+    numbers = kinds[records.program(row)](row, record)
+    # The command stays on one line, however long, so that it can be copied.
+    numbers.append(f"# Command: {command(row)}")
+    return "\n".join([*author_comments, *numbers, *rest]) + "\n"
+
+
+def command(row):
+    """The command that trains a row."""
+    return f"python -m pipelines.{records.program(row)} --flagfile=configs/{row}.cfg"
+
+
+def comments(text):
+    """The comments at the beginning of a config, without its numbers: a list of lines."""
+    return _without_numbers(text)[0]
+
+
+def _without_numbers(text):
+    """The comments at the beginning of a config and its other lines, without numbers."""
     others, is_number = [], False
     for line in text.splitlines():
         is_number = line.startswith(_FIRST) or (is_number and line.startswith("#   "))
         if not is_number:
             others.append(line)
-    # The numbers stand below the other comments at the beginning.
     place = next(
         (k for k, x in enumerate(others) if not x.startswith("#")), len(others)
     )
-    program = records.program(row)
-    kinds = {"sorting": _sorting, "jigsaw": _jigsaw, "assembly": _assembly}
-    numbers = kinds[program](row, record)
-    # The command stays on one line, however long, so that it can be copied.
-    numbers.append(
-        f"# Command: python -m pipelines.{program} --flagfile=configs/{row}.cfg"
-    )
-    return "\n".join([*others[:place], *numbers, *others[place:]]) + "\n"
+    return others[:place], others[place:]
 
 
 def _sorting(row, record):

@@ -159,5 +159,6 @@ def _frame(axis, side, grid, wrong):
                 fill=False,
                 edgecolor=WRONG,
                 linewidth=2.5,
+                clip_on=False,
             )
         )

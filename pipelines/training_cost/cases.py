@@ -9,7 +9,8 @@ class Case:
 
     Attributes:
         group: The size that grows: "images", "N", "batch" or "workers". None grows in
-            "ImageNet", the row of RESULTS.md that `projection` extends by calculation.
+            "ImageNet", the row of docs/results/scale.md that `projection` extends by
+            calculation.
         images: The number of images.
         grid: Pieces along a side.
         image_size: Pixels along a side.

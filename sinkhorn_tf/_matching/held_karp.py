@@ -154,7 +154,8 @@ def _by_subsets(x):
     total = tf.gather(first, joins.first) + tf.gather(second, joins.second)
     if n % 2:
         total += tf.gather(rows[-1], joins.last)
-    feasible = tf.reduce_max(total, axis=0) > -math.inf
+    # A GPU gives the lowest finite number for the maximum of -inf alone.
+    feasible = tf.reduce_any(total > -math.inf, axis=0)
     chosen = tf.argmax(total, axis=0, output_type=tf.int32)
     columns = tf.split(tf.gather(joins.columns, chosen), [half, half, n - 2 * half], 1)
     parts = _ordered(halves, tf.concat(columns[:2], axis=0))

@@ -62,7 +62,9 @@ def matching(
     col_mask: TensorLike | None = None,
     jit_compile: bool | None = None,
 ) -> tf.Tensor:
-    """The matching with the largest sum of logits, `M(X) = argmax_P <P, X>`.
+    r"""The matching with the largest sum of logits.
+
+    It is :math:`M(X) = \arg\max_P \langle P, X \rangle` over all matchings P.
 
     As many items as positions make a permutation. Otherwise each member of the smaller
     side is placed, and each of the larger side at most once.
@@ -116,20 +118,22 @@ def certified_matching(
     col_mask: TensorLike | None = None,
     jit_compile: bool | None = None,
 ) -> CertifiedMatching:
-    """The matching, its value, and a proven upper bound for every matching.
+    r"""The matching, its value, and a proven upper bound for every matching.
 
-    If `f_i + g_j >= X_ij` for all pairs, `sum f + sum g` bounds the value of every
-    permutation (linear programming duality). The potentials come from the matching.
-    Where each row's argmax of the once-rounded `X_ij - g_j` is strict and is the
-    matched column, the matching is optimal without any tolerance, since rounding
-    is monotone: the gap is exactly 0. Otherwise it includes an allowance for the
-    rounding of the sums. With more columns than rows, the same holds if `g_j >= 0`, and
-    `g_j = 0` for the columns of no row; more rows than columns are the transpose.
+    If :math:`f_i + g_j \ge X_{ij}` for all pairs, :math:`\sum f + \sum g` bounds the
+    value of every permutation (linear programming duality). The potentials come from
+    the matching. Where each row's argmax of the once-rounded :math:`X_{ij} - g_j` is
+    strict and is the matched column, the matching is optimal without any tolerance,
+    since rounding is monotone: the gap is exactly 0. Otherwise it includes an allowance
+    for the rounding of the sums. With more columns than rows, the same holds if
+    :math:`g_j \ge 0`, and :math:`g_j = 0` for the columns of no row; more rows than
+    columns are the transpose.
 
-    A soft permutation `S(X / t)` comes close to this value as t falls:
+    A soft permutation :math:`S(X / t)` comes close to this value as t falls:
     `t, _ = st.entropic.temperature_for_accuracy(-X, epsilon)` is a temperature for
-    which `value - <S(X / t), X> <= epsilon` is proven (Weed 2018), `X` `[N, N]` and
-    `st.sinkhorn_solve(X, t).plan` the soft permutation.
+    which `value` less :math:`\langle S(X / t), X \rangle` is proven to be at most
+    `epsilon` (Weed 2018), `X` `[N, N]` and `st.sinkhorn_solve(X, t).plan` the soft
+    permutation.
 
     Args:
         logits, row_mask, col_mask: As in `matching`.

@@ -36,23 +36,23 @@ def sinkhorn(
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
 ) -> tf.Tensor:
-    """The Sinkhorn operator `S^L(X / t)`: a differentiable analogue of a permutation.
+    r"""The Sinkhorn operator :math:`S^L(X / t)`: a differentiable analogue of a permutation.
 
-    `S^0(X) = exp(X)` and `S^l = T_c(T_r(S^(l-1)))`: rows are normalised first,
-    columns last, so that columns sum to 1 and rows do in the limit. As the
-    temperature goes to 0, the limit goes to the matching of the logits.
+    :math:`S^0(X) = \exp(X)` and :math:`S^l(X) = T_c(T_r(S^{l-1}(X)))`: rows are
+    normalised first, columns last, so that columns sum to 1 and rows do in the limit.
+    As the temperature goes to 0, the limit goes to the matching of the logits.
 
     Of N items and M positions the smaller set is placed whole in the limit, and each
     member of the larger set at most once. The iterations are those of a matrix with a
     slack: one more row whose sum is M - N instead of 1 where N < M, or one more column
-    whose sum is N - M where N > M. The slack's entries in `X / t` are 0, and the plan
-    leaves it out. As t goes to 0 the limit goes to the rectangular assignment.
+    whose sum is N - M where N > M. The slack's entries in :math:`X / t` are 0, and the
+    plan leaves it out. As t goes to 0 the limit goes to the rectangular assignment.
 
     After L iterations the columns sum to 1 if N >= M, and to at most 1 if N < M. The rows
     have their sums only in the limit: before it they may sum to more than 1 if N > M (as
     to 1.08 after 20 iterations of 10 x 5 logits at t = 0.1), and to other numbers than 1
     if N <= M. `tolerance` and `sinkhorn_solve` come closer. A constant that is added to
-    all logits changes `S^L` if N > M, but not the limit.
+    all logits changes :math:`S^L` if N > M, but not the limit.
 
     An iteration takes two matrix-vector products, stabilised so that logits of any
     spread give finite plans and gradients. float16 and bfloat16 are computed in
@@ -66,7 +66,7 @@ def sinkhorn(
         temperature: Positive number, scalar tensor, or tensor that broadcasts
             against the batch dimensions; differentiable.
         n_iters: Python int >= 0, the number of iterations L, or their largest number
-            if a tolerance is given. 0 gives `exp(X / t)`.
+            if a tolerance is given. 0 gives :math:`\exp(X / t)`.
         row_mask: bool `[..., N]`, False for an item that does not exist, or None. The
             plan is that of the submatrix of what exists, and 0 elsewhere, with a zero
             gradient, whatever stands in the logits there. Each example has its own

@@ -18,6 +18,11 @@ from sinkhorn_tf._sinkhorn.operator import sinkhorn
 class PartialPlan(typing.NamedTuple):
     """The plan of `partial_sinkhorn`, and what it leaves unmatched.
 
+    Attributes:
+        plan: `[..., N, M]`, in the dtype of the logits.
+        unmatched_rows: `[..., N]`, the mass of each item that goes to no position.
+        unmatched_cols: `[..., M]`, the mass of each position that no item has.
+
     Example:
         >>> plan, unmatched_rows, unmatched_cols = st.partial_sinkhorn(
         ...     [[4.0, 0.0], [0.0, -4.0]], unmatched_score=1.0, temperature=0.5
@@ -30,11 +35,8 @@ class PartialPlan(typing.NamedTuple):
     """
 
     plan: tf.Tensor
-    """`[..., N, M]`, in the dtype of the logits."""
     unmatched_rows: tf.Tensor
-    """`[..., N]`, the mass of each item that goes to no position."""
     unmatched_cols: tf.Tensor
-    """`[..., M]`, the mass of each position that no item has."""
 
 
 @takes_tensors("st.PartialSinkhorn")
@@ -50,12 +52,12 @@ def partial_sinkhorn(
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
 ) -> PartialPlan:
-    """The Sinkhorn operator with dustbins: items and positions can stay unmatched.
+    r"""The Sinkhorn operator with dustbins: items and positions can stay unmatched.
 
     It is `sinkhorn` of the (N + 1) x (M + 1) matrix with `unmatched_score` in its last
-    row, last column and corner, for the masses (1, ..., 1, M) of the rows and
-    (1, ..., 1, N) of the columns. Every position has a mass of 1 in `plan` and
-    `unmatched_cols` together, and in the limit every item has in `plan` and
+    row, last column and corner, for the masses :math:`(1, \dots, 1, M)` of the rows and
+    :math:`(1, \dots, 1, N)` of the columns. Every position has a mass of 1 in `plan`
+    and `unmatched_cols` together, and in the limit every item has in `plan` and
     `unmatched_rows`. As the temperature goes to 0 the limit goes to `partial_matching`:
     a pair is matched where it is worth more than the score.
 

@@ -20,17 +20,18 @@ _TOLERANCE, _MAX_ITERS = 1e-6, 100
 
 
 class SinkhornSolution(typing.NamedTuple):
-    """The limit that `sinkhorn_solve` reached, its potentials and its error.
+    r"""The limit that `sinkhorn_solve` reached, its potentials and its error.
 
-    `plan = exp((logits - row_potential_i - col_potential_j) / temperature)`.
+    The plan is :math:`P_{ij} = \exp((X_{ij} - f_i - g_j) / t)` for logits X, row
+    potentials f and column potentials g at temperature t.
 
-    Where n items and m positions exist, the potentials of a square, n = m, have the same
-    sum. A rectangle has a slack of logit 0 and potential 0, so that the potentials of the
-    longer side are at least 0: for n > m the probability that item i has no position,
-    `1 - sum_j plan_ij`, is `exp(-row_potential_i / temperature)`; for n < m the
-    probability that position j stays empty, `1 - sum_i plan_ij`, is
-    `exp(-col_potential_j / temperature)`. Both hold up to the residual. Where masses are
-    given, the potentials have the same sum weighted by them.
+    Where n items and m positions exist, the potentials of a square, n = m, have the
+    same sum. A rectangle has a slack of logit 0 and potential 0, so that the potentials
+    of the longer side are at least 0: for n > m the probability that item i has no
+    position, :math:`1 - \sum_j P_{ij}`, is :math:`\exp(-f_i / t)`; for n < m the
+    probability that position j stays empty, :math:`1 - \sum_i P_{ij}`, is
+    :math:`\exp(-g_j / t)`. Both hold up to the residual. Where masses are given, the
+    potentials have the same sum weighted by them.
 
     Attributes:
         plan: `[..., N, M]`, in the dtype of the logits.
@@ -79,7 +80,7 @@ def sinkhorn_solve(
     max_iters: int = _MAX_ITERS,
     jit_compile: bool | None = None,
 ) -> SinkhornSolution:
-    """The limit `S(X / t)` of the Sinkhorn operator, and the potentials behind it.
+    r"""The limit :math:`S(X / t)` of the Sinkhorn operator, and the potentials behind it.
 
     `sinkhorn` takes a given number of iterations, and a low temperature needs very
     many. `sinkhorn_solve` takes Newton steps along a path of falling temperatures,

@@ -29,7 +29,9 @@ def gumbel_sinkhorn(
     gradient: str = "unrolled",
     jit_compile: bool | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Samples soft permutations `S^L((X + noise_scale * g) / t)`, g standard Gumbel.
+    r"""Samples soft permutations :math:`S^L((X + \sigma g) / t)`, g standard Gumbel.
+
+    The scale of the noise, :math:`\sigma`, is `noise_scale`.
 
     Args:
         logits: `[..., N, M]`, as in `sinkhorn`.

@@ -1,10 +1,11 @@
-"""The entropic penalty: bounds, exact gaps, and the temperature to choose.
+r"""The entropic penalty: bounds, exact gaps, and the temperature to choose.
 
-The penalised program is `min c'x - H(x) / eta` over `{Ax = b, x >= 0}`, with
-`H(x) = sum_i x_i log(1 / x_i)`. For permutations `eta = 1 / temperature` and the cost
-is minus the logits: the solution is the limit `S(logits / temperature)`. Everything
-here is float64 NumPy and SciPy on the host. The numbers of theorems, propositions and
-definitions are those of the paper.
+The penalised program is :math:`\min c^T x - H(x) / \eta` over
+:math:`\{A x = b, x \ge 0\}`, with :math:`H(x) = \sum_i x_i \log(1 / x_i)`. For
+permutations `eta = 1 / temperature` and the cost is minus the logits: the solution is
+the limit :math:`S(X / t)` for logits X and temperature t. Everything here is float64
+NumPy and SciPy on the host. The numbers of theorems, propositions and definitions are
+those of the paper.
 
 Reference:
     Weed (2018), An explicit analysis of the entropic penalty in linear programming.

@@ -21,13 +21,13 @@ _LARGEST_MISMATCH = 1e-3
 
 
 def birkhoff_radii(n: int) -> tuple[float, float]:
-    """The radii of the `n` x `n` doubly stochastic matrices (Lemma 4).
+    r"""The radii of the `n` x `n` doubly stochastic matrices (Lemma 4).
 
     Args:
         n: Python int >= 1.
 
     Returns:
-        `(R1, RH) = (n, n log n)`.
+        :math:`(R_1, R_H) = (n, n \log n)`.
 
     Raises:
         TypeError, ValueError: If `n` is out of range.
@@ -45,17 +45,19 @@ def birkhoff_radii(n: int) -> tuple[float, float]:
 def transport_radii(
     row_marginals: ArrayLike, col_marginals: ArrayLike
 ) -> tuple[float, float]:
-    """The radii of the plans with given masses of rows and columns.
+    r"""The radii of the plans with given masses of rows and columns.
 
-    `R1` is the total mass `T`, and `RH` an upper bound of the entropic radius,
+    `R1` is the total mass T, and `RH` an upper bound of the entropic radius,
 
-    `min(H(a), H(b)) + T log T` for masses `a` and `b`, `H(a) = -sum a log a`.
+    :math:`\min(H(a), H(b)) + T \log T` for masses a and b,
+    :math:`H(a) = -\sum_i a_i \log a_i`.
 
     With upper bounds of the radii every bound of this module stays true. The entropy of
     a plan is that of its row masses and of what they leave open,
-    `H(P) = H(a) + sum_i a_i H(P_i / a_i)`, so it is at least `H(a)` and, by the columns,
-    `H(b)`; and it is at most that of the product `a b' / T`, which is
-    `H(a) + H(b) + T log T`. The exact least entropy is hard to find.
+    :math:`H(P) = H(a) + \sum_i a_i H(P_i / a_i)`, so it is at least :math:`H(a)` and,
+    by the columns, :math:`H(b)`; and it is at most that of the product
+    :math:`a b^T / T`, which is :math:`H(a) + H(b) + T \log T`. The exact least entropy
+    is hard to find.
 
     The plan of a rectangle or with dustbins is a plan of the extended matrix: pass the
     masses with those of the slack or of the dustbins. A gap of `assignment_gap`, and
@@ -102,14 +104,14 @@ def _entropic_radius(masses, total):
 
 
 def simplex_radii(beta: float, d: int) -> tuple[float, float]:
-    """The radii of the simplex `{x in R^d: sum x = beta, x >= 0}`.
+    r"""The radii of the simplex :math:`\{x \in R^d: \sum_i x_i = \beta, x \ge 0\}`.
 
     Args:
         beta: Number > 0, the total.
         d: Python int >= 1, the dimension.
 
     Returns:
-        `(R1, RH) = (beta, beta log d)`.
+        :math:`(R_1, R_H) = (\beta, \beta \log d)`.
 
     Raises:
         TypeError, ValueError: If a number is out of range.
@@ -125,7 +127,7 @@ def simplex_radii(beta: float, d: int) -> tuple[float, float]:
 
 
 def slow_rate(eta: ArrayLike, RH: ArrayLike) -> float | np.ndarray:
-    """The bound that holds for every `eta > 0` (Prop. 1): `RH / eta`.
+    r"""The bound that holds for every `eta > 0`: :math:`R_H / \eta` (Proposition 1).
 
     Args:
         eta: Array; where it is not positive the bound is +inf.
@@ -154,9 +156,10 @@ def slow_rate(eta: ArrayLike, RH: ArrayLike) -> float | np.ndarray:
 def fast_rate(
     eta: ArrayLike, gap: ArrayLike, R1: ArrayLike, RH: ArrayLike
 ) -> float | np.ndarray:
-    """The exponential bound (Theorem 1).
+    r"""The exponential bound (Theorem 1).
 
-    `gap exp(-eta gap / R1 + (R1 + RH) / R1)`
+    :math:`\Delta \exp(-\eta \Delta / R_1 + (R_1 + R_H) / R_1)` with the gap
+    :math:`\Delta`.
 
     Args:
         eta: Array; below `(R1 + RH) / gap` the bound is +inf.
@@ -183,9 +186,10 @@ def fast_rate(
 def distance_bound(
     eta: ArrayLike, gap: ArrayLike, R1: ArrayLike, RH: ArrayLike
 ) -> float | np.ndarray:
-    """A bound of the l1 distance from the optimal face (Corollary 1).
+    r"""A bound of the l1 distance from the optimal face (Corollary 1).
 
-    `2 R1 exp(-eta gap / R1 + (R1 + RH) / R1)`
+    :math:`2 R_1 \exp(-\eta \Delta / R_1 + (R_1 + R_H) / R_1)` with the gap
+    :math:`\Delta`.
 
     Args:
         eta, gap, R1, RH: As in `fast_rate`.
@@ -209,9 +213,10 @@ def distance_bound(
 def relaxed_rate(
     eta: ArrayLike, gap_tau: ArrayLike, tau: ArrayLike, R1: ArrayLike, RH: ArrayLike
 ) -> float | np.ndarray:
-    """The exponential bound where nearly optimal vertices count as optimal.
+    r"""The exponential bound where nearly optimal vertices count as optimal.
 
-    `gap_tau exp(-eta gap_tau / R1 + (R1 + RH) / R1) + tau` (Corollary 2)
+    :math:`\Delta \exp(-\eta \Delta / R_1 + (R_1 + R_H) / R_1) + \tau` (Corollary 2),
+    with `gap_tau` for :math:`\Delta`.
 
     Args:
         eta: Array; below `(R1 + RH) / gap_tau` the bound is +inf.
@@ -240,9 +245,9 @@ def relaxed_rate(
 
 
 def integral_rate(eta: ArrayLike, R1: ArrayLike, RH: ArrayLike) -> float | np.ndarray:
-    """The exponential bound for integer costs and vertices (Corollary 3).
+    r"""The exponential bound for integer costs and vertices (Corollary 3).
 
-    `exp(-eta / R1 + (R1 + RH) / R1)`, since the gap is at least 1 then.
+    :math:`\exp(-\eta / R_1 + (R_1 + R_H) / R_1)`, since the gap is at least 1 then.
 
     Args:
         eta: Array; below `R1 + RH` the bound is +inf.
@@ -266,10 +271,11 @@ def integral_rate(eta: ArrayLike, R1: ArrayLike, RH: ArrayLike) -> float | np.nd
 def sufficient_eta(
     epsilon: ArrayLike, gap: ArrayLike, R1: ArrayLike, RH: ArrayLike
 ) -> float | np.ndarray:
-    """The `eta` from which the fast rate is at most `epsilon` (after Theorem 1).
+    r"""The `eta` from which the fast rate is at most `epsilon` (after Theorem 1).
 
-    `max(0, R1 / gap log(gap / epsilon)) + (R1 + RH) / gap`; with a gap of 1 and the
-    radii of `birkhoff_radii` it is that of Prop. 5.
+    :math:`\max(0, R_1 / \Delta \log(\Delta / \epsilon)) + (R_1 + R_H) / \Delta` with the
+    gap :math:`\Delta`; with a gap of 1 and the radii of `birkhoff_radii` it is that of
+    Proposition 5.
 
     Args:
         epsilon: Accuracy, > 0.

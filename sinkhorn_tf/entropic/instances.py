@@ -15,9 +15,10 @@ from sinkhorn_tf.entropic import _numpy_arguments
 
 
 def simplex_solution(c: ArrayLike, beta: float, eta: float) -> np.ndarray:
-    """The penalised optimum on `{sum x = beta, x >= 0}` in closed form (Prop. 2).
+    r"""The penalised optimum on a simplex in closed form (Proposition 2).
 
-    `beta exp(-eta c_i) / sum_j exp(-eta c_j)`
+    On :math:`\{\sum_i x_i = \beta, x \ge 0\}` it is
+    :math:`x_i = \beta \exp(-\eta c_i) / \sum_j \exp(-\eta c_j)`.
 
     Args:
         c: Costs `[d]`, finite.
@@ -48,10 +49,11 @@ def simplex_solution(c: ArrayLike, beta: float, eta: float) -> np.ndarray:
 def simplex_slow_lower_bound(
     eta: ArrayLike, alpha: float, beta: float, d: int
 ) -> float | np.ndarray:
-    """A lower bound of `c'x` on the simplex before the fast rate begins (Prop. 3).
+    r"""A lower bound of the cost on the simplex before the fast rate begins.
 
-    It is for the costs `c = (0, alpha, ..., alpha)`: `(1 - epsilon) alpha beta` with
-    the least epsilon for which `eta <= log(epsilon d) / alpha`.
+    It is for the costs :math:`c = (0, \alpha, \dots, \alpha)`: :math:`c^T x` is at
+    least :math:`(1 - \epsilon) \alpha \beta` with the least :math:`\epsilon` for which
+    :math:`\eta \le \log(\epsilon d) / \alpha` (Proposition 3).
 
     Args:
         eta: Array of numbers >= 0.
@@ -77,9 +79,10 @@ def simplex_slow_lower_bound(
 def simplex_fast_lower_bound(
     eta: ArrayLike, alpha: float, beta: float, d: int
 ) -> float | np.ndarray:
-    """A lower bound of `c'x` from `eta >= (1 + log d) / alpha` on (Prop. 4).
+    r"""A lower bound of the cost on the simplex after the fast rate has begun.
 
-    It is a ninth of the fast rate. The proof takes `exp(-1) <= 1/3`, which fails;
+    It bounds :math:`c^T x` from :math:`\eta \ge (1 + \log d) / \alpha` on (Proposition
+    4). It is a ninth of the fast rate. The proof takes `exp(-1) <= 1/3`, which fails;
     `exp(-1)` in its place gives the same bound.
 
     Args:
@@ -129,10 +132,10 @@ def tight_instance(n: int) -> np.ndarray:
 
 
 def lower_bound_eta(n: int, epsilon: ArrayLike) -> float | np.ndarray:
-    """The `eta` up to which `tight_instance(n)` is not solved to `epsilon` (Theorem 2).
+    r"""The `eta` up to which `tight_instance(n)` is not solved to `epsilon` (Theorem 2).
 
-    `max(0, n log((1 - epsilon) / epsilon))`: up to there the suboptimality is at least
-    `epsilon`.
+    :math:`\max(0, n \log((1 - \epsilon) / \epsilon))`: up to there the suboptimality is
+    at least `epsilon`.
 
     Args:
         n: Python int >= 2.
@@ -157,9 +160,9 @@ def lower_bound_eta(n: int, epsilon: ArrayLike) -> float | np.ndarray:
 
 
 def tight_lower_bound(eta: ArrayLike, n: int) -> float | np.ndarray:
-    """A lower bound of the suboptimality on `tight_instance(n)` (Theorem 2).
+    r"""A lower bound of the suboptimality on `tight_instance(n)` (Theorem 2).
 
-    `1 / (1 + exp(eta / n))`
+    :math:`1 / (1 + \exp(\eta / n))`
 
     Args:
         eta: Array of numbers >= 0.

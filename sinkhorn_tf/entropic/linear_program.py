@@ -20,11 +20,12 @@ _DAMPING = 1e-15
 
 
 def solve_lp(c: ArrayLike, A: ArrayLike, b: ArrayLike, eta: float) -> np.ndarray:
-    """Solves `min c'x - H(x) / eta` subject to `Ax = b`, `x >= 0`.
+    r"""Solves :math:`\min c^T x - H(x) / \eta` subject to :math:`A x = b, x \ge 0`.
 
-    With multipliers `z`, `x_i = exp((A'z)_i - eta c_i - 1)` and `z` maximises the
-    concave `b'z - sum_i x_i`, whose gradient is `b - Ax`. Damped Newton steps follow the
-    solution from a small eta, which is doubled until it is the one asked for.
+    With multipliers z, :math:`x_i = \exp((A^T z)_i - \eta c_i - 1)` and z maximises the
+    concave :math:`b^T z - \sum_i x_i`, whose gradient is :math:`b - A x`. Damped Newton
+    steps follow the solution from a small eta, which is doubled until it is the one
+    asked for.
 
     Args:
         c: Costs `[d]`, finite.

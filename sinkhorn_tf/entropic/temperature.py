@@ -1,4 +1,4 @@
-"""The bounds in the units of the layers: logits, temperature, `<P*, X> - <S(X / t), X>`."""
+"""The bounds in the units of the layers: logits, temperature, `P*.X - S(X / t).X`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _ROUNDING = 1e-12
 
 
 class LayerBounds(typing.NamedTuple):
-    """Upper bounds of `<P*, X> - <S(X / t), X>`; +inf where one says nothing.
+    r"""Upper bounds of the suboptimality; +inf where one says nothing.
 
-    All are about the limit `S(X / t)`, never about a number of iterations. The numbers
-    of theorems are those of Weed (2018).
+    The suboptimality is :math:`\langle P^*, X \rangle - \langle S(X / t), X \rangle`
+    with the best permutation :math:`P^*`. All are about the limit :math:`S(X / t)`,
+    never about a number of iterations. The numbers of theorems are those of Weed
+    (2018).
 
     Attributes:
-        slow_rate: Prop. 1.
+        slow_rate: Proposition 1.
         fast_rate: Theorem 1; needs `gap`.
         integral_rate: Corollary 3; needs `integer`.
         relaxed_rate: Corollary 2; needs `gap_tau` and `tau`.
@@ -106,7 +108,10 @@ def layer_bounds(
 def assignment_suboptimality(
     logits: ArrayLike, temperature: ArrayLike
 ) -> float | np.ndarray:
-    """Measures `<P*, X> - <S(X / t), X>`, the quantity that the bounds are for.
+    r"""Measures the suboptimality, the quantity that the bounds are for.
+
+    It is :math:`\langle P^*, X \rangle - \langle S(X / t), X \rangle` with the
+    best permutation :math:`P^*`.
 
     It is summed from the reduced costs, which are not negative, so that exponentially
     small values keep their digits, down to the rounding of the logits.
@@ -159,13 +164,14 @@ def temperature_for_accuracy(
     gap: float | None = None,
     integer: bool = False,
 ) -> tuple[float, str]:
-    """The largest temperature that Weed (2018) proves sufficient for an accuracy.
+    r"""The largest temperature that Weed (2018) proves sufficient for an accuracy.
 
-    At this temperature `<P*, X> - <S(X / t), X> <= epsilon` for the logits
-    `X = -cost`, in the limit of the iterations. The theory is for the worst case: on
-    most logits a far larger temperature suffices. It is about permutations. For plans
-    with masses, `epsilon / RH` with the `RH` of `transport_radii` is such a temperature
-    by the slow rate; the gap and `integer` hold for integral masses only.
+    At this temperature :math:`\langle P^*, X \rangle - \langle S(X / t), X \rangle` is
+    at most `epsilon` for the logits `X = -cost`, in the limit of the iterations. The
+    theory is for the worst case: on most logits a far larger temperature suffices. It
+    is about permutations. For plans with masses, `epsilon / RH` with the `RH` of
+    `transport_radii` is such a temperature by the slow rate; the gap and `integer` hold
+    for integral masses only.
 
     Args:
         cost: `[N, N]`, minus the logits; +inf forbids a pair. Its gap is computed
@@ -173,7 +179,8 @@ def temperature_for_accuracy(
         epsilon: Number > 0, the accuracy in the units of the cost.
         n: Python int, in place of the cost.
         gap: Number > 0 (or +inf), a lower bound of the suboptimality gap.
-        integer: Whether the costs are integers; then the gap is at least 1 (Prop. 5).
+        integer: Whether the costs are integers; then the gap is at least 1
+            (Proposition 5).
 
     Returns:
         `(temperature, name)`: a float, and the function of `st.entropic` whose bound

@@ -16,7 +16,7 @@ from sinkhorn_tf.layers import _settings
 class DenseByTarget(_settings.ConfiguredLayer):
     """As many dense layers as there are targets; each example uses one of them.
 
-    `y_b = x_b W_k + c_k` with k the target of example b. Only that layer gets a
+    :math:`y_b = x_b W_k + c_k` with k the target of example b. Only that layer gets a
     gradient from the example. For a target that does not exist the result of the
     example is NaN; the other examples do not change.
 

@@ -40,10 +40,11 @@ class _SeedSetting(_settings.Setting):
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class GumbelSinkhorn(TemperedLayer):
-    """Samples soft permutations `S^L((X + noise_scale * g) / t)` while training.
+    r"""Samples soft permutations :math:`S^L((X + \sigma g) / t)` while training.
 
-    New Gumbel noise is drawn at each call with `training=True`. Otherwise there is no
-    noise, and all samples are the same.
+    The scale of the noise, :math:`\sigma`, is `noise_scale`. New Gumbel noise g is
+    drawn at each call with `training=True`. Otherwise there is no noise, and all
+    samples are the same.
 
     Args:
         temperature: Positive number. It can be assigned at any time

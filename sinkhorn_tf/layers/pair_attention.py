@@ -14,11 +14,12 @@ from sinkhorn_tf.layers import _settings
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class PairAttention(_settings.ConfiguredLayer):
-    """Self-attention whose scores have a bias from features of each pair.
+    r"""Self-attention whose scores have a bias from features of each pair.
 
-    Item i looks at item j with the weight `softmax_j(q_i . k_j / sqrt(d) + b_ij)` in
-    each head, where b is linear in the features of the pair (i, j). There are no
-    positions: permuting the items permutes the result.
+    Item i looks at item j with the weight
+    :math:`\mathrm{softmax}_j(q_i \cdot k_j / \sqrt{d} + b_{ij})` in each head, where b
+    is linear in the features of the pair (i, j). There are no positions: permuting the
+    items permutes the result.
 
     Args:
         heads: Number of heads, a divisor of the width.

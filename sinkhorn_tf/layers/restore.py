@@ -13,7 +13,7 @@ from sinkhorn_tf._core.arguments import TensorLike
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class Restore(keras.layers.Layer):
-    """Puts items in the places that a permutation assigns to them: `P^T items`.
+    """Puts items x in the places that a permutation assigns to them: :math:`P^T x`.
 
     Positions that nobody takes, whose column is 0, get 0. Items that take no position,
     whose row is 0 in all the permutations that share them, may hold NaN or infinities,

@@ -12,7 +12,7 @@ from sinkhorn_tf.layers._tempered import TemperedLayer
 
 @keras.saving.register_keras_serializable(package="sinkhorn_tf")
 class SinkhornLayer(TemperedLayer):
-    """Turns logits into soft permutations: `S^L(X / t)`.
+    """Turns logits into soft permutations: :math:`S^L(X / t)`.
 
     Args:
         temperature: Positive number. It can be assigned at any time

@@ -22,10 +22,11 @@ def soft_sort(
     top_k: int | None = None,
     jit_compile: bool | None = None,
 ) -> tf.Tensor:
-    """Sorts the last axis, ascending, differentiably.
+    r"""Sorts the last axis, ascending, differentiably.
 
     The logits are minus the squared distances of the values, scaled to [0, 1], from N
-    evenly spaced anchors; the plan moves the values to the anchors' places. As the
+    evenly spaced anchors, times N: :math:`X_{ij} = -N (x_i - a_j)^2`. The plan moves
+    the values v to the anchors' places: :math:`\sum_i P_{ij} v_i` is at place j. As the
     temperature goes to 0 the result goes to `tf.sort(values)`.
 
     Args:
@@ -49,7 +50,7 @@ def soft_sort(
         [2.0, 3.0]
 
     Reference:
-        Cuturi, Teboul & Vert 2019, Differentiable ranking and sorting using optimal
+        Cuturi et al. (2019), Differentiable ranking and sorting using optimal
         transport, section 3.
     """
     return _transport(_soft_sort, values, temperature, top_k, jit_compile)
@@ -63,10 +64,11 @@ def soft_rank(
     top_k: int | None = None,
     jit_compile: bool | None = None,
 ) -> tf.Tensor:
-    """Ranks along the last axis, ascending from 0, differentiably.
+    r"""Ranks along the last axis, ascending from 0, differentiably.
 
-    As the temperature goes to 0 the result goes to `argsort(argsort(values))` for
-    values that differ; equal values share the mean of their ranks.
+    The rank of value i is :math:`\sum_j P_{ij} j`, with the plan of `soft_sort`. As the
+    temperature goes to 0 the result goes to `argsort(argsort(values))` for values that
+    differ; equal values share the mean of their ranks.
 
     Args:
         values, temperature, jit_compile: As in `soft_sort`.

@@ -32,14 +32,15 @@ def soft_top_k(
     mask: TensorLike | None = None,
     jit_compile: bool | None = None,
 ) -> tf.Tensor:
-    """Selects the k largest along the last axis, differentiably.
+    r"""Selects the k largest along the last axis, differentiably.
 
-    The share of a value in the selection is `sigmoid((value - threshold) / t)`, with
-    the one threshold for which the shares of an example sum to k. That is the limit of
-    the Sinkhorn iterations for two positions, the selection of mass k and the rest of
-    mass N - k, and logits `(value, 0)`; it is never a number of iterations. As the
-    temperature goes to 0 the shares of the k largest go to 1 and all others to 0. Equal
-    values have equal shares at every temperature.
+    The share of a value x in the selection is :math:`\sigma((x - \theta) / t)`, a
+    sigmoid, with the one threshold :math:`\theta` for which the shares of an example
+    sum to k. That is the limit of the Sinkhorn iterations for two positions, the
+    selection of mass k and the rest of mass N - k, and logits :math:`(x, 0)`; it is
+    never a number of iterations. As the temperature goes to 0 the shares of the k
+    largest go to 1 and all others to 0. Equal values have equal shares at every
+    temperature.
 
     The temperature is in the units of the values: twice the values have the same shares
     at twice the temperature. That of `soft_rank` and `soft_sort` does not depend on the

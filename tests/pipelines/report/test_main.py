@@ -11,7 +11,7 @@ from tests.pipelines.report.metrics import assembly_metrics, sorting_metrics
 
 
 def report(folder, **flags):
-    places = {"configs": str(folder), "results": str(folder.parent / "RESULTS.md")}
+    places = {"configs": str(folder), "results": [str(folder.parent / "RESULTS.md")]}
     run_with(main, ReportConfig(), **(places | flags))
 
 
@@ -36,6 +36,35 @@ def test_runs_become_a_record_a_table_and_a_head(configs, tmp_path, make_run, ca
     assert capsys.readouterr().out.count("written") == 2
     report(configs)
     assert "written" not in capsys.readouterr().out
+
+
+def test_a_folder_of_pages_has_a_list_of_rows_to_which_the_tables_link(
+    configs, tmp_path, make_run, capsys
+):
+    folder = tmp_path / "docs" / "results"
+    folder.mkdir(parents=True)
+    table = "<!-- table: {} -->\n<!-- end -->\n"
+    for name in ("sorting", "sorting_by_index"):
+        (folder / f"{name}.md").write_text(f"# A\n\n{table.format(name)}")
+    (folder / "prose.md").write_text("# B\n")
+    run = make_run("a", sorting_metrics(0))
+    report(configs, row="sorting_n5", runs=[run], results=[str(folder)])
+    # The two pages with tables, the list of rows, and the head.
+    assert capsys.readouterr().out.count("written") == 4
+    for name in ("sorting", "sorting_by_index"):
+        text = (folder / f"{name}.md").read_text()
+        assert text.startswith("# A\n")
+        assert "| [`sorting_n5`](records.md#sorting_n5) |" in text
+    rows = (folder / "records.md").read_text()
+    assert "\n### `sorting_n5`\n" in rows
+    assert "[sorting_n5.json](../../configs/sorting_n5.json)" in rows
+    # A page of that folder alone has the same text.
+    report(configs, results=[str(folder)])
+    report(configs, results=[str(folder / "sorting.md"), str(folder / "prose.md")])
+    assert "written" not in capsys.readouterr().out
+    # Elsewhere there is no list to link to.
+    report(configs)
+    assert "records.md" not in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_runs_join_the_record_that_exists(configs, make_run):
@@ -97,6 +126,7 @@ def test_nothing_is_written_if_anything_is_wrong(configs, tmp_path, make_run):
         ({"row": "sorting_n5", "runs": [workdir]}, "table sorting lacks 'intervals'"),
         ({"row": "sorting_n5"}, "need each other"),
         ({"configs": str(tmp_path / "none")}, "There are no configs here"),
+        ({"results": [str(configs)]}, "There are no pages here. .*--results="),
     ):
         with pytest.raises(UserError, match=message):
             report(configs, **flags)

@@ -46,3 +46,16 @@ def test_the_processors_of_records_stand_below_their_table():
     assert with_tables(text, {}).count("\n\n") == 0
     # Runs on different machines have means all the same.
     assert "processor" not in formats.mean_run(rows["sorting_n6"])
+
+
+def test_names_of_rows_link_to_the_list_of_rows():
+    rows = {"sorting_n5": [sorting_metrics(0), sorting_metrics(1)]}
+    for table in ("sorting", "sorting_by_index"):
+        text = f"`sorting_n5`\n<!-- table: {table} -->\n<!-- end -->"
+        linked = with_tables(text, rows, has_links=True)
+        link = "[`sorting_n5`](records.md#sorting_n5)"
+        assert linked.count(link) == 1 and f"\n| {link} | " in linked
+        plain = with_tables(text, rows)
+        assert linked.replace(link, "`sorting_n5`") == plain
+        # A second pass finds the same rows.
+        assert with_tables(linked, rows, has_links=True) == linked

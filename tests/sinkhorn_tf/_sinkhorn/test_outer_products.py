@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import sinkhorn_tf as st
-from sinkhorn_tf._sinkhorn import outer_products
+from sinkhorn_tf._sinkhorn import kernel_products, outer_products
 
 
 @pytest.fixture
@@ -119,7 +119,11 @@ def test_gradients_of_a_large_matrix_do_not_depend_on_the_batch(rng):
     both, _ = gradient(ours, x, 0.1, weights)
     for example in (slice(0, 1), slice(1, 2)):
         alone, _ = gradient(ours, x[example], 0.1, weights[example])
-        np.testing.assert_array_equal(both[example], alone)
+        if kernel_products.has_gpu():
+            # It adds in another order for another batch.
+            np.testing.assert_allclose(both[example], alone, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(both[example], alone)
 
 
 def test_large_matrices_with_nan_and_forbidden_pairs(rng):
