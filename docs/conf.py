@@ -87,6 +87,8 @@ bibtex_reference_style = "author_year_round"
 # Kernels inherit these.
 os.environ |= {
     "KERAS_BACKEND": "tensorflow",
+    # Another backend in the caller's environment would leave pages without pictures.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "MATPLOTLIBRC": str(ROOT / "pipelines/shared/matplotlibrc"),
     "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:2]]),

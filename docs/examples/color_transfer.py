@@ -4,8 +4,8 @@
 # A photograph takes over the colours of another one: a sample of its pixels is
 # transported to a sample of the other's pixels at the least squared distance of
 # colours. The plan of {py:func}`sinkhorn_tf.sinkhorn_solve` gives each sampled pixel a
-# new colour, the mean of the colours its mass goes to. All other pixels move as their
-# nearest sampled pixel does.
+# new colour, the mean of the colours its mass goes to. Every pixel moves as the ten
+# nearest sampled pixels do on average.
 
 # %%
 import matplotlib.pyplot as plt
@@ -24,7 +24,6 @@ cost = tf.reduce_sum(tf.square(source[:, None] - target[None]), axis=-1)  # [400
 plan = st.sinkhorn_solve(-cost, temperature=0.005).plan  # rows sum to 1
 moved = tf.matmul(plan, target).numpy()
 
-# The mean shift of the 10 nearest sampled pixels, for smooth areas.
 _, nearest = KDTree(source).query(china.reshape(-1, 3), k=10)
 shift = (moved - source)[nearest].mean(axis=1).reshape(china.shape)
 result = np.clip(china + shift, 0, 1)

@@ -34,13 +34,13 @@ for ax, scale, perm in zip(axes, scales, samples, strict=True):
     frequencies = tf.reduce_mean(st.permutations.to_matrix(perm), axis=0)
     image = ax.imshow(frequencies, vmin=0, vmax=1)
     ax.set(title=f"noise scale {scale}", xlabel="position")
-axes[0].set_ylabel("item")
+axes[0].set(ylabel="item", yticks=[0, 5])
 fig.colorbar(image, ax=axes, label="part of the samples", shrink=0.8)
 plt.show()
 
 # %% [markdown]
 # *How often item i has position j, in 1,000 samples each. Little noise keeps the order,
-# much noise forgets it.*
+# much noise blurs it.*
 
 # %%
 uniform = st.permutations.sample([1000], n, seed=0)

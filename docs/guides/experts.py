@@ -117,7 +117,7 @@ for name, is_balanced in [("softmax", False), ("balanced", True)]:
     for load in loads[name]:
         print(f"{'':9} loads {load}")
 print(f"variance of the target {variance:.3f}")
-assert np.mean(errors["balanced"]) < 0.8 * np.mean(errors["softmax"])
+assert 0.1 < np.mean(errors["balanced"]) < 0.8 * np.mean(errors["softmax"])
 assert min(load.min() for load in loads["softmax"]) < 0.01 * len(x_test)
 assert min(load.min() for load in loads["balanced"]) > 0.08 * len(x_test)
 
@@ -138,8 +138,9 @@ plt.show()
 # softmax router leaves some experts without any work, and a linear expert with two
 # sectors fits neither.*
 #
-# The mean error of the balanced router is lower, but equal loads do not ensure good
-# experts: compare the three seeds.
+# The mean error of the balanced router is lower, yet well above 0, which six linear
+# experts with the right sectors would reach. Equal loads keep all experts at work; they
+# do not tell them which sector is theirs.
 #
 # The balance is part of what the layer assumes. It helps here because the six regimes
 # are equally likely; where they are not, an equal load sends some examples to the wrong
