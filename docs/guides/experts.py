@@ -105,7 +105,8 @@ for name, is_balanced in [("softmax", False), ("balanced", True)]:
         keras.utils.set_random_seed(seed)
         layer = Experts(is_balanced)
         model = keras.Sequential([keras.Input((2,)), layer])
-        model.compile(keras.optimizers.Adam(0.02), loss="mse")
+        adam = keras.optimizers.Adam(0.02)
+        model.compile(adam, loss="mse", steps_per_execution=10)
         model.fit(x_train, y_train, batch_size=BATCH, epochs=12, verbose=0)
         errors[name].append(model.evaluate(x_test, y_test, batch_size=BATCH, verbose=0))
         chosen = [

@@ -14,6 +14,7 @@ keras.utils.set_random_seed(0)
 
 # %% tags=["ten-lines"]
 import keras
+
 import sinkhorn_tf as st
 
 numbers = keras.Input((5, 1), name="numbers")
@@ -210,7 +211,8 @@ plt.show()
 # falling temperature. {doc}`/guides/jigsaw` uses both.
 #
 # With `hard=True` the forward pass gives the {term}`hard permutation`, and the
-# gradient is that of the soft one. Use it where the next layer cannot work with mixtures of items.
+# gradient is that of the soft one. Use it where the next layer cannot work with
+# mixtures of items.
 
 # %%
 hard_layer = st.GumbelSinkhorn(temperature=0.3, hard=True, seed=0)
