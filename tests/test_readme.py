@@ -31,7 +31,7 @@ def test_the_functions_have_the_shapes_that_are_printed(examples):
     assert names["plan"].shape == (64, 9, 9)
     assert names["soft"].shape == names["noisy_logits"].shape == (64, 3, 9, 9)
     assert names["perm"].shape == (64, 9)
-    assert names["ranks"].shape == (64, 9, 9)
+    np.testing.assert_allclose(names["ranks"], [[2, 0, 1]], atol=0.1)
     assert (names["gap"].numpy() >= 0).all()
 
 
