@@ -142,7 +142,7 @@ assert error(restored) < soft_error
 
 # %%
 N = 10
-EPOCHS = 6
+EPOCHS = 15
 
 
 def build(layer):
@@ -167,8 +167,8 @@ def lists(seed, count):
     return x, {"sorted": keras.ops.sort(x, axis=1), "plan": true}
 
 
-train, validation = lists(2, 4096), lists(3, 1000)
-schedule = keras.optimizers.schedules.ExponentialDecay(1.0, EPOCHS * 4096 // 128, 0.1)
+train, validation = lists(2, 512), lists(3, 1000)
+schedule = keras.optimizers.schedules.ExponentialDecay(1.0, EPOCHS * 512 // 64, 0.1)
 layers = {
     "soft, temperature 0.1": (st.SinkhornLayer(0.1), []),
     "noise, annealed 1 to 0.1": (
@@ -181,7 +181,7 @@ for name, (layer, callbacks) in layers.items():
     model = build(layer)
     history = model.fit(
         *train,
-        batch_size=128,
+        batch_size=64,
         epochs=EPOCHS,
         validation_data=validation,
         callbacks=callbacks,
@@ -192,23 +192,27 @@ for name, (layer, callbacks) in layers.items():
         f"{name:25} wrong {history['val_plan_proportion_wrong'][-1]:.3f}, "
         f"tau {history['val_plan_kendall_tau'][-1]:.3f}"
     )
-    assert history["val_plan_proportion_wrong"][-1] < 0.2
-    assert history["val_plan_kendall_tau"][-1] > 0.9
+    assert history["val_plan_kendall_tau"][-1] > 0.98
 
 # %%
 figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for name, history in scores_of.items():
-    axis.plot(range(1, EPOCHS + 1), history["val_plan_proportion_wrong"], label=name)
-axis.set(xlabel="epoch", ylabel="share in a wrong position", ylim=(0, None))
+    axis.plot(range(1, EPOCHS + 1), history["val_loss"], label=name)
+    wrong = history["val_plan_proportion_wrong"]
+    print(f"{name:25} wrong in epochs 1 to 4: {np.round(wrong[:4], 3)}")
+    assert max(wrong[3:]) < 0.02 and history["val_loss"][-1] < history["val_loss"][3]
+axis.set(xlabel="epoch", ylabel="mean squared error", yscale="log")
 axis.legend()
 plt.show()
 
 # %% [markdown]
-# *Share of numbers in a wrong position, of 1,000 validation lists of ten numbers, one
-# training each.*
+# *Error of the softly sorted list, for 1,000 validation lists of ten numbers, one
+# training each. An epoch is eight steps.*
 #
-# Lists of ten numbers are so regular that the soft layer needs neither noise nor a
-# falling temperature. {doc}`/guides/jigsaw` uses both.
+# The metrics are near their best after three epochs, because a matching needs no more
+# than scores that rank the numbers well. The error of the soft list goes on falling as
+# the plans become sharper. The right order needs neither noise nor a falling
+# temperature here; {doc}`/guides/jigsaw` uses both.
 #
 # With `hard=True` the forward pass gives the {term}`hard permutation`, and the
 # gradient is that of the soft one. Use it where the next layer cannot work with
@@ -260,7 +264,7 @@ model = keras.Model([numbers, present], st.Restore()([plan, numbers]))
 model.compile(keras.optimizers.Adam(0.01), loss="mse")
 
 x, mask, target = padded(4, 4096)
-model.fit([x, mask], target, batch_size=128, epochs=15, verbose=0)
+model.fit([x, mask], target, batch_size=128, epochs=8, verbose=0)
 
 # %% [markdown]
 # For the exact answer give the mask to {py:class}`sinkhorn_tf.Matching`. Positions
