@@ -5,24 +5,24 @@
 # copy one cell, and it runs. Logits are scores: `logits[..., i, j]` says how well item i fits at
 # position j, and larger is better. All layers take the arguments of their functions.
 #
-# | problem | function | Keras layer | recipe |
-# | --- | --- | --- | --- |
-# | a soft permutation, to train through | {py:func}`sinkhorn_tf.sinkhorn` | {py:class}`sinkhorn_tf.SinkhornLayer` | [soft](#a-soft-permutation) |
-# | the best hard permutation | {py:func}`sinkhorn_tf.matching` | {py:class}`sinkhorn_tf.Matching` | [hard](#a-hard-permutation) |
-# | a random soft permutation (latent, Gumbel-Sinkhorn) | {py:func}`sinkhorn_tf.gumbel_sinkhorn` | {py:class}`sinkhorn_tf.GumbelSinkhorn` | [random](#a-random-soft-permutation) |
-# | more items than positions, or fewer | {py:func}`sinkhorn_tf.sinkhorn`, {py:func}`sinkhorn_tf.matching` | the same layers | [rectangle](#a-rectangle) |
-# | sets of different sizes in a batch | `row_mask` and `col_mask` of each function | `row_mask`, `col_mask` or Keras' own mask | [padding](#padding) |
-# | items that fit nowhere | {py:func}`sinkhorn_tf.partial_sinkhorn`, {py:func}`sinkhorn_tf.partial_matching` | {py:class}`sinkhorn_tf.PartialSinkhorn` | [dustbins](#dustbins) |
-# | capacities, balanced experts | `row_marginals` and `col_marginals` of {py:func}`sinkhorn_tf.sinkhorn` | the same arguments of {py:class}`sinkhorn_tf.SinkhornLayer` | [capacities](#capacities) |
-# | the k largest values | {py:func}`sinkhorn_tf.soft_top_k` | {py:class}`sinkhorn_tf.SoftTopK` | [top-k](#top-k) |
-# | ranks and sorted values | {py:func}`sinkhorn_tf.soft_rank`, {py:func}`sinkhorn_tf.soft_sort` | | [ranks](#ranks-and-sorted-values) |
-# | a proof that no matching is better | {py:func}`sinkhorn_tf.certified_matching` | | [proof](#a-proof-of-optimality) |
-# | the limit of infinitely many iterations | {py:func}`sinkhorn_tf.sinkhorn_solve` | | [limit](#the-limit-of-infinitely-many-iterations) |
-# | a temperature that is learnt | | `trainable_temperature=True` of each layer with a temperature | [learnt](#a-temperature-that-is-learnt) |
-# | a temperature with a proof | {py:func}`sinkhorn_tf.entropic.temperature_for_accuracy` | | [proven](#a-temperature-with-a-proof) |
-# | hard permutations in the forward pass, a soft gradient | | `hard=True` of {py:class}`sinkhorn_tf.SinkhornLayer` and {py:class}`sinkhorn_tf.GumbelSinkhorn` | [straight-through](#a-hard-permutation-with-a-soft-gradient) |
-# | a model that a server runs | {py:func}`sinkhorn_tf.export_solver` | | [served](#a-served-model) |
-# | how good a permutation is | {py:mod}`sinkhorn_tf.metrics` | {py:class}`sinkhorn_tf.metrics.ProportionWrong`, {py:class}`sinkhorn_tf.metrics.KendallTau` | [measures](#measuring-permutations) |
+# | problem | function | Keras layer |
+# | --- | --- | --- |
+# | [a soft permutation, to train through](#a-soft-permutation) | {py:func}`~sinkhorn_tf.sinkhorn` | {py:class}`~sinkhorn_tf.SinkhornLayer` |
+# | [the best hard permutation](#a-hard-permutation) | {py:func}`~sinkhorn_tf.matching` | {py:class}`~sinkhorn_tf.Matching` |
+# | [a random soft permutation (latent, Gumbel-Sinkhorn)](#a-random-soft-permutation) | {py:func}`~sinkhorn_tf.gumbel_sinkhorn` | {py:class}`~sinkhorn_tf.GumbelSinkhorn` |
+# | [more items than positions, or fewer](#a-rectangle) | {py:func}`~sinkhorn_tf.sinkhorn`, {py:func}`~sinkhorn_tf.matching` | the same layers |
+# | [sets of different sizes in a batch](#padding) | `row_mask` and `col_mask` of each function | `row_mask`, `col_mask` or Keras' own mask |
+# | [items that fit nowhere](#dustbins) | {py:func}`~sinkhorn_tf.partial_sinkhorn`, {py:func}`~sinkhorn_tf.partial_matching` | {py:class}`~sinkhorn_tf.PartialSinkhorn` |
+# | [capacities, balanced experts](#capacities) | `row_marginals` and `col_marginals` of {py:func}`~sinkhorn_tf.sinkhorn` | the same arguments of {py:class}`~sinkhorn_tf.SinkhornLayer` |
+# | [the k largest values](#top-k) | {py:func}`~sinkhorn_tf.soft_top_k` | {py:class}`~sinkhorn_tf.SoftTopK` |
+# | [ranks and sorted values](#ranks-and-sorted-values) | {py:func}`~sinkhorn_tf.soft_rank`, {py:func}`~sinkhorn_tf.soft_sort` |  |
+# | [a proof that no matching is better](#a-proof-of-optimality) | {py:func}`~sinkhorn_tf.certified_matching` |  |
+# | [the limit of infinitely many iterations](#the-limit-of-infinitely-many-iterations) | {py:func}`~sinkhorn_tf.sinkhorn_solve` |  |
+# | [a temperature that is learnt](#a-temperature-that-is-learnt) |  | `trainable_temperature=True` of each layer with a temperature |
+# | [a temperature with a proof](#a-temperature-with-a-proof) | {py:func}`~sinkhorn_tf.entropic.temperature_for_accuracy` |  |
+# | [hard permutations in the forward pass, a soft gradient](#a-hard-permutation-with-a-soft-gradient) |  | `hard=True` of {py:class}`~sinkhorn_tf.SinkhornLayer` and {py:class}`~sinkhorn_tf.GumbelSinkhorn` |
+# | [a model that a server runs](#a-served-model) | {py:func}`~sinkhorn_tf.export_solver` |  |
+# | [how good a permutation is](#measuring-permutations) | {py:mod}`~sinkhorn_tf.metrics` | {py:class}`~sinkhorn_tf.metrics.ProportionWrong`, {py:class}`~sinkhorn_tf.metrics.KendallTau` |
 #
 # ## A soft permutation
 #
