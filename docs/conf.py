@@ -31,6 +31,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
+    # Formulas are shown where there is no network, too.
+    "sphinx-mathjax-offline",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
@@ -179,6 +181,9 @@ def _resolve_from_the_top(app, env, node, contnode):
 
 
 def setup(app):
+    # It copies files and sets an address, but does not say that it is safe with `-j`.
+    for name in ("parallel_read_safe", "parallel_write_safe"):
+        setattr(app.extensions["sphinx-mathjax-offline"], name, True)
     # Before Napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", _edit_docstring, priority=400)
     app.connect("autodoc-process-signature", _signature_of_init)
