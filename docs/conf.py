@@ -41,7 +41,6 @@ exclude_patterns = ["_build", "_templates", "conf.py", "inventories"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = "sinkhorn_tf"
-html_static_path = ["_static"]
 html_theme_options = {"source_edit_link": None}
 
 # A page that is a Python script in cells runs alone, too: `python docs/guides/NAME.py`.
