@@ -3,7 +3,12 @@
 #
 # Find your problem in the table. Each recipe below is a complete program of at most fifteen lines:
 # copy one cell, and it runs. Logits are scores: `logits[..., i, j]` says how well item i fits at
-# position j, and larger is better. All layers take the arguments of their functions.
+# position j, and larger is better. If you have costs, pass `-cost`. All layers take the arguments of their
+# functions.
+#
+# Plans are those after 20 iterations by default: columns are exact, and rows have their sums in the limit
+# alone. Raise `n_iters`, or give a `tolerance`. The default temperature is 1, in the units of your logits or
+# values; for ranks and sorted values the unit is their range.
 #
 # | problem | function | Keras layer |
 # | --- | --- | --- |
@@ -11,7 +16,7 @@
 # | [the best hard permutation](#a-hard-permutation) | {py:func}`~sinkhorn_tf.matching` | {py:class}`~sinkhorn_tf.Matching` |
 # | [a random soft permutation (latent, Gumbel-Sinkhorn)](#a-random-soft-permutation) | {py:func}`~sinkhorn_tf.gumbel_sinkhorn` | {py:class}`~sinkhorn_tf.GumbelSinkhorn` |
 # | [more items than positions, or fewer](#a-rectangle) | {py:func}`~sinkhorn_tf.sinkhorn`, {py:func}`~sinkhorn_tf.matching` | the same layers |
-# | [sets of different sizes in a batch](#padding) | `row_mask` and `col_mask` of each function | `row_mask`, `col_mask` or Keras' own mask |
+# | [sets of different sizes in a batch](#padding) | `row_mask` and `col_mask` of each function | `row_mask`, `col_mask`; Keras' own mask with `mask_positions=True` |
 # | [items that fit nowhere](#dustbins) | {py:func}`~sinkhorn_tf.partial_sinkhorn`, {py:func}`~sinkhorn_tf.partial_matching` | {py:class}`~sinkhorn_tf.PartialSinkhorn` |
 # | [capacities, balanced experts](#capacities) | `row_marginals` and `col_marginals` of {py:func}`~sinkhorn_tf.sinkhorn` | the same arguments of {py:class}`~sinkhorn_tf.SinkhornLayer` |
 # | [the k largest values](#top-k) | {py:func}`~sinkhorn_tf.soft_top_k` | {py:class}`~sinkhorn_tf.SoftTopK` |
@@ -123,7 +128,7 @@ assert tf.reduce_max(abs(square - 0.5)) < 0.01
 # %% [markdown]
 # **Without it.** Iterations that are meant for squares cannot leave an item out: rows and columns
 # of 1 contradict each other. They end with half a position for each of the ten items, whatever the
-# logits say.
+# logits say. {doc}`guides/detection` matches predictions with boxes at the least cost.
 #
 # ## Padding
 #
@@ -148,13 +153,17 @@ assert tf.reduce_all(plan[0, 3:] == 0) and tf.reduce_all(plan[0, :, 3:] == 0)
 assert taken > 2
 
 # %% [markdown]
+# In Keras the layers take `row_mask` and `col_mask` when they are called. Keras' own mask counts for the items
+# alone; with `mask_positions=True` it counts for the positions, too. {doc}`examples/padding` has more.
+#
 # **Without it.** Padding is five items for five positions. The two padded zeros of the first set
 # are the smallest numbers there, so they take two of the three positions that exist, and real
 # numbers move to positions that do not.
 #
 # ## Dustbins
 #
-# A pair is matched only where it is worth more than `unmatched_score`. The layer learns that score.
+# A pair is matched only where it is worth more than `unmatched_score`. The layer
+# `st.PartialSinkhorn(temperature=0.1)` learns that score, and returns the same three tensors.
 
 # %%
 import tensorflow as tf
@@ -179,8 +188,9 @@ assert st.matching(logits).numpy().tolist() == [1, 0]
 #
 # ## Capacities
 #
-# `row_marginals` and `col_marginals` are the masses of items and positions. With those of one side
-# alone, the other side shares the total equally.
+# `row_marginals` and `col_marginals` are the masses of items and positions. If you give those of the
+# items alone, as here, the positions share the total equally. The plan is soft: {doc}`guides/experts` sends
+# each token to a single expert.
 
 # %%
 import tensorflow as tf
@@ -207,7 +217,7 @@ assert tf.reduce_max(load) > 200 and tf.reduce_max(tokens) > 10
 # ## Top-k
 #
 # The shares lie between 0 and 1 and sum to k. They are exact, not the result of a number of
-# iterations.
+# iterations. The temperature is in the units of the values. {doc}`examples/top_k` learns a selection.
 
 # %%
 import tensorflow as tf
@@ -380,7 +390,8 @@ for layer in (st.SinkhornLayer(hard=True), st.Matching()):
 #
 # ## A served model
 #
-# The SavedModel contains the matching and its proof. It needs neither this package nor Keras.
+# The model ends at its logits; `keras.Model(inputs, logits)` cuts one that was trained further. The
+# SavedModel contains the matching and its proof, and needs neither this package nor Keras.
 # {doc}`guides/serving` has more.
 
 # %%
