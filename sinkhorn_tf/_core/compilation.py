@@ -14,6 +14,8 @@ _SECOND_DERIVATIVE = (
     "jit_compile=True outside of a tf.function"
 )
 
+_REFUSALS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
+
 
 def is_for_xla():
     """Whether XLA will compile the graph that is being traced."""
@@ -85,14 +87,15 @@ def compiled_when_eager(
             known = present[0].shape[: present[0].shape.rank - unknown_axes]
             specs[0] = tf.TensorSpec([*known, *[None] * unknown_axes], specs[0].dtype)
             return concrete(False, absent, *specs, **static)(*present)
-        try:
-            if _ends_the_process(present):
-                raise tf.errors.UnimplementedError(None, None, "second derivatives")
-            return concrete(True, absent, *specs, **static)(*present)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            # XLA refuses the forward pass of a second derivative.
-            if jit_compile:
-                raise NotImplementedError(_SECOND_DERIVATIVE) from error
+        refusal = None
+        if not _ends_the_process(present):
+            try:
+                return concrete(True, absent, *specs, **static)(*present)
+            except _REFUSALS as error:
+                # XLA refuses the forward pass of a second derivative.
+                refusal = error
+        if jit_compile:
+            raise NotImplementedError(_SECOND_DERIVATIVE) from refusal
         return concrete(False, absent, *specs, **static)(*present)
 
     return call
