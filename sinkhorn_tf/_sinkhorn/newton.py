@@ -24,6 +24,7 @@ import typing
 import tensorflow as tf
 
 from sinkhorn_tf._core import batching
+from sinkhorn_tf._sinkhorn.hall import is_infeasible
 from sinkhorn_tf._sinkhorn.laplacian import solve_laplacian
 
 _INF = float("inf")
@@ -39,8 +40,6 @@ _SOLVED, _MIN_FALL_IF_SOLVED = 1e-8, 1e-3
 # No step moves a potential further, in units of the temperature.
 _MAX_STEP = 30.0
 _MAX_TRIALS = 40
-# Masses that differ by less, relatively, may be equal.
-_MAX_ROUNDING = 1e-9
 
 
 class NewtonResult(typing.NamedTuple):
@@ -127,7 +126,7 @@ def solve(extended, temperature, tolerance, max_iters, guess=None):
     if guess is not None:
         guessed = _point(problem, guess + row_max, temperature)
         point = _choose(guessed.error <= _MAX_ERROR_AFTER_FALL, guessed, point)
-    infeasible = _is_infeasible(problem, point.dual)
+    infeasible = is_infeasible(problem, point.dual)
     state = _State(
         point=point,
         fall=tf.fill(tf.shape(start), tf.constant(_FIRST_FALL, x.dtype)),
@@ -201,49 +200,6 @@ def _is_done(problem, point):
     return arrived & (error <= problem.tolerance)
 
 
-def _is_infeasible(problem, dual):
-    """Whether the duals prove that no permutation exists (Hall's theorem).
-
-    They do if, for any k, the k rows of the largest duals have fewer than k columns
-    between them: exactly then the k-th largest of the duals that the columns can reach
-    is smaller than that of the rows. Without a permutation, ascent of the semi-dual
-    raises the duals of such rows. With masses, those of the rows are larger than those
-    of the columns.
-    """
-    x = problem.x
-
-    def test():
-        allowed = x > -_INF
-        reached = tf.reduce_max(tf.where(allowed, dual[:, :, None], -_INF), 1)
-        rows = tf.where(tf.reduce_any(allowed, 2), dual, _INF)
-        if problem.rows is None and problem.cols is None:
-            return tf.reduce_any(tf.sort(reached) < tf.sort(rows), 1)
-        needed = _mass_from(rows, rows, problem.rows)
-        available = _mass_from(rows, reached, problem.cols)
-        exists = True if problem.rows is None else problem.rows > 0
-        # Sums of masses are rounded.
-        available *= 1 + _MAX_ROUNDING
-        return tf.reduce_any(exists & (needed > available), 1)
-
-    nothing = tf.zeros_like(dual[:, 0], tf.bool)
-    return tf.cond(problem.forbids, test, lambda: nothing)
-
-
-def _mass_from(thresholds, values, masses):
-    """The mass of the values that are at least each threshold.
-
-    Args:
-        thresholds: `[B, K]`.
-        values: `[B, N]`.
-        masses: `[B or 1, N]`, or None where all are 1.
-
-    Returns:
-        `[B, K]`.
-    """
-    counts = tf.cast(values[:, None, :] >= thresholds[:, :, None], values.dtype)
-    return tf.reduce_sum(counts if masses is None else counts * masses[:, None, :], 2)
-
-
 def _step(problem, state):
     """One factorisation: down the path where that stays close, or a Newton step."""
     point = state.point
@@ -268,7 +224,7 @@ def _step(problem, state):
     fell = last.temperature < point.temperature
     remains = tf.reduce_sum(last.gradient * line.newton, 1) > line.slope / 4
     longer = tf.where(remains & ~fell, tf.maximum(2 * length, 1), 1)
-    infeasible = state.infeasible | _is_infeasible(problem, last.dual)
+    infeasible = state.infeasible | is_infeasible(problem, last.dual)
     return _State(
         point=last,
         fall=tf.where(fell, 2 * fall, 2 * _MIN_FALL),
