@@ -26,25 +26,25 @@ _FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 _LARGEST_COUNT = 2**31 - 1
 
 
-def to_logits(logits, *, integers=False):
+def to_logits(logits, *, integers=False, name="logits"):
     """Converts and checks logits of shape `[..., N, M]`."""
-    logits = to_numbers(logits, "logits", keeps_integers=integers)
+    logits = to_numbers(logits, name, keeps_integers=integers)
     if not (logits.dtype in _FLOATS or (integers and logits.dtype.is_integer)):
         expected = "floating point or integer" if integers else "floating point"
         raise WrongKindError(
-            f"logits must be {expected}; cast them first. "
-            f"Received: logits.dtype={logits.dtype.name}"
+            f"{name} must be {expected}; cast first. "
+            f"Received: {name}.dtype={logits.dtype.name}"
         )
     shape = logits.shape
     if shape.rank is None:
         raise ValueError(
-            "logits need a known rank to tell batch dimensions from [N, M]. "
-            "Received: logits of unknown rank"
+            f"{name} must have a known rank to tell batch dimensions from [N, M]. "
+            f"Received: {name} of unknown rank"
         )
     if shape.rank < 2 or 0 in shape[-2:]:
         raise ValueError(
-            "logits must have shape [..., N, M] with N, M >= 1 (a mask can leave out all "
-            f"of them). Received: logits.shape={tuple(shape)}"
+            f"{name} must have shape [..., N, M] with N, M >= 1 (a mask can leave out all "
+            f"of them). Received: {name}.shape={tuple(shape)}"
         )
     return logits
 

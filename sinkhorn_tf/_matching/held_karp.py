@@ -19,7 +19,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from sinkhorn_tf._core import batching
+from sinkhorn_tf._core import batching, subsets
 from sinkhorn_tf._core.compilation import is_for_xla
 from sinkhorn_tf._matching import interior_duals
 from sinkhorn_tf._matching.rectangular import invert
@@ -175,7 +175,7 @@ def _best_values(rows):
     n = rows.shape[1]
     values, *rows = tf.unstack(rows)
     for k, row in enumerate(rows, 2):
-        smaller, column = _steps(n, k)
+        smaller, column = subsets.extensions(n, k)
         extended = tf.gather(values, smaller) + tf.gather(row, column)
         values = tf.reduce_max(extended, axis=0)
     return values
@@ -231,17 +231,3 @@ class _Joins:
 @functools.cache
 def _joins(n):
     return _Joins(n)
-
-
-@functools.cache
-def _steps(n, k):
-    """How each set of k of n columns, in lexicographic order, extends smaller sets.
-
-    Returns:
-        `(smaller, column)`: int32 `[k, sets]`, the number of the set without each of its
-        columns, and that column.
-    """
-    number = {s: i for i, s in enumerate(itertools.combinations(range(n), k - 1))}
-    sets = list(itertools.combinations(range(n), k))
-    smaller = [[number[s[:j] + s[j + 1 :]] for s in sets] for j in range(k)]
-    return np.array(smaller, np.int32), np.array(sets, np.int32).T

@@ -37,7 +37,8 @@ def orient(x, row_mask, col_mask):
         `(x, existing, place_back)`: `[B, min(N, M), max(N, M)]`, `-inf` where a row or a
         column does not exist; the `Existing`, or None if each matrix is known to be
         a whole square; and a function that takes the columns of its rows, `[B, min(N,
-        M)]`, to those of the original rows, `[B, N]`, -1 where there is none.
+        M)]`, to those of the original rows, `[B, N]`, -1 where there is none. It takes
+        several matchings of the whole batch too, one after the other: `[k * B, ...]`.
     """
     n, m = x.shape[1:]
     if n is not None and n == m and row_mask is None and col_mask is None:
@@ -112,10 +113,11 @@ def _orient_each(x, row_mask, col_mask):
     )
 
     def place_back(perm):
+        repeats = tf.shape(perm)[0] // tf.maximum(tf.shape(turned)[0], 1)
         return batching.where(
-            turned,
-            _take(col_order, invert(perm, n)),
-            _take(perm, invert(row_order, n)),
+            tf.tile(turned, [repeats]),
+            _take(tf.tile(col_order, [repeats, 1]), invert(perm, n)),
+            _take(perm, invert(tf.tile(row_order, [repeats, 1]), n)),
         )
 
     return x, existing, place_back

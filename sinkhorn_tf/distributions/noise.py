@@ -30,6 +30,11 @@ def gumbel_noise(
         >>> noise.shape.as_list(), bool(tf.reduce_all(tf.math.is_finite(noise)))
         ([2, 3], True)
     """
+    return -tf.math.log(-tf.math.log(uniform_noise(shape, seed, dtype)))
+
+
+def uniform_noise(shape, seed, dtype):
+    """Draws uniform numbers strictly inside (0, 1), as `gumbel_noise` does."""
     # Only the integer bits of the stateless generators agree between graph and XLA.
     # The lowest bits are dropped and half a step is added, so that the uniform numbers
     # are exact and strictly inside (0, 1).
@@ -38,7 +43,4 @@ def gumbel_noise(
         shape, to_seed(seed), None, None, bits_dtype, alg="philox"
     )
     bits = tf.bitwise.right_shift(bits, bits_dtype.size * 8 - used)
-    uniform = (tf.cast(bits, dtype) + 0.5) * np.asarray(
-        2.0**-used, dtype.as_numpy_dtype
-    )
-    return -tf.math.log(-tf.math.log(uniform))
+    return (tf.cast(bits, dtype) + 0.5) * np.asarray(2.0**-used, dtype.as_numpy_dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 
 import keras
@@ -10,8 +11,10 @@ import tensorflow as tf
 
 from sinkhorn_tf._core import arguments
 from sinkhorn_tf._core.arguments import TensorLike
+from sinkhorn_tf._core.conversion import to_numbers
 from sinkhorn_tf._core.seeds import to_python_seed
-from sinkhorn_tf.distributions._gumbel_sinkhorn import gumbel_noise, perturbed_sinkhorn
+from sinkhorn_tf.distributions import gumbel_noise, perturbed_sinkhorn
+from sinkhorn_tf.distributions._gumbel_kl import allowed_pairs, gumbel_kl_to_prior
 from sinkhorn_tf.layers import _settings
 from sinkhorn_tf.layers._tempered import TemperedLayer
 
@@ -21,6 +24,17 @@ _NOISE_SCALE = "noise_scale"
 
 def _to_n_samples(value, name):
     return None if value is None else _settings.to_positive_count(value, name)
+
+
+def _to_prior_temperature(value, name):
+    if value is None:
+        return None
+    number = _settings.to_float(value, name)
+    if not 0 < number < math.inf:
+        raise ValueError(
+            f"{name} must be None, or positive and finite. Received: {name}={value!r}"
+        )
+    return number
 
 
 def _to_seed(value, name):
@@ -43,8 +57,8 @@ class GumbelSinkhorn(TemperedLayer):
     r"""Samples soft permutations :math:`S^L((X + \sigma g) / t)` while training.
 
     The scale of the noise, :math:`\sigma`, is `noise_scale`. New Gumbel noise g is
-    drawn at each call with `training=True`. Otherwise there is no noise, and all
-    samples are the same.
+    drawn at each call with `training=True` or `sample=True`. Otherwise there is no noise,
+    and all samples are the same.
 
     Args:
         temperature: Positive number. It can be assigned at any time
@@ -58,6 +72,11 @@ class GumbelSinkhorn(TemperedLayer):
             sequence again.
         hard: Whether the forward pass gives the matching of the noisy logits, with
             the gradient of the soft permutation (straight-through).
+        kl_prior_temperature: None, or the temperature of the prior of a variational model.
+            With a number each call adds to the losses of the model, by `add_loss`,
+            the divergence `st.distributions.GumbelSinkhorn(...).kl_to_prior(...)`: summed
+            over pairs, averaged over the batch, with and without noise. The scale of the
+            noise must be positive then.
         tolerance, gradient, trainable_temperature, mask_positions: As in
             `SinkhornLayer`.
 
@@ -68,7 +87,9 @@ class GumbelSinkhorn(TemperedLayer):
         logits: `[..., N, M]`, score of putting item i at position j.
         temperature: Overrides the layer's own: a number, or a tensor that broadcasts
             against the batch dimensions of `logits`.
-        training: Whether to add noise.
+        training: Whether to add noise, unless `sample` tells.
+        sample: True adds noise at inference too, False adds none while training; None
+            means the value of `training`.
         row_mask, col_mask, row_marginals, col_marginals: As in `SinkhornLayer`, the same
             for all samples.
 
@@ -92,6 +113,7 @@ class GumbelSinkhorn(TemperedLayer):
 
     noise_scale: typing.Any = _settings.NumberSetting(lambda x: x >= 0, "at least 0")
     n_samples = _settings.Setting(_to_n_samples, sets_shape=True)
+    kl_prior_temperature = _settings.Setting(_to_prior_temperature)
     seed = _SeedSetting(_to_seed)
 
     def __init__(
@@ -106,6 +128,7 @@ class GumbelSinkhorn(TemperedLayer):
         gradient: str = "unrolled",
         trainable_temperature: bool = False,
         mask_positions: bool = False,
+        kl_prior_temperature: float | None = None,
         **kwargs: typing.Any,
     ) -> None:
         super().__init__(
@@ -120,6 +143,12 @@ class GumbelSinkhorn(TemperedLayer):
         )
         type(self).noise_scale.create(self, noise_scale, self._make_noise_scale)
         self.n_samples = n_samples
+        self.kl_prior_temperature = kl_prior_temperature
+        if self.kl_prior_temperature is not None and self.noise_scale == 0:
+            raise ValueError(
+                "noise_scale must be positive with kl_prior_temperature, since logits "
+                "without noise have an infinite divergence. Received: noise_scale=0"
+            )
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(self.seed)
 
@@ -146,6 +175,7 @@ class GumbelSinkhorn(TemperedLayer):
         temperature: TensorLike | None = None,
         training: bool = False,
         *,
+        sample: bool | None = None,
         row_mask: TensorLike | None = None,
         col_mask: TensorLike | None = None,
         row_marginals: TensorLike | None = None,
@@ -160,8 +190,12 @@ class GumbelSinkhorn(TemperedLayer):
         samples = self.n_samples or 1
         shape = tf.concat([shape[:-2], [samples], shape[-2:]], 0)
         dtype = arguments.compute_dtype(logits.dtype)
-        if training:
-            noise_scale = tf.convert_to_tensor(type(self).noise_scale.variable(self))
+        scale = tf.convert_to_tensor(type(self).noise_scale.variable(self))
+        own_temperature = self._to_temperature(temperature)
+        if self.kl_prior_temperature is not None:
+            self._add_divergence(logits, own_temperature, scale, row_mask, col_mask)
+        if training if sample is None else sample:
+            noise_scale = scale
             noise = gumbel_noise(shape, self._next_seed(), dtype)
             noise.set_shape([*logits.shape[:-2], samples, *logits.shape[-2:]])
         else:
@@ -170,7 +204,7 @@ class GumbelSinkhorn(TemperedLayer):
         soft, noisy = perturbed_sinkhorn(
             logits,
             noise,
-            self._to_temperature(temperature),
+            own_temperature,
             noise_scale,
             self.n_iters,
             row_mask=row_mask,
@@ -187,6 +221,23 @@ class GumbelSinkhorn(TemperedLayer):
         if not self.n_samples:
             result = tf.squeeze(result, -3)
         return self._with_row_mask(result, row_mask, logits)
+
+    def _add_divergence(self, logits, temperature, noise_scale, row_mask, col_mask):
+        dtype = arguments.compute_dtype(logits.dtype)
+        masks = arguments.to_masks(row_mask, col_mask, logits)
+        temperature, noise_scale, prior_temperature = (
+            to_numbers(scale, "temperature", dtype)
+            for scale in (temperature, noise_scale, self.kl_prior_temperature)
+        )
+        divergence = gumbel_kl_to_prior(
+            tf.cast(logits, dtype),
+            temperature,
+            noise_scale,
+            prior_temperature,
+            allowed_pairs(logits, *masks),
+            tight=False,
+        )
+        self.add_loss(tf.reduce_mean(divergence))
 
     def _to_result_mask(self, row_mask, logits):
         mask = super()._to_result_mask(row_mask, logits)
@@ -220,4 +271,5 @@ class GumbelSinkhorn(TemperedLayer):
             "noise_scale": self.noise_scale,
             "n_samples": self.n_samples,
             "seed": self.seed,
+            "kl_prior_temperature": self.kl_prior_temperature,
         }

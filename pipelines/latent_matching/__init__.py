@@ -1,0 +1,1 @@
+"""How far fitted distributions over permutations are from an exact posterior."""
