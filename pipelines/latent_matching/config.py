@@ -26,7 +26,7 @@ class LatentMatchingConfig(Options):
     draws: int = option(
         20_000, "Hard permutations of each instance.", lower=1000, upper=10_000_000
     )
-    steps: int = option(1000, "Steps of a fit.", lower=1)
+    steps: int = option(600, "Steps of a fit.", lower=1)
     learning_rate: float = option(
         0.2, "Of Adam, at the first step; falls to 0.", lower=1e-6
     )
@@ -41,4 +41,4 @@ class LatentMatchingConfig(Options):
         list(range(4, 13)), "N of the second table.", lower=2, upper=16
     )
     size_sigma: float = option(0.5, "Sigma of the second table.", lower=0.01)
-    size_instances: int = option(20, "Instances of each N.", lower=1, upper=10_000)
+    size_instances: int = option(10, "Instances of each N.", lower=1, upper=10_000)
