@@ -16,7 +16,6 @@ from sinkhorn_tf._matching.matching import matching
 from sinkhorn_tf._permutation_arguments import to_shape
 from sinkhorn_tf.distributions._gumbel_kl import allowed_pairs
 
-
 # Elements of the logits that are matched at a time: 32 MiB in float64.
 _MATCHED_AT_A_TIME = 2**22
 

@@ -151,6 +151,10 @@ class GumbelSinkhorn(TemperedLayer):
             )
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(self.seed)
+        # Through this TensorFlow finds the variables when it saves a model that samples.
+        self._sampling_state = tf.Module()
+        self._sampling_state.noise_scale = type(self).noise_scale.variable(self).value
+        self._sampling_state.seed = self.seed_generator.state.value
 
     def _make_noise_scale(self, name, initializer, dtype):
         with keras.name_scope(self.name):
@@ -190,12 +194,11 @@ class GumbelSinkhorn(TemperedLayer):
         samples = self.n_samples or 1
         shape = tf.concat([shape[:-2], [samples], shape[-2:]], 0)
         dtype = arguments.compute_dtype(logits.dtype)
-        scale = tf.convert_to_tensor(type(self).noise_scale.variable(self))
         own_temperature = self._to_temperature(temperature)
         if self.kl_prior_temperature is not None:
-            self._add_divergence(logits, own_temperature, scale, row_mask, col_mask)
+            self._add_divergence(logits, own_temperature, row_mask, col_mask)
         if training if sample is None else sample:
-            noise_scale = scale
+            noise_scale = self._noise_scale_tensor()
             noise = gumbel_noise(shape, self._next_seed(), dtype)
             noise.set_shape([*logits.shape[:-2], samples, *logits.shape[-2:]])
         else:
@@ -222,12 +225,19 @@ class GumbelSinkhorn(TemperedLayer):
             result = tf.squeeze(result, -3)
         return self._with_row_mask(result, row_mask, logits)
 
-    def _add_divergence(self, logits, temperature, noise_scale, row_mask, col_mask):
+    def _noise_scale_tensor(self):
+        return tf.convert_to_tensor(type(self).noise_scale.variable(self))
+
+    def _add_divergence(self, logits, temperature, row_mask, col_mask):
         dtype = arguments.compute_dtype(logits.dtype)
         masks = arguments.to_masks(row_mask, col_mask, logits)
         temperature, noise_scale, prior_temperature = (
             to_numbers(scale, "temperature", dtype)
-            for scale in (temperature, noise_scale, self.kl_prior_temperature)
+            for scale in (
+                temperature,
+                self._noise_scale_tensor(),
+                self.kl_prior_temperature,
+            )
         )
         divergence = gumbel_kl_to_prior(
             tf.cast(logits, dtype),

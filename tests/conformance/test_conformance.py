@@ -10,6 +10,44 @@ import sinkhorn_tf as st
 N = 4
 OPTIONS = {"n_iters": 2}
 
+
+def of_gumbel_sinkhorn(distribution):
+    """What the methods of a distribution return."""
+    return (
+        distribution.sample(2, seed=5),
+        distribution.sample_matching(2, seed=5),
+        # The divergences are large numbers, which are compared relatively.
+        tf.math.log1p(distribution.kl_to_prior(distribution.temperature)),
+        tf.math.log1p(distribution.kl_to_prior(distribution.temperature, tight=True)),
+        distribution.sample_mixture(3, seed=5),
+    )
+
+
+def of_gumbel_matching(distribution):
+    return (
+        distribution.mode(),
+        distribution.sample([2], seed=5),
+        distribution.expected_matching(3, seed=5),
+        distribution.expected_matching(3, 5, gradient="straight_through"),
+        distribution.expected_loss(
+            lambda perm: tf.cast(perm[..., 0], tf.float32), 3, 5
+        ),
+    )
+
+
+def of_boltzmann(distribution, perm):
+    return (
+        distribution.log_partition(),
+        distribution.log_prob(perm),
+        distribution.marginals(),
+        distribution.entropy(),
+        distribution.sample((2, 1), seed=5),
+        distribution.log_partition_bethe(20),
+        distribution.marginals_bethe(20),
+        distribution.sample_metropolis(2, seed=5, n_steps=9),
+    )
+
+
 # A function of (logits, perm, items, temperature) for each public operator and layer.
 OPERATORS = {
     "sinkhorn": lambda x, p, items, t: st.sinkhorn(x, t, 2),
@@ -52,6 +90,18 @@ OPERATORS = {
     ),
     "distributions.perturbed_sinkhorn": lambda x, p, items, t: (
         st.distributions.perturbed_sinkhorn(x, x[:, None] ** 2, t, 0.5, 2)
+    ),
+    "distributions.GumbelSinkhorn": lambda x, p, items, t: of_gumbel_sinkhorn(
+        st.distributions.GumbelSinkhorn(x, t, 0.5, 2)
+    ),
+    "distributions.GumbelMatching": lambda x, p, items, t: of_gumbel_matching(
+        st.distributions.GumbelMatching(x, 0.5)
+    ),
+    "distributions.BoltzmannPermutations": lambda x, p, items, t: of_boltzmann(
+        st.distributions.BoltzmannPermutations(x, t), p
+    ),
+    "distributions.round_to_doubly_stochastic": lambda x, p, items, t: (
+        st.distributions.round_to_doubly_stochastic(tf.nn.softmax(x))
     ),
     "losses.reconstruction": lambda x, p, items, t: st.losses.reconstruction(
         tf.nn.softmax(x)[:, None], items, items**2
@@ -106,6 +156,17 @@ RECTANGLES = {
     "GumbelSinkhorn": lambda x, p, items, t, mask: LAYERS["GumbelSinkhorn"](
         x[..., :3], row_mask=mask, col_marginals=1 + t[:, None] * tf.range(3.0)
     ),
+    "distributions": lambda x, p, items, t, mask: (
+        of_gumbel_sinkhorn(
+            st.distributions.GumbelSinkhorn(x[..., :3], t, 0.5, 2, row_mask=mask)
+        ),
+        of_gumbel_matching(
+            st.distributions.GumbelMatching(x[..., :3], 0.5, row_mask=mask)
+        ),
+        of_boltzmann(
+            st.distributions.BoltzmannPermutations(x[..., :3], t, row_mask=mask), p
+        ),
+    ),
     "PartialSinkhorn": lambda x, p, items, t, mask: LAYERS["PartialSinkhorn"](
         x[..., :3], row_mask=mask
     ),
@@ -121,6 +182,7 @@ OTHERS = {
     "PartialPlan",
     "SinkhornSolution",
     "__version__",
+    "distributions.MixtureSample",
     "entropic.LayerBounds",
     "entropic.assignment_gap",
     "entropic.assignment_suboptimality",
