@@ -153,12 +153,13 @@ assert share < 0.9 and tf.reduce_all(st.permutations.is_permutation(st.matching(
 # %% [markdown]
 # ### How do I backpropagate through the Hungarian step?
 #
-# There are three ways. If the matching only decides who learns from whom, as in
+# There are four ways. If the matching only decides who learns from whom, as in
 # {cite:t}`carion2020`, treat it as a constant: the loss of the matched pairs has the gradient you
 # want, as the lines below show and {doc}`guides/detection` explains. If the result of the matching
 # goes on into the network, train with the soft plan of {py:class}`sinkhorn_tf.SinkhornLayer` and match
 # only when you predict. If the forward pass must be hard in training too, set `hard=True`, which has
-# the gradient of the soft plan.
+# the gradient of the soft plan, or take the unbiased gradient of a mean over noise:
+# {py:class}`sinkhorn_tf.distributions.GumbelMatching` has `expected_matching` and `expected_loss`.
 
 # %%
 with tf.GradientTape() as tape:

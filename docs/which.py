@@ -15,6 +15,7 @@
 # | [a soft permutation, to train through](#a-soft-permutation) | {py:func}`~sinkhorn_tf.sinkhorn` | {py:class}`~sinkhorn_tf.SinkhornLayer` |
 # | [the best hard permutation](#a-hard-permutation) | {py:func}`~sinkhorn_tf.matching` | {py:class}`~sinkhorn_tf.Matching` |
 # | [a random soft permutation (latent, Gumbel-Sinkhorn)](#a-random-soft-permutation) | {py:func}`~sinkhorn_tf.gumbel_sinkhorn` | {py:class}`~sinkhorn_tf.GumbelSinkhorn` |
+# | [a latent permutation: probabilities, entropy, the KL term](#a-distribution-over-permutations) | {py:class}`~sinkhorn_tf.distributions.GumbelSinkhorn`, {py:class}`~sinkhorn_tf.distributions.BoltzmannPermutations` | `kl_prior_temperature` of {py:class}`~sinkhorn_tf.GumbelSinkhorn` |
 # | [more items than positions, or fewer](#a-rectangle) | {py:func}`~sinkhorn_tf.sinkhorn`, {py:func}`~sinkhorn_tf.matching` | the same layers |
 # | [sets of different sizes in a batch](#padding) | `row_mask` and `col_mask` of each function | `row_mask`, `col_mask`; Keras' own mask with `mask_positions=True` |
 # | [items that fit nowhere](#dustbins) | {py:func}`~sinkhorn_tf.partial_sinkhorn`, {py:func}`~sinkhorn_tf.partial_matching` | {py:class}`~sinkhorn_tf.PartialSinkhorn` |
@@ -101,6 +102,31 @@ assert np.allclose(plan, 0.25)
 # %% [markdown]
 # **Without it.** Equal logits give a plan of 0.25 throughout at every temperature. This plan is the
 # mean of all 24 permutations and close to none of them.
+#
+# ## A distribution over permutations
+#
+# Weights of pairs make a distribution over permutations: the probability of one is in proportion
+# to the exponential of its sum of logits. For up to 16 items everything about it is exact.
+
+# %%
+import numpy as np
+
+import sinkhorn_tf as st
+
+logits = np.log([[8.0, 1.0, 1.0], [1.0, 2.0, 2.0], [1.0, 2.0, 2.0]])
+posterior = st.distributions.BoltzmannPermutations(logits)
+fitted = st.distributions.GumbelSinkhorn(logits, temperature=0.5)
+print("mode", posterior.mode().numpy(), "entropy", posterior.entropy().numpy().round(2))
+print("probability", np.exp(posterior.log_prob([0, 1, 2])).round(3))
+print("of each pair:", posterior.marginals().numpy().round(2), sep="\n")
+print("KL terms", fitted.kl_to_prior(0.5).numpy().round(2), end=" and ")
+print(fitted.sample_mixture(100, seed=0).divergence.numpy().round(2))
+assert np.isclose(np.exp(posterior.log_prob([0, 1, 2])), 32 / 76)
+
+# %% [markdown]
+# **Without it.** A plan of the same logits looks like probabilities of pairs, and is not: the rows of a
+# plan are no marginals of any such distribution, and there is no entropy to fit. {doc}`guides/latent` fits
+# a permutation that nobody observes.
 #
 # ## A rectangle
 #

@@ -28,6 +28,7 @@ def main(config, explicit_names=frozenset()):
     """
     from pipelines.latent_matching import study
 
+    config.check(explicit_names)
     study.run(config)
 
 

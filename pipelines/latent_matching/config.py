@@ -2,7 +2,11 @@
 
 import dataclasses
 
+from pipelines.shared.errors import UserError
 from pipelines.shared.options import Options, option
+
+# The names of the bounds of `fitting`, which imports TensorFlow.
+BOUNDS = ("closed_form", "tight", "mixture", "enumerated")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +27,9 @@ class LatentMatchingConfig(Options):
         lower=0.01,
         upper=100,
     )
+    bounds: list[str] = option(
+        list(BOUNDS), f"The bounds to fit by: {', '.join(BOUNDS)}."
+    )
     draws: int = option(
         20_000, "Hard permutations of each instance.", lower=1000, upper=10_000_000
     )
@@ -42,3 +49,10 @@ class LatentMatchingConfig(Options):
     )
     size_sigma: float = option(0.5, "Sigma of the second table.", lower=0.01)
     size_instances: int = option(10, "Instances of each N.", lower=1, upper=10_000)
+
+    def check(self, explicit_names=frozenset()):
+        for name in self.bounds:
+            if name not in BOUNDS:
+                raise UserError(
+                    f"--bounds must be among {', '.join(BOUNDS)}. Received: {name}"
+                )

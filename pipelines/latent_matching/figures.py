@@ -6,7 +6,7 @@ from pipelines.shared import figures
 
 # Lines of the first panel: an approximation, its style, its label.
 _LINES = {
-    "fitted, closed form": ("C1s-", "fitted, closed-form KL"),
+    "fitted, closed_form": ("C1s-", "fitted, closed-form KL"),
     "fitted, tight": ("C4^-", "fitted, tight KL"),
     "fitted, mixture": ("C0o-", "fitted, KL of the mixture"),
     "told, perturbed matching": ("C2--", "told the posterior's logits"),
@@ -26,8 +26,9 @@ def draw(path, scores):
         figure = Figure(figsize=(8, 3.4), layout="constrained")
         left, right = figure.subplots(1, 2)
         for name, (style, label) in _LINES.items():
-            row = scores["distances"][name]
-            _plot(left, {s: x["distance"] for s, x in row.items()}, style, label)
+            row = scores["distances"].get(name, {})
+            if row:
+                _plot(left, {s: x["distance"] for s, x in row.items()}, style, label)
         for name, (style, label) in _PUBLISHED.items():
             _plot(left, scores["published"][name], style, label)
         left.set(

@@ -61,7 +61,7 @@ def enumerated(scores, logits, seed, config):
 
 
 BOUNDS = {
-    "closed form": closed_form,
+    "closed_form": closed_form,
     "tight": tight,
     "mixture": mixture,
     "enumerated": enumerated,

@@ -1,5 +1,6 @@
 """The study of latent matchings: fits, references, tables, picture."""
 
+import functools
 import os
 import time
 
@@ -39,8 +40,9 @@ def run(config):
     # TensorFlow would warn of functions that are traced for each size of problem.
     tf.get_logger().setLevel("ERROR")
     cases = Cases(config)
+    measures = _measures(config)
     for sigma in config.sigmas:
-        for name, measure in _measures().items():
+        for name, measure in measures.items():
             key = f"sigma={sigma:g} {name}"
             cases.run(key, lambda s=sigma, f=measure, k=key: f(s, config, _progress(k)))
     for n in config.sizes:
@@ -52,7 +54,7 @@ def run(config):
                 f"{sigma:g}": cases.results[f"sigma={sigma:g} {name}"]
                 for sigma in config.sigmas
             }
-            for name in _measures()
+            for name in measures
         },
         "sizes": {str(n): cases.results[f"n={n}"] for n in config.sizes},
         "published": {
@@ -84,7 +86,7 @@ class Cases:
     """
 
     # What may differ from the run that is resumed: which cases it has.
-    _FREE = ("workdir", "resume", "sigmas", "sizes")
+    _FREE = ("workdir", "resume", "sigmas", "bounds", "sizes")
 
     def __init__(self, config):
         self._path = os.path.join(config.workdir, "cases.json")
@@ -134,24 +136,18 @@ def _progress(key):
     return show
 
 
-def _measures():
+def _measures(config):
     """Dict of the name of an approximation to its function of sigma and the settings."""
     fits = {
-        f"fitted, {name}": lambda sigma, config, progress, b=bound: measure_fit(
-            sigma, b, config, progress
-        )
-        for name, bound in fitting.BOUNDS.items()
+        f"fitted, {name}": functools.partial(measure_fit, fitting.BOUNDS[name])
+        for name in config.bounds
     }
     return {
         **fits,
         "told, perturbed matching": measure_perturbed,
         "told, independent rows": measure_rows,
-        "told, Mallows, theta = 2": lambda sigma, config, _: measure_mallows(
-            sigma, 2.0, config
-        ),
-        "told, Mallows, theta = 5": lambda sigma, config, _: measure_mallows(
-            sigma, 5.0, config
-        ),
+        "told, Mallows, theta = 2": functools.partial(measure_mallows, 2.0),
+        "told, Mallows, theta = 5": functools.partial(measure_mallows, 5.0),
         "exact samples": measure_exact_samples,
     }
 
@@ -162,7 +158,7 @@ def instances(sigma, config):
     return scores, problems.posterior(scores)
 
 
-def measure_fit(sigma, bound, config, progress):
+def measure_fit(bound, sigma, config, progress):
     """The distance of the matchings of a fit, and its bound beside the evidence."""
     scores, exact = instances(sigma, config)
     found = fitting.fit(scores, bound, config, progress)
@@ -189,7 +185,7 @@ def measure_rows(sigma, config, progress):
     return summary(problems.distance(exact, problems.independent_rows(plans)))
 
 
-def measure_mallows(sigma, theta, config):
+def measure_mallows(theta, sigma, config, progress):
     """Mallows' distribution around the mode of the posterior."""
     _, exact = instances(sigma, config)
     return summary(problems.distance(exact, problems.mallows(exact, theta)))

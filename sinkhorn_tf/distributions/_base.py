@@ -102,7 +102,7 @@ class PermutationDistribution:
     def _to_sample_shape(self, sample_shape):
         """The sample shape as an int32 tensor, and its known part."""
         shape = to_shape(sample_shape)
-        if tf.is_symbolic_tensor(sample_shape):
+        if any(map(tf.is_symbolic_tensor, tf.nest.flatten(sample_shape))):
             return shape, tf.TensorShape([None] * shape.shape[0])
         # XLA takes no size but a constant, and folds no cast.
         known = np.ravel(sample_shape).astype(np.int32)
@@ -110,9 +110,9 @@ class PermutationDistribution:
 
     def _count(self, shape, known):
         """The product of sizes, an int if they are known: XLA takes no other size."""
-        return (
-            known.num_elements() if known.is_fully_defined() else tf.reduce_prod(shape)
-        )
+        if known.is_fully_defined():
+            return known.num_elements()
+        return tf.reduce_prod(shape)
 
     def _match(self, logits):
         """The matchings of logits `[..., N, M]` with the masks of the distribution.

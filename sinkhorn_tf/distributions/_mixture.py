@@ -13,6 +13,8 @@ from sinkhorn_tf.distributions._boltzmann import (
     draw_and_score,
 )
 
+from sinkhorn_tf.distributions._gumbel_kl import allowed_pairs
+
 
 class MixtureSample(typing.NamedTuple):
     r"""Hard permutations of a mixture of Boltzmann distributions, and its divergence.
@@ -56,7 +58,7 @@ def draw_mixture(noisy, temperature, row_mask, col_mask, seed, dtype):
     perm, log_partition, plans = draw_and_score(given, _folded(seed))
     n, m = plans.shape[-2:]
     chosen = permutations.to_matrix(perm, tf.float64, n_positions=m)
-    allowed = given.logits > -math.inf
+    allowed = allowed_pairs(given.logits, given.row_mask, given.col_mask)
     scores = tf.where(allowed, given.logits, 0) / _spread(temperature)
     # The log-probability of each permutation under its own noise, for the derivative.
     own = tf.reduce_sum(chosen * scores, [-2, -1]) - log_partition

@@ -299,6 +299,11 @@ def test_shapes_are_known_without_the_batch():
         assert distribution.event_shape().as_list() == [3]
         return distribution.sample((2,), seed=0), distribution.marginals()
 
+    @tf.function
+    def of_a_shape(count):
+        return Boltzmann(np.zeros((3, 5))).sample((count, 2), seed=0)
+
+    assert of_a_shape(tf.constant(4)).shape == (4, 2, 3)
     sample, marginals = function.get_concrete_function().outputs
     assert sample.shape.as_list() == [2, None, 3]
     assert marginals.shape.as_list() == [None, 3, 5]
