@@ -154,19 +154,23 @@ def sinkhorn_solve(
     )
 
 
-def solve_near(logits, row_potential, temperature):
+def solve_near(logits, row_potential, temperature, row_mask=None, col_mask=None):
     """As `sinkhorn_solve` in a trace, where row potentials that are close are known.
 
     Args:
         logits: `[..., N, N]`.
         row_potential: `[..., N]`; any will do, close ones save steps.
         temperature: float64, scalar or `[...]`.
+        row_mask, col_mask: bool `[..., N]`, or None.
     """
     return _sinkhorn_solve(
         logits,
         temperature,
         tf.stop_gradient(row_potential),
-        *[None] * 4,
+        row_mask,
+        col_mask,
+        None,
+        None,
         tolerance=_TOLERANCE,
         max_iters=_MAX_ITERS,
     )
@@ -183,6 +187,11 @@ def _sinkhorn_solve(logits, temperature, row_potential, *members, tolerance, max
     if guess is not None:
         guess = -tf.cast(guess, tf.float64)
     problem = extend(tf.cast(x, tf.float64), *members)
+    if guess is not None:
+        # The potential of a slack is 0.
+        missing = tf.shape(problem.x)[1] - tf.shape(guess)[1]
+        guess = tf.pad(guess, [[0, 0], [0, missing]])
+        guess = tf.ensure_shape(guess, problem.x.shape[:2])
     invalid = batching.find_invalid(problem.x) | tf.math.is_nan(t)
     allowed = tf.zeros_like(problem.x)
     if problem.exists is not None:

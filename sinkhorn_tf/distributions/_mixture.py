@@ -12,7 +12,6 @@ from sinkhorn_tf.distributions._boltzmann import (
     BoltzmannPermutations,
     draw_and_score,
 )
-
 from sinkhorn_tf.distributions._gumbel_kl import allowed_pairs
 
 

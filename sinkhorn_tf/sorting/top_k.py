@@ -13,6 +13,7 @@ from sinkhorn_tf._core.arguments import TensorLike
 from sinkhorn_tf._core.compilation import compiled_when_eager
 from sinkhorn_tf._core.conversion import known_array, to_numbers
 from sinkhorn_tf._core.refusals import WrongKindError, shown, takes_tensors
+from sinkhorn_tf.sorting._arguments import to_mask, to_values
 
 # Newton's method squares the error in each step: after one of this size it is nothing.
 _LAST_STEP = 1e-9
@@ -82,27 +83,12 @@ def soft_top_k(
         Xie et al. (2020), Differentiable Top-k with Optimal Transport, section 2, which
         takes a number of iterations.
     """
-    values = _to_values(values)
+    values = to_values(values)
     batch = values.shape[:-1]
     temperature = arguments.to_positive(temperature, "temperature", tf.float64, batch)
     k = _to_k(k, values)
-    mask = _to_mask(mask, values)
+    mask = to_mask(mask, values)
     return _soft_top_k(values, k, temperature, mask, jit_compile=jit_compile)
-
-
-def _to_values(values):
-    values = to_numbers(values, "values")
-    if not values.dtype.is_floating:
-        raise WrongKindError(
-            "values must be floating point; cast them first. "
-            f"Received: values.dtype={values.dtype.name}"
-        )
-    if values.shape.rank is None or values.shape.rank < 1 or values.shape[-1] == 0:
-        raise ValueError(
-            "values must have shape [..., N] with N >= 1. "
-            f"Received: values.shape={values.shape}"
-        )
-    return values
 
 
 def _to_k(k, values):
@@ -123,20 +109,6 @@ def _to_k(k, values):
     narrow = tf.cast(tensor, tf.int32)
     same = tf.cast(narrow, tensor.dtype) == tensor
     return tf.where(same, narrow, -1)
-
-
-def _to_mask(mask, values):
-    if mask is None:
-        return None
-    mask = arguments.to_booleans(mask, "mask")
-    shape = tf.TensorShape(mask.shape)
-    if not arguments.are_members(shape, values.shape[:-1], values.shape[-1]):
-        raise ValueError(
-            "mask must have shape [..., N], with batch dimensions that broadcast against "
-            f"those of the values. Received: mask.shape={shape}, "
-            f"values.shape={tuple(values.shape)}"
-        )
-    return mask
 
 
 def _pad(values, k, temperature, mask):

@@ -129,3 +129,70 @@ def test_any_first_duals_lead_to_the_limit(rng):
     np.testing.assert_allclose(
         ours.plan, st.sinkhorn_solve(logits, 0.1).plan, atol=2e-5
     )
+
+
+@pytest.mark.parametrize("direction", ["ASCENDING", "DESCENDING"])
+@pytest.mark.parametrize("temperature", [1e-3, 0.3])
+def test_masks_mean_the_others(rng, direction, temperature):
+    values = rng.normal(size=(3, 5))
+    mask = np.array([[1, 0, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], bool)
+    given = tf.constant(np.where(mask, values, np.nan))
+    options = {"temperature": temperature, "direction": direction}
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        ordered = st.soft_sort(given, mask=mask, **options)
+        ranks = st.soft_rank(given, mask=mask, **options)
+        plan = st.sorting.soft_argsort(given, mask=mask, **options)
+        loss = tf.reduce_sum((ordered + ranks) * rng.normal(size=5))
+    for k in range(3):
+        count = mask[k].sum()
+        known_order, known_ranks = np.zeros(5), np.zeros(5)
+        known_plan = np.zeros((5, 5))
+        if count:
+            alone = values[k][mask[k]]
+            known_order[:count] = st.soft_sort(alone, **options)
+            known_ranks[mask[k]] = st.soft_rank(alone, **options)
+            known_plan[np.ix_(mask[k], np.arange(5) < count)] = st.sorting.soft_argsort(
+                alone, **options
+            )
+        np.testing.assert_allclose(ordered[k], known_order, atol=1e-5)
+        np.testing.assert_allclose(ranks[k], known_ranks, atol=1e-5)
+        np.testing.assert_allclose(plan[k], known_plan, atol=1e-5)
+    gradient = tape.gradient(loss, given).numpy()
+    assert np.isfinite(gradient).all() and (gradient[~mask] == 0).all()
+
+
+def test_directions_and_axes(rng):
+    values = rng.permuted(np.arange(24.0).reshape(4, 3, 2) ** 1.2, axis=1)
+    ordered = st.soft_sort(values, 1e-4, axis=1, direction="DESCENDING")
+    np.testing.assert_allclose(ordered, -np.sort(-values, axis=1), atol=1e-2)
+    ranks = st.soft_rank(values, 1e-4, axis=1, direction="DESCENDING")
+    known = np.argsort(np.argsort(-values, axis=1), axis=1)
+    np.testing.assert_allclose(ranks, known, atol=1e-2)
+    first = st.soft_rank(values[0, :, 0], 1e-4, direction="DESCENDING", top_k=2)
+    np.testing.assert_allclose(first, np.minimum(known[0, :, 0], 1), atol=1e-2)
+    plan = st.sorting.soft_argsort(values, 1e-4, axis=1)
+    assert plan.shape == (4, 2, 3, 3)
+    np.testing.assert_allclose(
+        tf.linalg.matvec(plan, np.moveaxis(values, 1, -1), transpose_a=True),
+        np.moveaxis(np.sort(values, axis=1), 1, -1),
+        atol=1e-2,
+    )
+
+
+def test_top_k_of_ranks_counts_those_that_exist():
+    values = np.float64([4, 9, 1, 3])
+    mask = [True, False, True, True]
+    ranks = st.soft_rank(values, 1e-3, top_k=2, mask=mask)
+    np.testing.assert_allclose(ranks, [1, 0, 0, 0], atol=1e-3)
+
+
+def test_ten_thousand_numbers(rng):
+    values = rng.normal(size=10_000)
+    shares = st.soft_top_k(values, 100, 1e-4)
+    known = np.zeros(10_000)
+    known[np.argsort(values)[-100:]] = 1
+    assert abs(shares - known).numpy().max() < 0.51
+    plan = st.sorting.soft_sort_l1(values[:2000].astype(np.float32), 1e-5)
+    ordered = tf.linalg.matvec(plan, values[:2000].astype(np.float32), transpose_a=True)
+    np.testing.assert_allclose(ordered, np.sort(values[:2000]), atol=1e-3)
