@@ -37,24 +37,23 @@ def to_items(items):
         ) from error
 
 
-def to_shape(batch_shape):
+def to_shape(batch_shape, name="batch_shape"):
     """Converts batch dimensions, or a single one, to an int32 tensor of rank 1."""
     shape = batch_shape
     if isinstance(shape, tf.TensorShape):
         shape = tuple(shape)
     if isinstance(shape, (list, tuple)) and not shape:
         return tf.constant([], tf.int32)
-    shape = to_numbers(shape, "batch_shape", keeps_integers=True)
+    shape = to_numbers(shape, name, keeps_integers=True)
     known = tf.get_static_value(shape)
     if not shape.dtype.is_integer or (shape.shape.rank or 0) > 1:
         raise WrongKindError(
-            "batch_shape must be a tuple of ints. "
-            f"Received: batch_shape={shown(batch_shape)}"
+            f"{name} must be a tuple of ints. Received: {name}={shown(batch_shape)}"
         )
     if known is not None and not ((known >= 0) & (known < 2**31)).all():
         raise ValueError(
-            "batch_shape must be ints >= 0 that fit into 32 bits. "
-            f"Received: batch_shape={shown(batch_shape)}"
+            f"{name} must be ints >= 0 that fit into 32 bits. "
+            f"Received: {name}={shown(batch_shape)}"
         )
     # An int64 of a graph that is beyond 32 bits fails later instead of wrapping.
     return tf.reshape(tf.saturate_cast(shape, tf.int32), [-1])

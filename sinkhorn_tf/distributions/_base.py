@@ -45,8 +45,12 @@ class PermutationDistribution:
         for name, (value, convert) in scales.items():
             value = convert(value, name, arguments.compute_dtype(logits.dtype))
             arguments.check_broadcasts(value.shape, name, logits.shape[:-2])
+            if value.shape.rank is None:
+                raise ValueError(
+                    f"{name} must have a known rank. Received: {name} of unknown rank"
+                )
             setattr(self, name, value)
-            others += [(value, None)] if value.shape.rank else []
+            others += [] if value.shape.rank == 0 else [(value, None)]
         if others:
             batch, known = batching.sizes(logits, 0, -2), logits.shape[:-2]
             for other, stop in others:
@@ -101,7 +105,7 @@ class PermutationDistribution:
 
     def _to_sample_shape(self, sample_shape):
         """The sample shape as an int32 tensor, and its known part."""
-        shape = to_shape(sample_shape)
+        shape = to_shape(sample_shape, "sample_shape")
         if any(map(tf.is_symbolic_tensor, tf.nest.flatten(sample_shape))):
             return shape, tf.TensorShape([None] * shape.shape[0])
         # XLA takes no size but a constant, and folds no cast.

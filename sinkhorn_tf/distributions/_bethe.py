@@ -15,7 +15,11 @@ import tensorflow as tf
 
 from sinkhorn_tf._core import batching
 from sinkhorn_tf.distributions._rounding import round_to_marginals
-from sinkhorn_tf.distributions._scaled_matchings import log_partition, squares
+from sinkhorn_tf.distributions._scaled_matchings import (
+    complete,
+    log_partition,
+    squares,
+)
 
 # Belief propagation has settled when no belief changes by more.
 _SETTLED = 1e-10
@@ -31,12 +35,21 @@ def bethe_log_partition(problems, n_iters):
     log_k = tf.maximum(log_k, _LEAST - math.lgamma(m + 1))
     beliefs = tf.stop_gradient(_propagate(tf.stop_gradient(log_k), n_iters))
     ones = tf.ones_like(beliefs[:, 0])
-    plan = tf.stop_gradient(round_to_marginals(beliefs, ones, ones))
+    plan = round_to_marginals(beliefs, ones, ones)
+    # The best matching alone is another lower bound, with any order of the dummies.
+    best = tf.one_hot(complete(problems), m, dtype=log_k.dtype)
+    of_best = tf.reduce_sum(best * log_k, [1, 2]) + problems.log_orders
+    is_better = of_best > _functional(plan, log_k)
+    plan = tf.stop_gradient(batching.where(is_better, best, plan))
+    orders = tf.where(is_better, problems.log_orders, 0)
+    return log_partition(problems, _functional(plan, log_k) + orders)
+
+
+def _functional(plan, log_k):
+    """The Bethe functional of doubly stochastic matrices: `[B]`."""
     terms = plan * log_k - tf.math.xlogy(plan, plan)
     terms += tf.math.xlog1py(1 - plan, -plan)
-    value = log_partition(problems, tf.reduce_sum(terms, [1, 2]))
-    # The best matching alone, whose scaled weight is 1, is another lower bound.
-    return tf.maximum(value, log_partition(problems, problems.log_orders))
+    return tf.reduce_sum(terms, [1, 2])
 
 
 def _propagate(log_k, n_iters):

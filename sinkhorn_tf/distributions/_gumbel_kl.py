@@ -28,18 +28,21 @@ def gumbel_kl_to_prior(
         `[...]`.
     """
     temperature, noise_scale, prior_temperature = (
-        x[..., None, None] if x.shape.rank else x
+        x if x.shape.rank == 0 else x[..., None, None]
         for x in (temperature, noise_scale, prior_temperature)
     )
     ratio = prior_temperature / temperature
-    # A pair that is left out must not reach the derivatives either.
-    mean = tf.where(allowed, logits, 0) * ratio / noise_scale
+    # What is left out, or of a bad example, must not reach the derivatives either.
+    # TensorFlow's graph optimizer would turn ~(x < inf) into x >= inf, which NaN is not.
+    bad = ~tf.reduce_all((logits < math.inf) | ~allowed, [-2, -1])
+    mean = tf.where(allowed & ~bad[..., None, None], logits, 0) * ratio / noise_scale
     if tight:
         mean += _best_shift(tf.stop_gradient(mean), tf.stop_gradient(ratio), allowed)
     log_gamma = tf.math.lgamma(ratio + 1)
     pairs = _EULER * (ratio - 1) - tf.math.log(ratio) - 1
     pairs += tf.exp(log_gamma - mean) + mean
-    return tf.reduce_sum(tf.where(allowed, pairs, 0), [-2, -1])
+    total = tf.reduce_sum(tf.where(allowed, pairs, 0), [-2, -1])
+    return tf.where(bad, tf.constant(math.nan, total.dtype), total)
 
 
 def allowed_pairs(logits, row_mask, col_mask):

@@ -74,6 +74,7 @@ class GumbelMatching(PermutationDistribution):
             col_mask,
             noise_scale=(noise_scale, arguments.to_positive),
         )
+        self.noise_scale = tf.stop_gradient(self.noise_scale)
 
     def sample(
         self, sample_shape: TensorLike = (), seed: int | TensorLike | None = None
@@ -163,7 +164,7 @@ class GumbelMatching(PermutationDistribution):
 
         Args:
             loss: Function of permutation lists, int32 `[k, *batch_shape, N]`, to losses
-                `[k, *batch_shape]`.
+                `[k, *batch_shape]`, floating point.
             n_samples: Python int >= 1.
             seed: As in `sample`.
 
@@ -187,6 +188,11 @@ class GumbelMatching(PermutationDistribution):
         noisy, noise = distribution_noise(self, n_samples, seed)
         perm = self._match(noisy)
         value = tf.convert_to_tensor(loss(perm))
+        if not value.dtype.is_floating:
+            raise WrongKindError(
+                "loss must return floating point numbers; cast its result. "
+                f"Received: a result of {value.dtype.name}"
+            )
         baseline = tf.stop_gradient(loss(self.mode()[None]))
         score = tf.cast(self._score(noise), value.dtype)
         return tf.reduce_mean(value + tf.stop_gradient(value - baseline) * score, 0)
@@ -202,7 +208,7 @@ class GumbelMatching(PermutationDistribution):
     def _score(self, noise):
         """Zeros `[k, *batch_shape]` with the gradient s(g) / noise_scale to the logits."""
         scale = self.noise_scale
-        scale = scale[..., None, None] if scale.shape.rank else scale
+        scale = scale if scale.shape.rank == 0 else scale[..., None, None]
         score = tf.stop_gradient(-tf.math.expm1(-noise) / scale)
         allowed = self._allowed_pairs()
         logits = tf.where(allowed, tf.cast(self.logits, noise.dtype), 0)

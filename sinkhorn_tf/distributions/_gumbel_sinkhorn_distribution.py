@@ -29,8 +29,8 @@ class GumbelSinkhorn(PermutationDistribution):
 
     Args:
         logits: `[..., N, M]`, as in `sinkhorn`. Known logits with NaN or +inf, or with
-            so many -inf that there is no matching, raise ValueError; those that only a
-            graph knows give NaN, and -1 in lists.
+            so many -inf that there is no matching, raise ValueError. Where only a graph
+            knows them, NaN and +inf give NaN, and all of these -1 in lists.
         temperature: Positive number, or tensor that broadcasts against the batch
             dimensions.
         noise_scale: Number or tensor >= 0 that broadcasts likewise.
@@ -200,7 +200,8 @@ class GumbelSinkhorn(PermutationDistribution):
         close to these at a temperature below the scale of the noise.
 
         Args:
-            n_samples: Python int >= 2, the number of samples K: 100 is a good number.
+            n_samples: Python int >= 2, the number of samples K: 100 is a good number. The
+                memory grows with its square: K x K numbers for each example.
             seed: As in `sample`.
 
         Returns:
@@ -246,5 +247,5 @@ def distribution_noise(distribution, sample_shape, seed):
     noise = gumbel_noise(tf.concat([shape, tf.shape(logits)], 0), seed, dtype)
     noise.set_shape(known.concatenate(logits.shape))
     scale = distribution.noise_scale
-    scale = scale[..., None, None] if scale.shape.rank else scale
+    scale = scale if scale.shape.rank == 0 else scale[..., None, None]
     return tf.cast(logits, dtype) + scale * noise, noise

@@ -3,8 +3,7 @@
 import tensorflow as tf
 
 from sinkhorn_tf._core import batching
-from sinkhorn_tf._matching.rectangular import invert
-from sinkhorn_tf.distributions._scaled_matchings import squares
+from sinkhorn_tf.distributions._scaled_matchings import complete, squares
 from sinkhorn_tf.distributions.noise import uniform_noise
 
 
@@ -22,7 +21,7 @@ def sample(problems, n_chains, seed, n_steps):
     """
     weights = squares(problems)
     batch, size = batching.static_or_dynamic(weights, 0), weights.shape[-1]
-    start = _with_dummies(problems, size)
+    start = complete(problems)
     n = problems.reduced.shape[1]
     chains = n_chains * batch
     state = tf.tile(start, [n_chains, 1])
@@ -35,7 +34,7 @@ def sample(problems, n_chains, seed, n_steps):
 
     def step(count, state):
         # The numbers of a step depend on the seed and the step alone.
-        folded = tf.stack([seed[0], seed[1] + count])
+        folded = tf.random.experimental.stateless_fold_in(seed, count, alg="philox")
         draws = uniform_noise([3, chains], folded, tf.float64)
         one = tf.cast(draws[0] * size, tf.int32)
         # The other row is any but the same one.
@@ -62,21 +61,6 @@ def sample(problems, n_chains, seed, n_steps):
         lambda count, _: count < n_steps, step, (0, state), parallel_iterations=1
     )
     return tf.reshape(state, [n_chains, batch, size])[:, :, :n]
-
-
-def _with_dummies(problems, size):
-    """The best matching, with the dummies in the columns that are left: `[B, M]`."""
-    perm = tf.pad(
-        problems.perm,
-        [[0, 0], [0, size - problems.perm.shape[1]]],
-        constant_values=-1,
-    )
-    is_free = invert(perm, size) < 0
-    free = tf.argsort(tf.cast(~is_free, tf.int32), axis=1, stable=True)
-    is_dummy = perm < 0
-    number = tf.cumsum(tf.cast(is_dummy, tf.int32), axis=1, exclusive=True)
-    number = tf.minimum(number, size - 1)
-    return tf.where(is_dummy, tf.gather(free, number, batch_dims=1), perm)
 
 
 def default_steps(n, m):

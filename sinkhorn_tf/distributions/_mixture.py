@@ -58,7 +58,11 @@ def draw_mixture(noisy, temperature, row_mask, col_mask, seed, dtype):
     n, m = plans.shape[-2:]
     chosen = permutations.to_matrix(perm, tf.float64, n_positions=m)
     allowed = allowed_pairs(given.logits, given.row_mask, given.col_mask)
-    scores = tf.where(allowed, given.logits, 0) / _spread(temperature)
+    # A bad example must not reach the derivatives of what the others share.
+    good = tf.math.is_finite(log_partition)
+    log_partition = tf.where(good, log_partition, 0)
+    scores = tf.where(allowed & good[..., None, None], given.logits, 0)
+    scores /= _spread(temperature)
     # The log-probability of each permutation under its own noise, for the derivative.
     own = tf.reduce_sum(chosen * scores, [-2, -1]) - log_partition
     count = tf.shape(perm)[0]
@@ -83,12 +87,13 @@ def draw_mixture(noisy, temperature, row_mask, col_mask, seed, dtype):
         col_mask=col_mask,
     )
     divergence = tf.reduce_mean(mixture + surrogate, 0) + uniform.log_partition()
+    divergence = tf.where(tf.reduce_all(good, 0), divergence, math.nan)
     return MixtureSample(tf.cast(plans, dtype), perm, tf.cast(divergence, dtype))
 
 
 def _spread(temperature):
     temperature = tf.cast(temperature, tf.float64)
-    return temperature[..., None, None] if temperature.shape.rank else temperature
+    return temperature if temperature.shape.rank == 0 else temperature[..., None, None]
 
 
 def _folded(seed):

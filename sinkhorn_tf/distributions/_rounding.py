@@ -76,10 +76,11 @@ def round_to_doubly_stochastic(
     if col_mask is not None:
         cols = tf.where(col_mask, cols, 0)
         x = tf.where(col_mask[:, None, :], x, 0)
-    result = round_to_marginals(x, rows, cols)
     totals = tf.reduce_sum(rows, 1), tf.reduce_sum(cols, 1)
     good = abs(totals[0] - totals[1]) <= 1e-3 * (totals[0] + totals[1])
     good &= tf.reduce_all((x >= 0) & (x < float("inf")), axis=[1, 2])
+    # A bad example must not reach the derivatives of what the others share.
+    result = round_to_marginals(batching.where(good, x, tf.zeros_like(x)), rows, cols)
     known = tf.get_static_value(good)
     if known is not None and not known.all():
         raise ValueError(

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from sinkhorn_tf._core import batching
 from sinkhorn_tf._matching.augmenting_paths import assign
-from sinkhorn_tf._matching.rectangular import orient
+from sinkhorn_tf._matching.rectangular import invert, orient
 
 
 class ScaledMatchings(typing.NamedTuple):
@@ -58,13 +58,18 @@ def scale(x, temperature, row_mask, col_mask):
     x, existing, place_back = orient(x, row_mask, col_mask)
     x = tf.ensure_shape(x, [None, n, m])
     rows = None if existing is None else existing.rows
-    is_valid = ~batching.find_invalid(x)
+    is_valid = ~batching.find_invalid(x) & tf.math.is_finite(temperature)
+    temperature = tf.where(is_valid, temperature, tf.ones_like(temperature))
     x = batching.where(is_valid, x, tf.zeros_like(x))
     allowed = x > -math.inf
     perm, g = assign(tf.stop_gradient(x), existing=existing)
     placed = perm >= 0
     has_matching = tf.reduce_all(placed if rows is None else placed | ~rows, axis=1)
     g = tf.stop_gradient(batching.where(has_matching, g, tf.zeros_like(g)))
+    if existing is not None:
+        # Those of a square may be negative, and a dummy there would outweigh everything.
+        least = tf.minimum(tf.reduce_min(g, axis=1, keepdims=True), 0)
+        g = tf.where(existing.cols, g - least, g)
     f = tf.stop_gradient(tf.reduce_max(x - g[:, None], axis=2))
     f = tf.where(f > -math.inf, f, 0)
     # A forbidden pair must not reach the derivatives.
@@ -98,6 +103,17 @@ def squares(problems):
     n, m = problems.reduced.shape[1:]
     others = tf.repeat(problems.last[:, None], m - n, axis=1)
     return tf.concat([problems.reduced, others], axis=1)
+
+
+def complete(problems):
+    """The best matching with the dummies in the columns that are left: int32 `[B, M]`."""
+    n, size = problems.reduced.shape[1:]
+    perm = tf.pad(problems.perm, [[0, 0], [0, size - n]], constant_values=-1)
+    free = tf.argsort(tf.cast(invert(perm, size) >= 0, tf.int32), axis=1, stable=True)
+    is_dummy = perm < 0
+    number = tf.cumsum(tf.cast(is_dummy, tf.int32), axis=1, exclusive=True)
+    number = tf.minimum(number, size - 1)
+    return tf.where(is_dummy, tf.gather(free, number, batch_dims=1), perm)
 
 
 def log_partition(problems, log_sum):

@@ -76,7 +76,7 @@ class GumbelSinkhorn(TemperedLayer):
             With a number each call adds to the losses of the model, by `add_loss`,
             the divergence `st.distributions.GumbelSinkhorn(...).kl_to_prior(...)`: summed
             over pairs, averaged over the batch, with and without noise. The scale of the
-            noise must be positive then.
+            noise must be positive then: at 0 the divergence is infinite.
         tolerance, gradient, trainable_temperature, mask_positions: As in
             `SinkhornLayer`.
 

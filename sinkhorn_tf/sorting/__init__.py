@@ -1,6 +1,6 @@
 """Differentiable sorting, ranking and selection of numbers, without a network."""
 
-from sinkhorn_tf.sorting.neural_sort import neural_sort, soft_sort_l1
+from sinkhorn_tf.sorting._neural_sort import neural_sort, soft_sort_l1
 from sinkhorn_tf.sorting.optimal_transport import soft_argsort, soft_rank, soft_sort
 from sinkhorn_tf.sorting.quantiles import (
     soft_median,

@@ -77,7 +77,7 @@ def to_sortable(values, axis, direction, mask):
     rank = values.shape.rank
     if isinstance(axis, bool) or not isinstance(axis, numbers.Integral):
         raise WrongKindError(f"axis must be an int. Received: axis={shown(axis)}")
-    if rank is not None and not -rank <= axis < rank:
+    if rank and not -rank <= axis < rank:
         raise ValueError(
             f"axis must be from {-rank} to {rank - 1} for values of {rank} dimensions. "
             f"Received: axis={axis}"
@@ -92,7 +92,7 @@ def to_sortable(values, axis, direction, mask):
             f"Received: direction={shown(direction)}"
         )
     axis = int(axis) if rank is None else int(axis) % max(rank, 1)
-    moves = rank is not None and axis != rank - 1
+    moves = bool(rank) and axis != rank - 1
     if moves:
         values = move_axis(values, axis, -1)
         if mask is not None:

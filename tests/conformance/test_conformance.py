@@ -57,6 +57,20 @@ OPERATORS = {
     "sinkhorn_solve": lambda x, p, items, t: st.sinkhorn_solve(x, t),
     "soft_sort": lambda x, p, items, t: st.soft_sort(x[..., 0]),
     "soft_rank": lambda x, p, items, t: st.soft_rank(x[..., 0]),
+    "sorting.soft_argsort": lambda x, p, items, t: st.sorting.soft_argsort(
+        x, axis=1, direction="DESCENDING"
+    ),
+    "sorting.soft_top_k_values": lambda x, p, items, t: st.sorting.soft_top_k_values(
+        x[..., 0], 2, direction="DESCENDING"
+    ),
+    "sorting.soft_quantile": lambda x, p, items, t: st.sorting.soft_quantile(
+        x, [0.2, 0.7], axis=1
+    ),
+    "sorting.soft_median": lambda x, p, items, t: st.sorting.soft_median(x[..., 0]),
+    "sorting.neural_sort": lambda x, p, items, t: st.sorting.neural_sort(x[..., 0], t),
+    "sorting.soft_sort_l1": lambda x, p, items, t: st.sorting.soft_sort_l1(
+        x[..., 0], t
+    ),
     "partial_sinkhorn": lambda x, p, items, t: st.partial_sinkhorn(x, t - 0.3, t, 2),
     "soft_top_k": lambda x, p, items, t: st.soft_top_k(x[..., 0], p[:, 0] % 3, t),
     "matching": lambda x, p, items, t: st.matching(x),
@@ -140,6 +154,14 @@ RECTANGLES = {
     ),
     "soft_top_k": lambda x, p, items, t, mask: st.soft_top_k(
         x[..., 0], 2, t, mask=mask
+    ),
+    "sorting": lambda x, p, items, t, mask: (
+        st.soft_sort(x[..., 0], mask=mask),
+        st.soft_rank(x[..., 0], top_k=2, mask=mask),
+        st.sorting.soft_argsort(x[..., 0], mask=mask),
+        st.sorting.soft_quantile(x[..., 0], 0.3, mask=mask),
+        st.sorting.neural_sort(x[..., 0], t, mask=mask),
+        st.sorting.soft_sort_l1(x[..., 0], t, mask=mask),
     ),
     "partial_matching": lambda x, p, items, t, mask: st.partial_matching(
         x[..., :3, :], t - 0.3, row_mask=mask[:, 1:], col_mask=mask, certified=True

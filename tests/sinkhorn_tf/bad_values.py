@@ -65,6 +65,8 @@ BAD = {
     "logits": [*NOT_NUMBERS, *UNFIT, *SHAPELESS, np.eye(3, dtype=np.int64)],
     "any logits": [*NOT_NUMBERS, *UNFIT, *SHAPELESS],
     "mask": [*NOT_MASKS, *UNFIT],
+    "axis": [*NOT_COUNTS, *UNFIT, 1, -2, 2**31],
+    "direction": [None, 3, "UP", "", b"ASCENDING", *UNFIT],
     "values": [*NOT_NUMBERS, *UNFIT, 1.0, [], np.arange(3), np.zeros((2, 0))],
     "temperature": [*NOT_NUMBERS, *UNFIT, *BAD_SCALES, 0, 1e-400],
     "optional temperature": [x for x in NOT_NUMBERS if x is not None]

@@ -35,6 +35,9 @@ SOFT_SORT = {
     "values": ([3.0, 1.0, 2.0], "values"),
     "temperature": (1.0, "temperature"),
     "top_k": (2, "optional count"),
+    "axis": (-1, "axis"),
+    "direction": ("ASCENDING", "direction"),
+    "mask": ([True, True, False], "mask"),
     **COMPILED,
 }
 COSTS = {"cost": (-np.eye(3), "cost")}

@@ -233,6 +233,96 @@ def test_bethe_knows_forbidden_pairs_rectangles_and_masks(rng):
     assert abs(plan - distribution.marginals().numpy()).max() < 0.2
 
 
+@pytest.mark.parametrize("n_iters", [0, 200])
+def test_bethe_where_the_best_matching_is_the_best_bound(n_iters):
+    for x in (np.eye(2), 5 * np.eye(4), 10 * np.eye(3)):
+        logits = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = Boltzmann(logits).log_partition_bethe(n_iters)
+        assert np.trace(x) - 1e-9 <= value <= Boltzmann(x).log_partition() + 1e-9
+        plan = Boltzmann(x).marginals_bethe(n_iters).numpy()
+        np.testing.assert_allclose(plan.sum(0), 1, atol=1e-12)
+        np.testing.assert_allclose(tape.gradient(value, logits), plan, atol=1e-12)
+
+
+@pytest.mark.parametrize("spread, temperature", [(1, 1e-3), (100, 1.0)])
+@pytest.mark.parametrize("n, m", [(3, 3), (2, 4), (4, 3)])
+def test_masks_at_low_temperatures(rng, n, m, spread, temperature):
+    x = spread * rng.normal(size=(8, n, m)) - 10 * spread
+    row_mask, col_mask = np.ones((8, n), bool), np.ones((8, m), bool)
+    row_mask[:, -1] = col_mask[::2, 0] = col_mask[1, 1] = False
+    distribution = Boltzmann(x, temperature, row_mask=row_mask, col_mask=col_mask)
+    samples = distribution.sample(20, seed=0)
+    assert np.isfinite(distribution.log_prob(samples)).all()
+    exact, bethe = distribution.log_partition(), distribution.log_partition_bethe()
+    for k in range(8):
+        lists = enumeration.submatrix_matchings(row_mask[k], col_mask[k])
+        log_z, _, mean, _ = reference(x[k] / temperature, lists)
+        np.testing.assert_allclose(exact[k], log_z, rtol=1e-10)
+        np.testing.assert_allclose(distribution.marginals()[k], mean, atol=1e-8)
+        assert bethe[k] <= log_z + 1e-9 * abs(log_z)
+
+
+def test_bad_examples_leave_derivatives_of_what_is_shared_alone(rng):
+    x = rng.normal(size=(3, 3, 3))
+    x[1, 0, 0], x[2, 0] = np.nan, -np.inf
+
+    @tf.function
+    def slopes(x):
+        t = tf.constant(0.7, tf.float64)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(t)
+            distribution = Boltzmann(x, t)
+            mixture = st.distributions.GumbelSinkhorn(x, t).sample_mixture(5, seed=0)
+            values = [
+                distribution.log_partition(),
+                distribution.entropy(),
+                distribution.log_prob([0, 1, 2]),
+                distribution.log_partition_bethe(),
+                mixture.divergence,
+            ]
+            good = [tf.reduce_sum(value[:1]) for value in values]
+        return values, [tape.gradient(value, t) for value in good]
+
+    values, derivatives = slopes(x)
+    for value, derivative in zip(values, derivatives, strict=True):
+        assert np.isfinite(value[0]) and not np.isfinite(value[1:]).any()
+        assert np.isfinite(derivative) and derivative != 0
+
+
+def test_a_bad_temperature_of_a_graph_gives_no_answer():
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float64)])
+    def function(t):
+        distribution = Boltzmann(np.eye(3), t)
+        return (
+            distribution.sample(2, seed=0),
+            distribution.sample_metropolis(2, seed=0),
+            distribution.log_partition(),
+        )
+
+    samples, chains, value = function(-1.0)
+    assert (samples == -1).numpy().all() and (chains == -1).numpy().all()
+    assert np.isnan(value)
+
+
+def test_temperatures_of_unknown_rank_are_refused():
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float64)])
+    def function(t):
+        return Boltzmann(np.eye(3), t).log_partition()
+
+    with pytest.raises(ValueError, match="Received: temperature of unknown rank"):
+        function(1.0)
+
+
+def test_no_samples():
+    distribution = Boltzmann(np.zeros((2, 3, 4)))
+    for method in (distribution.sample, distribution.sample_metropolis):
+        assert method((5, 0), seed=0).shape == (5, 0, 2, 3)
+    matchings = st.distributions.GumbelMatching(np.zeros((2, 3, 4)))
+    assert matchings.sample(0, seed=0).shape == (0, 2, 3)
+
+
 def test_bethe_takes_large_problems(rng):
     x = rng.normal(size=(60, 60))
     distribution = Boltzmann(x, 0.5)
@@ -252,13 +342,15 @@ def test_the_gradient_of_bethe_is_its_marginals(rng):
     np.testing.assert_allclose(tape.gradient(value, x), plan / 0.5, atol=1e-12)
 
 
-def test_metropolis_comes_close(rng):
-    x = rng.normal(size=(4, 4))
-    lists = enumeration.matchings(4, 4)
+@pytest.mark.parametrize("n, m", [(4, 4), (2, 4), (4, 3)])
+def test_metropolis_comes_close(rng, n, m):
+    x = rng.normal(size=(n, m))
+    lists = enumeration.matchings(n, m)
     _, log_probs, _, _ = reference(x, lists)
     samples = Boltzmann(x).sample_metropolis(20_000, seed=0).numpy()
     number = {tuple(row): k for k, row in enumerate(lists.tolist())}
-    share = np.bincount([number[tuple(s)] for s in samples.tolist()], None, 24) / 20_000
+    numbers = [number[tuple(s)] for s in samples.tolist()]
+    share = np.bincount(numbers, None, len(lists)) / 20_000
     # The total variation of 20,000 exact samples of 24 outcomes is about .012.
     assert abs(share - np.exp(log_probs)).sum() / 2 < 0.03
 
@@ -361,6 +453,7 @@ def test_bad_logits_that_are_known_are_refused(logits, message):
         (lambda: Boltzmann(np.zeros((2, 2))).log_prob([0.0, 1.0]), TypeError),
         (lambda: Boltzmann(np.zeros((2, 2))).log_prob([0, 1, 2]), ValueError),
         (lambda: Boltzmann(np.zeros((2, 2))).sample(-1, seed=0), ValueError),
+        (lambda: Boltzmann(np.zeros((2, 2))).sample(1.5, seed=0), TypeError),
         (lambda: Boltzmann(np.zeros((2, 2))).sample_metropolis(n_steps=-1), ValueError),
         (lambda: Boltzmann(np.zeros((2, 2))).log_partition_bethe(1.5), TypeError),
     ],

@@ -167,6 +167,10 @@ def test_what_is_not_tractable_names_the_alternative(method):
         (lambda: GumbelMatching(np.eye(2)).expected_matching(0), ValueError),
         (lambda: GumbelMatching(np.eye(2)).expected_matching(1, 0, "none"), ValueError),
         (lambda: GumbelMatching(np.eye(2)).expected_matching(1, 0, 3), TypeError),
+        (
+            lambda: GumbelMatching(np.eye(2)).expected_loss(lambda p: p[..., 0], 1),
+            TypeError,
+        ),
     ],
 )
 def test_errors_name_the_value_received(make, error):

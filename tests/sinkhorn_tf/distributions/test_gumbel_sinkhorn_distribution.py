@@ -110,6 +110,7 @@ def test_pairs_that_are_forbidden_or_missing_add_nothing(rng, tight):
     pair = GumbelSinkhorn(x[:1, 1:2]).kl_to_prior()
     without = GumbelSinkhorn(forbidden).kl_to_prior()
     np.testing.assert_allclose(with_pair - pair, without, rtol=1e-9)
+    assert 0 < GumbelSinkhorn(forbidden).kl_to_prior(tight=True) < without
 
 
 def test_kl_in_a_batch_of_scales_keeps_examples_apart(rng):
@@ -123,9 +124,22 @@ def test_kl_in_a_batch_of_scales_keeps_examples_apart(rng):
 
 def test_logits_of_a_graph_that_are_not_finite_give_nan():
     x = np.zeros((2, 2, 2), np.float32)
-    x[0, 0, 0] = np.nan
-    kl = tf.function(lambda x: GumbelSinkhorn(x).kl_to_prior())(tf.constant(x)).numpy()
-    assert np.isnan(kl[0]) and kl[1] == 0
+    for value in (np.nan, np.inf):
+        x[0, 0, 0] = value
+        for tight in (False, True):
+            kl, slope = of_a_graph(x, tight)
+            assert np.isnan(kl[0]) and abs(kl[1]) < 1e-6 and np.isfinite(slope)
+
+
+@tf.function
+def of_a_graph(x, tight):
+    """The divergences, and the derivative of the good one to a temperature of all."""
+    t = tf.constant(1.0)
+    with tf.GradientTape() as tape:
+        tape.watch(t)
+        kl = GumbelSinkhorn(x, t).kl_to_prior(tight=tight)
+        good = tf.reduce_sum(tf.where(tf.math.is_finite(kl), kl, 0))
+    return kl, tape.gradient(good, t)
 
 
 def test_without_noise_the_divergence_is_refused():

@@ -42,7 +42,9 @@ def test_the_divergence_bounds_that_of_the_mixture_and_comes_close(rng):
     ]
     assert means[0] > means[1] > means[2] > known - 0.01
     assert means[2] < known + 0.03
-    large = distribution.sample_mixture(20_000, seed=0).divergence
+    large = np.mean(
+        [distribution.sample_mixture(2000, seed=s).divergence for s in range(5)]
+    )
     np.testing.assert_allclose(large, known, atol=0.02)
 
 
@@ -63,8 +65,8 @@ def test_the_gradient_is_that_of_the_divergence(rng):
     logits = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        value = GumbelSinkhorn(logits, 0.5).sample_mixture(10_000, seed=0).divergence
-    np.testing.assert_allclose(tape.gradient(value, logits), known, atol=0.04)
+        value = GumbelSinkhorn(logits, 0.5).sample_mixture(4000, seed=0).divergence
+    np.testing.assert_allclose(tape.gradient(value, logits), known, atol=0.06)
 
 
 def test_no_noise_in_the_answer_of_constant_logits():
