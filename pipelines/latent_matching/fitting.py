@@ -95,7 +95,7 @@ def fit(scores, bound, config, progress=None):
         The `Fit`.
     """
     scores = tf.constant(scores)
-    start = tf.random.stateless_normal(scores.shape, [config.seed, -1], stddev=0.1)
+    start = tf.random.stateless_normal(scores.shape, [config.seed, 1], stddev=0.1)
     logits = tf.Variable(start)
     rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
     optimizer = keras.optimizers.Adam(rate)
