@@ -47,7 +47,8 @@ assert st.permutations.is_permutation(perms[0]) and tf.reduce_all(perms[1] == -1
 # Each iteration scales the rows first and the columns last. So the columns are exact, and the rows have
 # their sums only in the limit. The lower the temperature, the more iterations the limit takes.
 # Raise `n_iters`, give a `tolerance`, or call {py:func}`sinkhorn_tf.sinkhorn_solve`, which takes Newton
-# steps. Rows of a rectangle with more items than positions have sums below 1 in the limit, and
+# steps. {py:func}`sinkhorn_tf.distributions.round_to_doubly_stochastic` makes both exact after any number of
+# iterations. Rows of a rectangle with more items than positions have sums below 1 in the limit, and
 # dustbins take their share too.
 
 # %%

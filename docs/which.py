@@ -8,7 +8,7 @@
 #
 # Plans are those after 20 iterations by default: columns are exact, and rows have their sums in the limit
 # alone. Raise `n_iters`, or give a `tolerance`. The default temperature is 1, in the units of your logits or
-# values; for ranks and sorted values the unit is their range.
+# values. For ranks, sorted values and quantiles it is .01, in units of the range of the values.
 #
 # | problem | function | Keras layer |
 # | --- | --- | --- |
@@ -22,6 +22,7 @@
 # | [capacities, balanced experts](#capacities) | `row_marginals` and `col_marginals` of {py:func}`~sinkhorn_tf.sinkhorn` | the same arguments of {py:class}`~sinkhorn_tf.SinkhornLayer` |
 # | [the k largest values](#top-k) | {py:func}`~sinkhorn_tf.soft_top_k` | {py:class}`~sinkhorn_tf.SoftTopK` |
 # | [ranks and sorted values](#ranks-and-sorted-values) | {py:func}`~sinkhorn_tf.soft_rank`, {py:func}`~sinkhorn_tf.soft_sort` |  |
+# | a plan whose rows and columns sum to exactly 1 | {py:func}`~sinkhorn_tf.distributions.round_to_doubly_stochastic` |  |
 # | [a proof that no matching is better](#a-proof-of-optimality) | {py:func}`~sinkhorn_tf.certified_matching` |  |
 # | [the limit of infinitely many iterations](#the-limit-of-infinitely-many-iterations) | {py:func}`~sinkhorn_tf.sinkhorn_solve` |  |
 # | [a temperature that is learnt](#a-temperature-that-is-learnt) |  | `trainable_temperature=True` of each layer with a temperature |
@@ -125,7 +126,7 @@ assert np.isclose(np.exp(posterior.log_prob([0, 1, 2])), 32 / 76)
 
 # %% [markdown]
 # **Without it.** A plan of the same logits looks like probabilities of pairs, and is not: the rows of a
-# plan are no marginals of any such distribution, and there is no entropy to fit. {doc}`guides/latent` fits
+# plan are not the marginals of this distribution, and there is no entropy to fit. {doc}`guides/latent` fits
 # a permutation that nobody observes.
 #
 # ## A rectangle

@@ -137,7 +137,9 @@ print(f"evidence {evidence:.1f}, its lower bound {last:.1f}")
 # ## The same in Keras
 #
 # The layer {py:class}`sinkhorn_tf.GumbelSinkhorn` adds the divergence to the losses of a model if it has a
-# `kl_prior_temperature`. It draws noise while training; `sample=True` draws it at inference too. Here
+# `kl_prior_temperature`. It draws noise while training. For samples at inference call the layer once more,
+# `latent(logits, sample=True)`, and make a second model of the result. The loss of the model must be a sum over
+# the example, as below: Keras' `"mse"` is a mean, against which the divergence would weigh too much. Here
 # a network sees the readings of one day and has to bring them into the order of the places,
 # in the manner of an autoencoder: nobody tells it the permutation.
 
@@ -171,8 +173,8 @@ print(np.round(sorted_values[0], 1))
 # ## Your own likelihood
 #
 # Only `scores` knows about thermometers. Replace it by the log-likelihood of a pair in your problem. If
-# your likelihood isn't a sum over pairs, compute it from the samples, `q.sample(k, seed)`, in place
-# of the sum. If it needs hard permutations, such as a count or a program that isn't
+# your likelihood isn't a sum over pairs, compute it from soft samples, `q.sample(k, seed)`, in place
+# of the sum, and take the divergence of the noise, `q.kl_to_prior(0.5)`. If it needs hard permutations, such as a count or a program that isn't
 # differentiable, use {py:class}`sinkhorn_tf.distributions.GumbelMatching` and its `expected_loss`.
 #
 # {doc}`/results/latent_matching` measures how far such fits are from the exact posterior.

@@ -29,8 +29,12 @@ class PermutationDistribution:
         col_mask: bool `[..., M]`, the same for positions.
     """
 
-    def __init__(self, logits, row_mask, col_mask, **scales):
-        """Converts the arguments.
+    logits: tf.Tensor
+    row_mask: tf.Tensor | None
+    col_mask: tf.Tensor | None
+
+    def _set_arguments(self, logits, row_mask, col_mask, **scales):
+        """Converts and keeps the arguments of the constructor.
 
         Args:
             logits: `[..., N, M]`.

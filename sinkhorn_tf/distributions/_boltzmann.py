@@ -70,7 +70,7 @@ class BoltzmannPermutations(PermutationDistribution):
         row_mask: TensorLike | None = None,
         col_mask: TensorLike | None = None,
     ) -> None:
-        super().__init__(
+        self._set_arguments(
             logits,
             row_mask,
             col_mask,
@@ -204,7 +204,7 @@ class BoltzmannPermutations(PermutationDistribution):
         bound whether belief propagation has converged or not. Its largest value, that of
         convergence, is at most :math:`K / 2 \log 2` below `log_partition`, K the larger
         of N and M (Anari and Rezaei 2019), and never less than the value of the mode. For standard normal
-        logits and t = 1 it was .4 to .5 nats below for N = 5 to 12.
+        logits and t = 1 it was 1.1 (N = 5) to 1.6 (N = 12) nats below, on average.
 
         Args:
             n_iters: Python int >= 0, the most steps of belief propagation.
@@ -220,7 +220,9 @@ class BoltzmannPermutations(PermutationDistribution):
         """The doubly stochastic matrix at which `log_partition_bethe` is evaluated.
 
         It approximates `marginals`. For N = 2 every step takes it closer to a permutation
-        matrix, so that it says nothing there.
+        matrix, so that it says nothing there, and for N = 3 and 4 single entries were wrong by
+        up to .5 for standard normal logits. The entropy is approximately
+        `log_partition_bethe()` less the sum of these marginals times logits / temperature.
 
         Args:
             n_iters: As in `log_partition_bethe`.
@@ -248,7 +250,7 @@ class BoltzmannPermutations(PermutationDistribution):
 
         Args:
             sample_shape, seed: As in `sample`.
-            n_steps: Python int >= 0; None for 10 max(N, M)^2, ten for each pair of rows.
+            n_steps: Python int >= 0; None for 10 max(N, M)^2.
 
         Returns:
             int32 `[*sample_shape, *batch_shape, N]`.
@@ -287,13 +289,18 @@ class BoltzmannPermutations(PermutationDistribution):
         return tf.ensure_shape(perm, known.concatenate(self.logits.shape[:-1]))
 
     def _check_size(self, method, alternative):
-        n, m = self.logits.shape[-2:]
-        if _permanent.count_sets(n, m) > MAX_SETS:
-            raise ValueError(
-                f"logits must be of at most 16 items and positions for {method}, which "
-                f"would take {_permanent.count_sets(n, m):.2g} sets of columns; "
-                f"{alternative}. Received: logits.shape={tuple(self.logits.shape)}"
-            )
+        check_size(self.logits, method, alternative)
+
+
+def check_size(logits, method, alternative):
+    """Raises ValueError if there are too many sets of columns for the exact sums."""
+    sets = _permanent.count_sets(*logits.shape[-2:])
+    if sets > MAX_SETS:
+        raise ValueError(
+            f"logits must be of at most 16 items and positions for {method}, which would "
+            f"take {sets:.2g} sets of columns; {alternative}. Received: "
+            f"logits.shape={tuple(logits.shape)}"
+        )
 
 
 _UNNORMALISED = (
@@ -376,7 +383,6 @@ def draw_and_score(distribution, seed):
         `(perm, log_partition, marginals)`: int32 `[..., N]`, float64 `[...]`, float64
         `[..., N, M]`.
     """
-    distribution._check_size("sample_mixture", "kl_to_prior bounds it for any size")
     uniform = distribution._uniform_noise(1, seed)
     perm, log_partition, marginals = _draw_and_score(uniform, *distribution._problem())
     empty = tf.constant([], tf.int32)

@@ -54,9 +54,10 @@ class GumbelMatching(PermutationDistribution):
     noise_scale: tf.Tensor
 
     _alternatives: typing.ClassVar[dict[str, str]] = {
-        "log_prob": "count sample(n), or use BoltzmannPermutations, whose probabilities "
-        "are exact",
-        "entropy": "count sample(n), or use BoltzmannPermutations, whose entropy is exact",
+        "log_prob": "count sample(n), or use another distribution, BoltzmannPermutations, "
+        "whose probabilities are exact",
+        "entropy": "count sample(n), or use another distribution, BoltzmannPermutations, "
+        "whose entropy is exact",
         "mean": "expected_matching(n_samples) estimates it, with a gradient",
     }
 
@@ -68,7 +69,7 @@ class GumbelMatching(PermutationDistribution):
         row_mask: TensorLike | None = None,
         col_mask: TensorLike | None = None,
     ) -> None:
-        super().__init__(
+        self._set_arguments(
             logits,
             row_mask,
             col_mask,
@@ -160,7 +161,7 @@ class GumbelMatching(PermutationDistribution):
         The loss may be any function of permutations, such as one that counts. The gradient
         to the logits is :math:`E[(\ell(P) - \ell(M(X))) \, s(g)] / \sigma`, with the score
         of the noise :math:`s(g) = 1 - e^{-g}`; that to what else the loss depends on is
-        its own.
+        its own. The scale of the noise gets no gradient.
 
         Args:
             loss: Function of permutation lists, int32 `[k, *batch_shape, N]`, to losses
@@ -192,6 +193,12 @@ class GumbelMatching(PermutationDistribution):
             raise WrongKindError(
                 "loss must return floating point numbers; cast its result. "
                 f"Received: a result of {value.dtype.name}"
+            )
+        if not value.shape.is_compatible_with(perm.shape[:-1]):
+            raise ValueError(
+                "loss must return a number for each permutation, of the shape of the "
+                f"lists without their last axis, {perm.shape[:-1]}. Received: a result "
+                f"of shape {value.shape}"
             )
         baseline = tf.stop_gradient(loss(self.mode()[None]))
         score = tf.cast(self._score(noise), value.dtype)

@@ -12,6 +12,7 @@ from sinkhorn_tf._core.conversion import known_array
 from sinkhorn_tf._core.seeds import to_seed
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf.distributions._base import PermutationDistribution
+from sinkhorn_tf.distributions._boltzmann import check_size
 from sinkhorn_tf.distributions._gumbel_kl import gumbel_kl_to_prior
 from sinkhorn_tf.distributions._mixture import MixtureSample, draw_mixture
 from sinkhorn_tf.distributions.noise import gumbel_noise
@@ -25,7 +26,8 @@ class GumbelSinkhorn(PermutationDistribution):
     :math:`M(X + \sigma g)`, which `sample_matching` gives.
 
     The density of the samples is not tractable, so `log_prob`, `entropy` and `mean` raise
-    NotImplementedError. A variational model needs only `kl_to_prior`.
+    NotImplementedError. A variational model needs a divergence instead: `sample_mixture` has
+    a tight one for up to 16 items, and `kl_to_prior` a loose one for any number.
 
     Args:
         logits: `[..., N, M]`, as in `sinkhorn`. Known logits with NaN or +inf, or with
@@ -56,10 +58,10 @@ class GumbelSinkhorn(PermutationDistribution):
     noise_scale: tf.Tensor
 
     _alternatives: typing.ClassVar[dict[str, str]] = {
-        "log_prob": "kl_to_prior bounds the KL term of a variational model, and "
-        "BoltzmannPermutations has exact probabilities",
-        "entropy": "kl_to_prior bounds the KL term of a variational model, and "
-        "BoltzmannPermutations has an exact entropy",
+        "log_prob": "sample_mixture and kl_to_prior have the KL term of a variational "
+        "model, and another distribution, BoltzmannPermutations, exact probabilities",
+        "entropy": "sample_mixture and kl_to_prior have the KL term of a variational "
+        "model, and another distribution, BoltzmannPermutations, an exact entropy",
         "mean": "average sample(n) over its first axis",
     }
 
@@ -74,7 +76,7 @@ class GumbelSinkhorn(PermutationDistribution):
         col_mask: TensorLike | None = None,
     ) -> None:
         self._n_iters = arguments.to_count(n_iters, "n_iters", 0)
-        super().__init__(
+        self._set_arguments(
             logits,
             row_mask,
             col_mask,
@@ -223,6 +225,7 @@ class GumbelSinkhorn(PermutationDistribution):
             Yin and Zhou (2018), Semi-implicit variational inference.
         """
         n_samples = arguments.to_count(n_samples, "n_samples", 2)
+        check_size(self.logits, "sample_mixture", "kl_to_prior bounds it for any size")
         seed = to_seed(seed)
         return draw_mixture(
             noisy_logits(self, n_samples, seed),

@@ -64,5 +64,5 @@ def sample(problems, n_chains, seed, n_steps):
 
 
 def default_steps(n, m):
-    """Ten swaps for each pair of rows, dummies among them."""
+    """Twenty swaps for each pair of rows, dummies among them."""
     return 10 * max(n, m) ** 2 if max(n, m) > 1 else 0

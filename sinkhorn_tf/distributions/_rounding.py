@@ -77,19 +77,32 @@ def round_to_doubly_stochastic(
         cols = tf.where(col_mask, cols, 0)
         x = tf.where(col_mask[:, None, :], x, 0)
     totals = tf.reduce_sum(rows, 1), tf.reduce_sum(cols, 1)
-    good = abs(totals[0] - totals[1]) <= 1e-3 * (totals[0] + totals[1])
-    good &= tf.reduce_all((x >= 0) & (x < float("inf")), axis=[1, 2])
+    agree = abs(totals[0] - totals[1]) <= 1e-3 * (totals[0] + totals[1])
+    valid = tf.reduce_all((x >= 0) & (x < float("inf")), axis=[1, 2])
+    _check_known(valid, agree, totals, plan)
+    good = valid & agree
     # A bad example must not reach the derivatives of what the others share.
     result = round_to_marginals(batching.where(good, x, tf.zeros_like(x)), rows, cols)
-    known = tf.get_static_value(good)
-    if known is not None and not known.all():
-        raise ValueError(
-            "plan must be finite numbers >= 0, with as many rows as columns or with "
-            "marginals of equal totals. Received: a plan of shape "
-            f"{tuple(plan.shape)} that is not in {int((~known).sum())} examples"
-        )
     nan = tf.constant(float("nan"), tf.float64)
     return tf.cast(batch.unflatten(batching.where(good, result, nan)), plan.dtype)
+
+
+def _check_known(valid, agree, totals, plan):
+    """Raises ValueError for examples that are known to be bad."""
+    valid, agree = tf.get_static_value(valid), tf.get_static_value(agree)
+    if valid is not None and not valid.all():
+        raise ValueError(
+            "plan must be finite numbers >= 0. Received: a plan of shape "
+            f"{tuple(plan.shape)} with others in {int((~valid).sum())} examples"
+        )
+    if agree is not None and not agree.all():
+        rows, cols = (tf.get_static_value(total) for total in totals)
+        first = int(agree.argmin())
+        raise ValueError(
+            "plan must have rows and columns of the same total mass: as many of both, or "
+            "row_marginals and col_marginals that agree. Received: a plan of shape "
+            f"{tuple(plan.shape)} with masses {rows[first]:g} and {cols[first]:g}"
+        )
 
 
 def round_to_marginals(plan, rows, cols):

@@ -103,6 +103,29 @@ def test_the_loss_has_its_own_gradient(rng):
     )
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda perm: tf.reduce_mean(tf.cast(perm[:, 0], tf.float32)),
+        lambda perm: tf.cast(perm[:, :1], tf.float32),
+    ],
+)
+def test_a_loss_of_another_shape_is_refused(loss):
+    with pytest.raises(
+        ValueError, match="loss must return.*Received: a result of shape"
+    ):
+        GumbelMatching(np.eye(3)).expected_loss(loss, 5)
+
+
+def test_the_scale_of_the_noise_gets_no_gradient(rng):
+    scale = tf.Variable(0.7, dtype=tf.float64)
+    for gradient in ("perturbed", "straight_through"):
+        with tf.GradientTape() as tape:
+            distribution = GumbelMatching(rng.normal(size=(3, 3)), scale)
+            mean = distribution.expected_matching(9, 0, gradient)
+        assert tape.gradient(mean[0, 0], scale) is None
+
+
 def test_straight_through_has_the_gradient_of_the_soft_permutations(rng):
     x = tf.constant(rng.normal(size=(2, 3, 3)))
     v = rng.normal(size=(3, 3))

@@ -107,3 +107,12 @@ def test_dtype_is_kept(name):
 def test_errors_name_the_value_received(plan, error):
     with pytest.raises(error, match="plan.*Received: "):
         round_to_doubly_stochastic(plan)
+
+
+def test_masses_that_differ_are_named():
+    for plan, options in (
+        (np.ones((4, 4, 6)), {}),
+        (np.ones((2, 2)), {"row_marginals": [1.0, 3.0]}),
+    ):
+        with pytest.raises(ValueError, match="same total mass.*with masses 4 and"):
+            round_to_doubly_stochastic(plan, **options)
