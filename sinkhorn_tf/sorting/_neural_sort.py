@@ -104,7 +104,7 @@ def soft_sort_l1(
 
     Reference:
         Prillo and Eisenschlos (2020), SoftSort: a continuous relaxation for the argsort
-        operator, eq. 4, with the distance d(x, y) = |x - y|.
+        operator, eq. 4, with the distance :math:`|x - y|`.
     """
     x, given, _, count, temperature = _prepare(
         values, temperature, axis, direction, mask
