@@ -17,7 +17,7 @@ from pipelines.latent_matching import problems
 
 
 class Fit(NamedTuple):
-    """What a fit found.
+    """The result of a fit.
 
     Attributes:
         logits: float32 `[count, n, n]`.

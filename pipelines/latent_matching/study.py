@@ -85,7 +85,7 @@ class Cases:
             settings.
     """
 
-    # What may differ from the run that is resumed: which cases it has.
+    # A resumed run may ask for other cases, and nothing else may differ.
     _FREE = ("workdir", "resume", "sigmas", "bounds", "sizes")
 
     def __init__(self, config):

@@ -163,12 +163,6 @@ class PermutationDistribution:
         """
         return self._match(self.logits)
 
-    def sample(
-        self, sample_shape: TensorLike = (), seed: int | TensorLike | None = None
-    ) -> tf.Tensor:
-        """Draws samples `[*sample_shape, *batch_shape, *event_shape]`."""
-        raise NotImplementedError(self._no_value("sample"))
-
     def log_prob(self, value: TensorLike) -> tf.Tensor:
         """Log-probability of a value; raises where it has no tractable form."""
         raise NotImplementedError(self._no_value("log_prob"))

@@ -12,7 +12,7 @@ from sinkhorn_tf._core.conversion import known_array
 from sinkhorn_tf._core.seeds import to_seed
 from sinkhorn_tf._sinkhorn.operator import sinkhorn
 from sinkhorn_tf.distributions._base import PermutationDistribution
-from sinkhorn_tf.distributions._boltzmann import check_size
+from sinkhorn_tf.distributions._boltzmann_operators import check_size
 from sinkhorn_tf.distributions._gumbel_kl import gumbel_kl_to_prior
 from sinkhorn_tf.distributions._mixture import MixtureSample, draw_mixture
 from sinkhorn_tf.distributions.noise import gumbel_noise

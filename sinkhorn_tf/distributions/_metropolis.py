@@ -61,8 +61,3 @@ def sample(problems, n_chains, seed, n_steps):
         lambda count, _: count < n_steps, step, (0, state), parallel_iterations=1
     )
     return tf.reshape(state, [n_chains, batch, size])[:, :, :n]
-
-
-def default_steps(n, m):
-    """Twenty swaps for each pair of rows, dummies among them."""
-    return 10 * max(n, m) ** 2 if max(n, m) > 1 else 0

@@ -43,3 +43,13 @@ def log_sum(scores):
     if top == -np.inf:
         return -np.inf
     return top + np.log(np.exp(scores - top).sum())
+
+
+def reference(x, lists):
+    """Log-partition function, log-probabilities, marginals, entropy."""
+    values = scores(x, lists)
+    log_z = log_sum(values)
+    p = np.exp(values - log_z)
+    marginals = np.einsum("k,knm->nm", p, matrices(lists, x.shape[1]))
+    terms = p[p > 0] * (values - log_z)[p > 0]
+    return log_z, values - log_z, marginals, -terms.sum()
