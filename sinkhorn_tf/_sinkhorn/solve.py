@@ -187,8 +187,8 @@ def _sinkhorn_solve(logits, temperature, row_potential, *members, tolerance, max
     if guess is not None:
         guess = -tf.cast(guess, tf.float64)
     problem = extend(tf.cast(x, tf.float64), *members)
-    if guess is not None:
-        # The potential of a slack is 0.
+    if guess is not None and any(each is not None for each in members):
+        # Masks bring a slack, whose potential is 0.
         missing = tf.shape(problem.x)[1] - tf.shape(guess)[1]
         guess = tf.pad(guess, [[0, 0], [0, missing]])
         guess = tf.ensure_shape(guess, problem.x.shape[:2])

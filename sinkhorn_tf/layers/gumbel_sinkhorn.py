@@ -231,19 +231,11 @@ class GumbelSinkhorn(TemperedLayer):
     def _add_divergence(self, logits, temperature, row_mask, col_mask):
         dtype = arguments.compute_dtype(logits.dtype)
         masks = arguments.to_masks(row_mask, col_mask, logits)
-        temperature, noise_scale, prior_temperature = (
-            to_numbers(scale, "temperature", dtype)
-            for scale in (
-                temperature,
-                self._noise_scale_tensor(),
-                self.kl_prior_temperature,
-            )
-        )
         divergence = gumbel_kl_to_prior(
             tf.cast(logits, dtype),
-            temperature,
-            noise_scale,
-            prior_temperature,
+            to_numbers(temperature, "temperature", dtype),
+            tf.cast(self._noise_scale_tensor(), dtype),
+            tf.constant(self.kl_prior_temperature, dtype),
             allowed_pairs(logits, *masks),
             tight=False,
         )

@@ -17,7 +17,7 @@ class Values(typing.NamedTuple):
         x: `[..., N]`.
         mask: bool `[..., N]`, False for values that do not exist; None if all do.
         descending: Whether the largest comes first.
-        axis: The axis of the argument that became the last one, >= 0.
+        axis: The axis of the argument that became the last one, < 0.
     """
 
     x: tf.Tensor
@@ -26,7 +26,7 @@ class Values(typing.NamedTuple):
     axis: int
 
     def back(self, result):
-        """`[..., K]` with its last axis where that of the argument was."""
+        """A result `[..., K]` with its last axis where that of the argument was."""
         return move_axis(result, -1, self.axis)
 
 
@@ -68,7 +68,7 @@ def to_sortable(values, axis, direction, mask):
         values: Floating point, of any shape with a known size of the axis.
         axis: Int.
         direction: `"ASCENDING"` or `"DESCENDING"`.
-        mask: Booleans that broadcast against the values, or None.
+        mask: Booleans like the values, or `[N]` along the axis, or None.
 
     Returns:
         The `Values`.
@@ -91,9 +91,10 @@ def to_sortable(values, axis, direction, mask):
             "direction must be 'ASCENDING' or 'DESCENDING'. "
             f"Received: direction={shown(direction)}"
         )
-    axis = int(axis) if rank is None else int(axis) % max(rank, 1)
-    moves = bool(rank) and axis != rank - 1
-    if moves:
+    axis = int(axis)
+    if rank:
+        # Counted from the end, since a mask may have more batch dimensions.
+        axis = axis % rank - rank
         values = move_axis(values, axis, -1)
         if mask is not None:
             mask = arguments.to_booleans(mask, "mask")

@@ -180,6 +180,26 @@ def test_directions_and_axes(rng):
     )
 
 
+def test_a_mask_may_have_more_batch_dimensions(rng):
+    values = rng.normal(size=5)
+    mask = rng.random((3, 5)) < 0.7
+    for axis in (0, -1):
+        ordered = st.soft_sort(values, 1e-3, axis=axis, mask=mask)
+        assert ordered.shape == (3, 5)
+        for k in range(3):
+            alone = st.soft_sort(values, 1e-3, mask=mask[k])
+            np.testing.assert_allclose(ordered[k], alone, atol=1e-5)
+
+
+def test_a_mask_of_one_dimension_is_along_the_axis(rng):
+    values = rng.normal(size=(4, 3))
+    mask = np.array([True, False, True, True])
+    ranks = st.soft_rank(values, 1e-3, axis=0, mask=mask)
+    for k in range(3):
+        alone = st.soft_rank(values[:, k], 1e-3, mask=mask)
+        np.testing.assert_allclose(ranks[:, k], alone, atol=1e-5)
+
+
 def test_top_k_of_ranks_counts_those_that_exist():
     values = np.float64([4, 9, 1, 3])
     mask = [True, False, True, True]
